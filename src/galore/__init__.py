@@ -1,0 +1,62 @@
+"""galore: what supports this prediction, where did the network hesitate, and why not that other class?"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from galore import attribution, confidence, data, evaluation, explain, models, regions, report, training
+    from galore.errors import InputError
+    from galore.models import load
+    from galore.network import Network, from_linen, from_nnx
+
+__version__ = "0.1.0"
+
+_MODULES = (
+    "attribution",
+    "confidence",
+    "data",
+    "evaluation",
+    "explain",
+    "models",
+    "preprocessing",
+    "regions",
+    "report",
+    "training",
+)
+_NAMES = {
+    "InputError": "galore.errors",
+    "Network": "galore.network",
+    "from_linen": "galore.network",
+    "from_nnx": "galore.network",
+    "load": "galore.models",
+}
+
+__all__ = [  # noqa: RUF022
+    "InputError",
+    "Network",
+    "attribution",
+    "confidence",
+    "data",
+    "evaluation",
+    "explain",
+    "from_linen",
+    "from_nnx",
+    "load",
+    "models",
+    "regions",
+    "report",
+    "training",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for, so that `galore --help` need not wait for jax."""
+    if name in _MODULES:
+        return importlib.import_module(f"galore.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'galore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})
