@@ -1,0 +1,261 @@
+"""CUB-200-2011 as it is distributed, and folders in the same format.
+
+    images.txt                       image id, path below images/
+    image_class_labels.txt           image id, class number
+    train_test_split.txt             image id, 1 for training
+    bounding_boxes.txt               image id, x, y, width, height
+    classes.txt                      class number, folder name
+    parts/parts.txt                  part number, name
+    parts/part_locs.txt              image id, part number, x, y, visible
+    attributes/attributes.txt        attribute number, name (also found in the folder or beside it)
+    attributes/class_attribute_labels_continuous.txt      a row of percentages for every class
+
+Source: Wah, Branson, Welinder, Perona, Belongie, "The Caltech-UCSD Birds-200-2011 Dataset", 2011.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from galore.data import tables
+from galore.data.dataset import PartDataset
+from galore.errors import InputError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a folder that cannot be right.
+
+    Attributes:
+        what: in words, with the file.
+        count: how often.
+        example: one of them.
+    """
+
+    what: str
+    count: int
+    example: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.count}, for example {self.example})"
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The files of the folder, each row as it stands; the first column of an array is the image id.
+
+    Attributes:
+        root: the folder.
+        images: image id and path, by line.
+        class_folders: of classes.txt, in the order of their numbers.
+        labels: image id, class number.
+        split: image id, whether for training.
+        boxes: image id, x, y, width, height.
+        part_names: in the order of their numbers.
+        parts: image id, part number, x, y, visible.
+        attribute_names: in the order of their numbers.
+        class_attributes: percentages.
+    """
+
+    root: Path
+    images: list[tuple[int, str]]
+    class_folders: tuple[str, ...]
+    labels: Float[np.ndarray, "labels 2"]
+    split: Float[np.ndarray, "split 2"]
+    boxes: Float[np.ndarray, "boxes 5"]
+    part_names: tuple[str, ...]
+    parts: Float[np.ndarray, "parts 5"]
+    attribute_names: tuple[str, ...]
+    class_attributes: Float[np.ndarray, "classes attributes"]
+
+
+def read(root: str | Path, classes: tables.Classes = None) -> PartDataset:
+    """Reads the annotations of the images that are present.
+
+    A partial copy is normal: listed images that are not on disk are left out and counted in `absent`.
+
+    Args:
+        root: the folder that holds images.txt.
+        classes: which classes: a number as in classes.txt, a range such as "1-25" or `range(1, 26)`, a name, or
+            several of these; None takes every class of which an image is present.
+
+    Returns:
+        The data set; labels count from 0 in the order of the selected classes.
+
+    Raises:
+        InputError: a file is missing or malformed (with the line), the files contradict one another, or a selected
+            class has no image.
+    """
+    found = read_tables(root)
+    for problem in problems(found):
+        raise InputError(f"{found.root}: {problem}")
+    class_names = tuple(name_of(folder) for folder in found.class_folders)
+    ids = np.array([image_id for image_id, _ in found.images], np.int64)
+    label = _by_image(ids, found.labels)[:, 0].astype(np.int64) - 1
+    chosen = tables.select(classes, class_names)
+    listed = np.flatnonzero(np.isin(label, chosen))
+    present = np.array([i for i in listed if (found.root / "images" / found.images[i][1]).is_file()], np.int64)
+    chosen = _with_images(chosen, set(label[present].tolist()), classes is not None, class_names, found.root)
+    points, visible = _points(ids[present], found)
+    return PartDataset(
+        name=found.root.resolve().name,
+        root=found.root,
+        image_ids=ids[present],
+        paths=tuple(found.images[i][1] for i in present),
+        labels=np.searchsorted(chosen, label[present]).astype(np.int32),
+        is_training=_by_image(ids[present], found.split)[:, 0] == 1,
+        boxes=_by_image(ids[present], found.boxes).astype(np.float32),
+        part_names=found.part_names,
+        points=points,
+        visible=visible,
+        class_names=tuple(class_names[k] for k in chosen),
+        class_numbers=tuple(k + 1 for k in chosen),
+        attribute_names=found.attribute_names,
+        class_attributes=found.class_attributes[chosen].astype(np.float32),
+        absent=len(listed) - len(present),
+        all_class_attributes=found.class_attributes.astype(np.float32),
+    )
+
+
+def read_tables(root: str | Path) -> Tables:
+    """Reads the files of the folder without comparing them with one another.
+
+    Raises:
+        InputError: a file is missing or a line is malformed.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder, expected one that holds images.txt of CUB-200-2011")
+    attribute_names = _numbered(_attributes_file(root), 'an attribute number and a name such as "has_size::small"')
+    return Tables(
+        root=root,
+        images=tables.names(root / "images.txt", "an image id and a path"),
+        class_folders=_numbered(root / "classes.txt", "a class number and a name"),
+        labels=tables.numbers(root / "image_class_labels.txt", 2, "an image id and a class number"),
+        split=tables.numbers(root / "train_test_split.txt", 2, "an image id and 0 or 1"),
+        boxes=tables.numbers(root / "bounding_boxes.txt", 5, "an image id, x, y, width and height"),
+        part_names=_numbered(root / "parts" / "parts.txt", "a part number and a name"),
+        parts=tables.numbers(root / "parts" / "part_locs.txt", 5, "an image id, a part number, x, y and 0 or 1"),
+        attribute_names=attribute_names,
+        class_attributes=tables.numbers(
+            root / "attributes" / "class_attribute_labels_continuous.txt",
+            len(attribute_names),
+            f"{len(attribute_names)} percentages, one for each line of attributes.txt",
+        ),
+    )
+
+
+def problems(found: Tables) -> list[Problem]:
+    """Where the files contradict one another, with counts; an empty list is a consistent folder."""
+    ids = np.array([image_id for image_id, _ in found.images], np.int64)
+    paths = [path for _, path in found.images]
+    outside = [path for path in paths if Path(path).is_absolute() or ".." in Path(path).parts]
+    classes, parts = len(found.class_folders), len(found.part_names)
+    part_keys = found.parts[:, 0] * (parts + 1) + found.parts[:, 1]
+    negative = (found.parts[:, 4] == 1) & (found.parts[:, 2:4] < 0).any(1)
+    attributes = found.class_attributes
+    expected_keys = (ids[:, None] * (parts + 1) + np.arange(1, parts + 1)).ravel()
+    without_part = np.unique(expected_keys[~np.isin(expected_keys, part_keys)] // (parts + 1))
+    candidates = [
+        _repeated("images.txt: image ids that occur twice", ids),
+        _repeated("images.txt: paths that occur twice", np.array(paths)),
+        _some("images.txt: paths that leave the folder images", outside),
+        *(
+            problem
+            for name, table in (
+                ("image_class_labels.txt", found.labels),
+                ("train_test_split.txt", found.split),
+                ("bounding_boxes.txt", found.boxes),
+            )
+            for problem in (
+                _repeated(f"{name}: image ids that occur twice", table[:, 0]),
+                _some(f"{name}: images without a line", ids[~np.isin(ids, table[:, 0])]),
+            )
+        ),
+        _some(
+            f"image_class_labels.txt: labels without a class (classes.txt has 1 to {classes})",
+            found.labels[~np.isin(found.labels[:, 1], np.arange(1, classes + 1)), 1],
+        ),
+        _some("train_test_split.txt: values that are not 0 or 1", found.split[~np.isin(found.split[:, 1], (0, 1)), 1]),
+        _some("bounding_boxes.txt: boxes without an area, of images", found.boxes[(found.boxes[:, 3:] <= 0).any(1), 0]),
+        _some(
+            f"parts/part_locs.txt: part numbers without a name (parts.txt has 1 to {parts})",
+            found.parts[~np.isin(found.parts[:, 1], np.arange(1, parts + 1)), 1],
+        ),
+        _repeated("parts/part_locs.txt: parts given twice, of images", part_keys, found.parts[:, 0]),
+        _some("parts/part_locs.txt: images that lack a part", without_part),
+        _some(
+            "parts/part_locs.txt: visibilities that are not 0 or 1",
+            found.parts[~np.isin(found.parts[:, 4], (0, 1)), 4],
+        ),
+        _some("parts/part_locs.txt: visible parts left of or above their image, of images", found.parts[negative, 0]),
+        _some(
+            "attributes/class_attribute_labels_continuous.txt: values that are not percentages",
+            attributes[(attributes < 0) | (attributes > 100)],
+        ),
+    ]
+    if len(attributes) != classes:
+        what = "attributes/class_attribute_labels_continuous.txt: lines more or fewer than classes.txt has"
+        candidates.append(Problem(what, abs(len(attributes) - classes), f"{len(attributes)} against {classes}"))
+    return [problem for problem in candidates if problem is not None]
+
+
+def name_of(folder: str) -> str:
+    """The class name in a folder's name: "001.Black_footed_Albatross" -> "Black_footed_Albatross"."""
+    return re.sub(r"^\d+\.", "", folder)
+
+
+def _attributes_file(root: Path) -> Path:
+    """The distribution keeps attributes.txt beside the folder; copies often keep it inside."""
+    places = (root / "attributes" / "attributes.txt", root / "attributes.txt", root.resolve().parent / "attributes.txt")
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _numbered(path: Path, expected: str) -> tuple[str, ...]:
+    rows = tables.names(path, expected)
+    for position, (number, name) in enumerate(rows, start=1):
+        if number != position:
+            raise InputError(f"{path}: expected number {position} at its place, found {number} ({name})")
+    return tuple(name for _, name in rows)
+
+
+def _by_image(ids: Int[np.ndarray, "n"], table: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "n rest"]:
+    """The rows of a table that belong to these images, without the id."""
+    order = np.argsort(table[:, 0], kind="stable")
+    return table[order[np.searchsorted(table[order, 0], ids)], 1:]
+
+
+def _points(ids: Int[np.ndarray, "n"], found: Tables) -> tuple[Float[np.ndarray, "n p 2"], Bool[np.ndarray, "n p"]]:
+    rows = found.parts[np.isin(found.parts[:, 0], ids)]
+    order = np.argsort(ids, kind="stable")
+    image = order[np.searchsorted(ids[order], rows[:, 0])]
+    part = rows[:, 1].astype(np.int64) - 1
+    points = np.zeros((len(ids), len(found.part_names), 2), np.float32)
+    visible = np.zeros(points.shape[:2], bool)
+    points[image, part] = rows[:, 2:4]
+    visible[image, part] = rows[:, 4] == 1
+    return points, visible
+
+
+def _with_images(chosen: list[int], present: set[int], named: bool, names: tuple[str, ...], root: Path) -> list[int]:
+    empty = [names[k] for k in chosen if k not in present]
+    if named and empty:
+        raise InputError(f"no image of the class {empty[0]} is present in {root / 'images'}")
+    if not present:
+        raise InputError(f"none of the listed images is present in {root / 'images'}")
+    return [k for k in chosen if k in present]
+
+
+def _some(what: str, wrong: list[str] | np.ndarray) -> Problem | None:
+    if len(wrong) == 0:
+        return None
+    first = wrong[0]
+    return Problem(what, len(wrong), first if isinstance(first, str) else f"{first:g}")
+
+
+def _repeated(what: str, keys: np.ndarray, shown: np.ndarray | None = None) -> Problem | None:
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    return _some(what, (keys if shown is None else shown)[first[counts > 1]])

@@ -1,0 +1,113 @@
+"""Reading the plain-text tables of a data set, with errors that name the file and the line."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from galore.errors import InputError, closest
+
+Classes = str | int | range | Iterable[str | int] | None
+"""A selection of classes: numbers, ranges ("1-25"), names, or several of them; None is every class with images."""
+
+
+def lines(path: Path, expected: str) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1; CRLF or LF.
+
+    Args:
+        path: the file.
+        expected: what the file should hold, for the error message.
+
+    Raises:
+        InputError: the file is missing, is not text or holds nothing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing, expected {expected}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file, expected {expected}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    found = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not found:
+        raise InputError(f"{path} is empty, expected {expected}")
+    return found
+
+
+def names(path: Path, expected: str) -> list[tuple[int, str]]:
+    """The rows of a table "number name", in the order of the file.
+
+    Raises:
+        InputError: the file is missing, or a line is not a number and a name.
+    """
+    rows = []
+    for number, line in lines(path, expected):
+        first, _, rest = line.partition(" ")
+        if not first.isdecimal() or not rest.strip():
+            raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
+        rows.append((int(first), rest.strip()))
+    return rows
+
+
+def numbers(path: Path, columns: int, expected: str) -> Float[np.ndarray, "rows columns"]:
+    """The rows of a table of finite numbers, in the order of the file (float64).
+
+    Raises:
+        InputError: the file is missing, or a line holds anything but that many finite numbers.
+    """
+    rows = lines(path, expected)
+    fields = [line.split() for _, line in rows]
+    try:
+        values = np.array(fields, dtype=np.float64)
+    except ValueError:
+        values = None
+    if values is not None and values.shape == (len(rows), columns) and np.isfinite(values).all():
+        return values
+    number, line = next(row for row, field in zip(rows, fields) if not _are_numbers(field, columns))
+    raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
+
+
+def _are_numbers(fields: list[str], columns: int) -> bool:
+    try:
+        return len(fields) == columns and bool(np.isfinite([float(field) for field in fields]).all())
+    except ValueError:
+        return False
+
+
+def select(classes: Classes, class_names: tuple[str, ...]) -> list[int]:
+    """The 0-based positions of the selected classes, in ascending order.
+
+    Args:
+        classes: a number from 1, a range of numbers, a name, a text such as "1-25,Cardinal", or several of these.
+        class_names: all there are; class k is number k + 1.
+
+    Raises:
+        InputError: a number or a name that does not exist, or nothing selected.
+    """
+    if classes is None:
+        return list(range(len(class_names)))
+    chosen: set[int] = set()
+    for item in [classes] if isinstance(classes, str | int) else classes:
+        for word in [item] if isinstance(item, int) else item.split(","):
+            chosen.update(_numbers_of(str(word).strip(), class_names))
+    if not chosen:
+        raise InputError(f"no class is selected by {classes!r}, expected numbers, ranges such as 1-25, or names")
+    return sorted(chosen)
+
+
+def _numbers_of(word: str, class_names: tuple[str, ...]) -> list[int]:
+    match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", word)
+    if match:
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last <= len(class_names):
+            raise InputError(f"classes {word!r}: expected numbers from 1 to {len(class_names)}, the smaller first")
+        return list(range(first - 1, last))
+    wanted = re.sub(r"^\d+\.", "", word).replace(" ", "_").lower()
+    for position, name in enumerate(class_names):
+        if name.replace(" ", "_").lower() == wanted:
+            return [position]
+    hint = closest(word, class_names)
+    raise InputError(f"there is no class {word!r}" + (f"; {hint}" if hint else ""))
