@@ -31,7 +31,7 @@ _NAMES = {
     "load": "galore.models",
 }
 
-__all__ = [  # noqa: RUF022
+__all__ = [
     "InputError",
     "Network",
     "attribution",

@@ -1,0 +1,58 @@
+"""How sure the network is of its prediction: scores s in [0, 1]; their complement is the difficulty.
+
+The two self-referential scores are functions of the logits. The third, easiness, comes from a separate network,
+a `Predictor`, with activations of its own (Wang & Vasconcelos, "Towards Realistic Predictors", ECCV 2018).
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+Confidence = Callable[[Float[Array, " C"]], Float[Array, ""]]
+
+
+def softmax_score(logits: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
+    """max_y p_y; its complement is the hesitancy score.
+
+    Args:
+        logits: [..., C].
+
+    Returns:
+        Values in (0, 1], float32.
+    """
+    return jnp.max(jax.nn.softmax(logits.astype(jnp.float32), axis=-1), axis=-1)
+
+
+def certainty(logits: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
+    """1 + (1 / log C) sum_y p_y log p_y; its complement is the normalised entropy.
+
+    Args:
+        logits: [..., C], at least two classes.
+
+    Returns:
+        Values in [0, 1], float32.
+    """
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
+    negative_entropy = jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+    return 1 + negative_entropy / jnp.log(logits.shape[-1])
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
+    """An external judge of the confidence, such as the easiness 1 - hardness(x); a pytree like `Network`.
+
+    Its maps are attributed on its own activations and resized to the classifier's where the two differ.
+
+    Attributes:
+        params: any pytree of floating-point arrays.
+        head: `(params, F_s[h, w, d]) -> s`, one number in [0, 1].
+        features: `(params, image[H, W, c]) -> F_s`; None: the predictor reads the classifier's activations.
+    """
+
+    params: PyTree
+    head: Callable[[PyTree, Array], Array] = dataclasses.field(metadata={"static": True})
+    features: Callable[[PyTree, Array], Array] | None = dataclasses.field(default=None, metadata={"static": True})

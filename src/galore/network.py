@@ -1,0 +1,173 @@
+"""A classifier cut in two: features up to a chosen layer, and the head that turns them into logits."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from flax import linen, nnx
+from jaxtyping import Array, Float, PyTree
+
+from galore.errors import InputError
+from galore.preprocessing import Preprocessing
+
+Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
+Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """Parameters and two pure functions of a *single* example; `jax.vmap(net)` for many.
+
+    A pytree: `params` are its leaves, everything else is static. It may be an argument of `jax.jit`, `jax.vmap` and
+    `jax.grad`; replacing the parameters (`dataclasses.replace(net, params=...)`) does not trace anything again.
+
+    Attributes:
+        params: any pytree of floating-point arrays.
+        features: `(params, image[H, W, c]) -> F[h, w, d]`, the activations at the cut.
+        head: `(params, F[h, w, d]) -> logits[C]`.
+        preprocessing: how a photo becomes `image`; None where the caller takes care of it.
+        class_names: a name per logit, or empty.
+        layer: the name of the layer at the cut, for reports.
+        name: the name of the network, for reports.
+    """
+
+    params: PyTree
+    features: Features = dataclasses.field(metadata={"static": True})
+    head: Head = dataclasses.field(metadata={"static": True})
+    preprocessing: Preprocessing | None = dataclasses.field(default=None, metadata={"static": True})
+    class_names: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
+    layer: str = dataclasses.field(default="", metadata={"static": True})
+    name: str = dataclasses.field(default="", metadata={"static": True})
+
+    def __call__(self, image: Float[Array, "H W c"]) -> tuple[Float[Array, "h w d"], Float[Array, " C"]]:
+        """The activations and the logits of one example."""
+        activation = self.features(self.params, image)
+        return activation, self.head(self.params, activation)
+
+    def astype(self, dtype: Any) -> Self:
+        """The same network with its parameters cast, for example to `jnp.bfloat16`; cast the images too."""
+        return dataclasses.replace(self, params=jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self.params))
+
+
+def from_nnx(
+    module: nnx.Module,
+    features: Callable[[Any, Array], Array] | None = None,
+    head: Callable[[Any, Array], Array] | None = None,
+    *,
+    batched: bool = False,
+    preprocessing: Preprocessing | None = None,
+    class_names: tuple[str, ...] = (),
+    layer: str = "",
+    name: str = "",
+) -> Network:
+    """A `Network` from a `flax.nnx` module, seen in evaluation mode; the module itself is left untouched.
+
+    Args:
+        module: the module; dropout is off and BatchNorm uses its running statistics in the view that is explained.
+        features: `(module, x) -> F`; None: the module's method `.features`.
+        head: `(module, F) -> logits`; None: the module's method `.head`.
+        batched: the two functions insist on a leading batch axis.
+        preprocessing, class_names, layer, name: as in `Network`.
+
+    Returns:
+        A network whose `params` are all floating-point variables of the module, BatchNorm statistics included.
+
+    Raises:
+        InputError: the module has no `.features` or `.head` and none is given.
+    """
+    features = features or _method(module, "features")
+    head = head or _method(module, "head")
+    view = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
+    graph, floating, rest = nnx.split(view, _is_floating, ...)
+    structure = jax.tree.structure(floating)
+
+    def call(function: Callable[[Any, Array], Array]) -> Callable[[PyTree, Array], Array]:
+        def on_params(params: PyTree, x: Array) -> Array:
+            state = jax.tree.unflatten(structure, [params[key] for key in keys])
+            merged = nnx.merge(graph, state, rest, copy=True)
+            return function(merged, x)
+
+        return _single(on_params) if batched else on_params
+
+    paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
+    keys = [_dotted(path) for path in paths]
+    return Network(
+        params=dict(zip(keys, leaves, strict=True)),
+        features=call(features),
+        head=call(head),
+        preprocessing=preprocessing,
+        class_names=class_names,
+        layer=layer,
+        name=name,
+    )
+
+
+def from_linen(
+    module: linen.Module,
+    variables: PyTree,
+    features: Callable[[Any, Array], Array] | None = None,
+    head: Callable[[Any, Array], Array] | None = None,
+    *,
+    batched: bool = False,
+    preprocessing: Preprocessing | None = None,
+    class_names: tuple[str, ...] = (),
+    layer: str = "",
+    name: str = "",
+) -> Network:
+    """A `Network` from a `flax.linen` module and its variables (parameters and BatchNorm statistics).
+
+    Args:
+        module: the unbound module.
+        variables: what `module.init` gave, or a checkpoint: `{"params": ..., "batch_stats": ...}`.
+        features: `(bound module, x) -> F`, for example `lambda m, x: m.features(x, train=False)`; None: the method
+            `.features`.
+        head: `(bound module, F) -> logits`; None: the method `.head`.
+        batched: the two functions insist on a leading batch axis.
+        preprocessing, class_names, layer, name: as in `Network`.
+
+    Raises:
+        InputError: the module has no `.features` or `.head` and none is given.
+    """
+
+    def call(method: Callable[[Any, Array], Array]) -> Callable[[PyTree, Array], Array]:
+        def on_params(params: PyTree, x: Array) -> Any:
+            return module.apply(params, x, method=method)
+
+        return _single(on_params) if batched else on_params
+
+    return Network(
+        params=variables,
+        features=call(features or _method(module, "features")),
+        head=call(head or _method(module, "head")),
+        preprocessing=preprocessing,
+        class_names=class_names,
+        layer=layer,
+        name=name,
+    )
+
+
+def _method(module: Any, name: str) -> Callable[[Any, Array], Array]:
+    method = getattr(type(module), name, None)
+    if not callable(method):
+        raise InputError(
+            f"{type(module).__name__} has no method .{name}; give {name}=, a function of the module and its input"
+        )
+    return method
+
+
+def _is_floating(path: Any, variable: Any) -> bool:
+    value = variable.get_value() if isinstance(variable, nnx.Variable) else variable
+    return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
+
+
+def _dotted(path: Any) -> str:
+    parts = (str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", "")))) for key in path)
+    return ".".join(part for part in parts if part != "value")
+
+
+def _single(function: Callable[[PyTree, Array], Any]) -> Callable[[PyTree, Array], Any]:
+    """A function of one example from a function that wants a batch."""
+    return lambda params, x: function(params, x[None])[0]
