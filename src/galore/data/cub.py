@@ -25,24 +25,6 @@ from galore.data.dataset import PartDataset
 from galore.errors import InputError
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something in a folder that cannot be right.
-
-    Attributes:
-        what: in words, with the file.
-        count: how often.
-        example: one of them.
-    """
-
-    what: str
-    count: int
-    example: str
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.count}, for example {self.example})"
-
-
 @dataclass(frozen=True, eq=False)
 class Tables:
     """The files of the folder, each row as it stands; the first column of an array is the image id.
@@ -148,7 +130,7 @@ def read_tables(root: str | Path) -> Tables:
     )
 
 
-def problems(found: Tables) -> list[Problem]:
+def problems(found: Tables) -> list[tables.Problem]:
     """Where the files contradict one another, with counts; an empty list is a consistent folder."""
     ids = np.array([image_id for image_id, _ in found.images], np.int64)
     paths = [path for _, path in found.images]
@@ -160,9 +142,9 @@ def problems(found: Tables) -> list[Problem]:
     expected_keys = (ids[:, None] * (parts + 1) + np.arange(1, parts + 1)).ravel()
     without_part = np.unique(expected_keys[~np.isin(expected_keys, part_keys)] // (parts + 1))
     candidates = [
-        _repeated("images.txt: image ids that occur twice", ids),
-        _repeated("images.txt: paths that occur twice", np.array(paths)),
-        _some("images.txt: paths that leave the folder images", outside),
+        tables.repeated("images.txt: image ids that occur twice", ids),
+        tables.repeated("images.txt: paths that occur twice", np.array(paths)),
+        tables.some("images.txt: paths that leave the folder images", outside),
         *(
             problem
             for name, table in (
@@ -171,35 +153,41 @@ def problems(found: Tables) -> list[Problem]:
                 ("bounding_boxes.txt", found.boxes),
             )
             for problem in (
-                _repeated(f"{name}: image ids that occur twice", table[:, 0]),
-                _some(f"{name}: images without a line", ids[~np.isin(ids, table[:, 0])]),
+                tables.repeated(f"{name}: image ids that occur twice", table[:, 0]),
+                tables.some(f"{name}: images without a line", ids[~np.isin(ids, table[:, 0])]),
             )
         ),
-        _some(
+        tables.some(
             f"image_class_labels.txt: labels without a class (classes.txt has 1 to {classes})",
             found.labels[~np.isin(found.labels[:, 1], np.arange(1, classes + 1)), 1],
         ),
-        _some("train_test_split.txt: values that are not 0 or 1", found.split[~np.isin(found.split[:, 1], (0, 1)), 1]),
-        _some("bounding_boxes.txt: boxes without an area, of images", found.boxes[(found.boxes[:, 3:] <= 0).any(1), 0]),
-        _some(
+        tables.some(
+            "train_test_split.txt: values that are not 0 or 1", found.split[~np.isin(found.split[:, 1], (0, 1)), 1]
+        ),
+        tables.some(
+            "bounding_boxes.txt: boxes without an area, of images", found.boxes[(found.boxes[:, 3:] <= 0).any(1), 0]
+        ),
+        tables.some(
             f"parts/part_locs.txt: part numbers without a name (parts.txt has 1 to {parts})",
             found.parts[~np.isin(found.parts[:, 1], np.arange(1, parts + 1)), 1],
         ),
-        _repeated("parts/part_locs.txt: parts given twice, of images", part_keys, found.parts[:, 0]),
-        _some("parts/part_locs.txt: images that lack a part", without_part),
-        _some(
+        tables.repeated("parts/part_locs.txt: parts given twice, of images", part_keys, found.parts[:, 0]),
+        tables.some("parts/part_locs.txt: images that lack a part", without_part),
+        tables.some(
             "parts/part_locs.txt: visibilities that are not 0 or 1",
             found.parts[~np.isin(found.parts[:, 4], (0, 1)), 4],
         ),
-        _some("parts/part_locs.txt: visible parts left of or above their image, of images", found.parts[negative, 0]),
-        _some(
+        tables.some(
+            "parts/part_locs.txt: visible parts left of or above their image, of images", found.parts[negative, 0]
+        ),
+        tables.some(
             "attributes/class_attribute_labels_continuous.txt: values that are not percentages",
             attributes[(attributes < 0) | (attributes > 100)],
         ),
     ]
     if len(attributes) != classes:
         what = "attributes/class_attribute_labels_continuous.txt: lines more or fewer than classes.txt has"
-        candidates.append(Problem(what, abs(len(attributes) - classes), f"{len(attributes)} against {classes}"))
+        candidates.append(tables.Problem(what, abs(len(attributes) - classes), f"{len(attributes)} against {classes}"))
     return [problem for problem in candidates if problem is not None]
 
 
@@ -247,15 +235,3 @@ def _with_images(chosen: list[int], present: set[int], named: bool, names: tuple
     if not present:
         raise InputError(f"none of the listed images is present in {root / 'images'}")
     return [k for k in chosen if k in present]
-
-
-def _some(what: str, wrong: list[str] | np.ndarray) -> Problem | None:
-    if len(wrong) == 0:
-        return None
-    first = wrong[0]
-    return Problem(what, len(wrong), first if isinstance(first, str) else f"{first:g}")
-
-
-def _repeated(what: str, keys: np.ndarray, shown: np.ndarray | None = None) -> Problem | None:
-    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    return _some(what, (keys if shown is None else shown)[first[counts > 1]])

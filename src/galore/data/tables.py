@@ -2,15 +2,34 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from galore.errors import InputError, closest
 
 Classes = str | int | range | Iterable[str | int] | None
 """A selection of classes: numbers, ranges ("1-25"), names, or several of them; None is every class with images."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a folder that cannot be right.
+
+    Attributes:
+        what: in words, with the file.
+        count: how often.
+        example: one of them.
+    """
+
+    what: str
+    count: int
+    example: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.count}, for example {self.example})"
 
 
 def lines(path: Path, expected: str) -> list[tuple[int, str]]:
@@ -111,3 +130,17 @@ def _numbers_of(word: str, class_names: tuple[str, ...]) -> list[int]:
             return [position]
     hint = closest(word, class_names)
     raise InputError(f"there is no class {word!r}" + (f"; {hint}" if hint else ""))
+
+
+def some(what: str, wrong: list[str] | Shaped[np.ndarray, "k"]) -> Problem | None:
+    """A problem with the wrong values, or None where there are none."""
+    if len(wrong) == 0:
+        return None
+    first = wrong[0]
+    return Problem(what, len(wrong), first if isinstance(first, str) else f"{first:g}")
+
+
+def repeated(what: str, keys: Shaped[np.ndarray, "k"], shown: Shaped[np.ndarray, "k"] | None = None) -> Problem | None:
+    """A problem with the keys that occur more than once (an example is taken from `shown`), or None."""
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    return some(what, (keys if shown is None else shown)[first[counts > 1]])

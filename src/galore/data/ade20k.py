@@ -1,0 +1,184 @@
+"""ADEChallengeData2016 (scene parsing of ADE20K) as it is distributed, and folders in the same format.
+
+    images/{training,validation}/ADE_{train,val}_00000001.jpg
+    annotations/{training,validation}/ADE_{train,val}_00000001.png   0 is "other", k the k-th object
+    objectInfo150.txt        index, ratio, train, val, name; tabs between, a header line
+    sceneCategories.txt      image, scene class
+
+Source: Zhou, Zhao, Puig, Fidler, Barriuso, Torralba, "Scene Parsing through ADE20K Dataset", CVPR 2017.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from galore.data import tables
+from galore.data.dataset import SceneDataset
+from galore.errors import InputError
+
+_FOLDERS = {"ADE_train": "training", "ADE_val": "validation"}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The text files of the folder, each row as it stands.
+
+    Attributes:
+        root: the folder.
+        scenes: image name (without a suffix) and scene class, by line.
+        object_names: in the order of their numbers.
+    """
+
+    root: Path
+    scenes: list[tuple[str, str]]
+    object_names: tuple[str, ...]
+
+
+def read(root: str | Path, classes: tables.Classes = None) -> SceneDataset:
+    """Reads which images are present, their scene classes and masks.
+
+    A partial copy is normal: listed images that are not on disk are left out and counted in `absent`.
+
+    Args:
+        root: the folder that holds sceneCategories.txt.
+        classes: which scene classes: a number from 1 in alphabetical order, a range, a name, or several of these; None
+            takes every class of which an image is present.
+
+    Returns:
+        The data set; labels count from 0 in the alphabetical order of the selected classes.
+
+    Raises:
+        InputError: a file is missing or malformed (with the line), an image is listed twice or has no mask, or a
+            selected class has no image.
+    """
+    found = read_tables(root)
+    for problem in problems(found):
+        raise InputError(f"{found.root}: {problem}")
+    names = tuple(sorted({scene for _, scene in found.scenes}))
+    chosen = {names[k] for k in tables.select(classes, names)}
+    listed = [(name, scene) for name, scene in found.scenes if scene in chosen]
+    present = [(name, scene) for name, scene in listed if (found.root / "images" / _place(name, ".jpg")).is_file()]
+    for name, _ in present:
+        if not (found.root / "annotations" / _place(name, ".png")).is_file():
+            raise InputError(f"{found.root / 'annotations' / _place(name, '.png')} is missing, the mask of an image")
+    kept = sorted({scene for _, scene in present})
+    if classes is not None and len(kept) < len(chosen):
+        missing = sorted(chosen - set(kept))[0]
+        raise InputError(f"no image of the class {missing} is present in {found.root / 'images'}")
+    if not present:
+        raise InputError(f"none of the listed images is present in {found.root / 'images'}")
+    return SceneDataset(
+        name=found.root.resolve().name,
+        root=found.root,
+        paths=tuple(_place(name, ".jpg") for name, _ in present),
+        mask_paths=tuple(_place(name, ".png") for name, _ in present),
+        labels=np.array([kept.index(scene) for _, scene in present], np.int32),
+        is_training=np.array([name.startswith("ADE_train") for name, _ in present]),
+        class_names=tuple(kept),
+        object_names=found.object_names,
+        absent=len(listed) - len(present),
+    )
+
+
+def read_tables(root: str | Path) -> Tables:
+    """Reads the text files of the folder without comparing them with one another.
+
+    Raises:
+        InputError: a file is missing or a line is malformed.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder, expected one that holds sceneCategories.txt of ADE20K")
+    return Tables(root, _scenes(root / "sceneCategories.txt"), _objects(root / "objectInfo150.txt"))
+
+
+def problems(found: Tables) -> list[tables.Problem]:
+    """Where the files contradict one another, with counts; an empty list is a consistent folder."""
+    names = np.array([name for name, _ in found.scenes])
+    candidates = [tables.repeated("sceneCategories.txt: images that occur twice", names)]
+    return [problem for problem in candidates if problem is not None]
+
+
+def read_mask(path: str | Path, objects: int) -> UInt8[np.ndarray, "height width"]:
+    """Reads one mask: 0 is "other", k the k-th object.
+
+    Raises:
+        InputError: the file is no mask, or holds a number without an object.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            mask = np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read, expected a mask as an 8-bit PNG: {error}") from error
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise InputError(f"{path} has {mask.shape} values of {mask.dtype}, expected a mask with one byte a pixel")
+    if mask.max(initial=0) > objects:
+        raise InputError(f"{path} holds the number {mask.max()}, expected object numbers from 0 to {objects}")
+    return mask
+
+
+def objects_present(dataset: SceneDataset, threads: int = 2) -> Bool[np.ndarray, "n objects"]:
+    """Which objects occur in each image (at least one pixel); reads every mask once.
+
+    Raises:
+        InputError: a mask cannot be read, or has another size than its image.
+    """
+
+    def occurring(index: int) -> Bool[np.ndarray, "objects"]:
+        mask = read_mask(dataset.mask_path(index), len(dataset.object_names))
+        check_size(dataset, index, mask)
+        return np.bincount(mask.ravel(), minlength=len(dataset.object_names) + 1)[1:] > 0
+
+    with ThreadPoolExecutor(threads) as pool:
+        rows = list(pool.map(occurring, range(len(dataset))))
+    return np.array(rows, bool).reshape(len(dataset), len(dataset.object_names))
+
+
+def check_size(dataset: SceneDataset, index: int, mask: UInt8[np.ndarray, "height width"]) -> None:
+    """Raises InputError where a mask has another size than its image (whose header alone is read)."""
+    path = dataset.image_path(index)
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except OSError as error:
+        raise InputError(f"{path} is not an image that can be read") from error
+    if mask.shape != (height, width):
+        raise InputError(
+            f"{dataset.mask_path(index)} is {mask.shape[1]} x {mask.shape[0]} pixels, "
+            f"expected {width} x {height} like its image"
+        )
+
+
+def _place(name: str, suffix: str) -> str:
+    return f"{_FOLDERS[name.rpartition('_')[0]]}/{name}{suffix}"
+
+
+def _scenes(path: Path) -> list[tuple[str, str]]:
+    expected = 'an image and a scene class such as "ADE_train_00000001 airport_terminal"'
+    rows = []
+    for number, line in tables.lines(path, expected):
+        fields = line.split()
+        if len(fields) != 2 or fields[0].rpartition("_")[0] not in _FOLDERS or not fields[0].rpartition("_")[2].isdecimal():
+            raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
+        rows.append((fields[0], fields[1]))
+    return rows
+
+
+def _objects(path: Path) -> tuple[str, ...]:
+    expected = "index, ratio, train, val and name, with tabs between"
+    names = []
+    for number, line in tables.lines(path, expected):
+        fields = [field.strip() for field in line.split("\t")]
+        if number == 1 and fields[0] == "Idx":
+            continue
+        if len(fields) != 5 or fields[0] != str(len(names) + 1) or not fields[4]:
+            raise InputError(f"{path}, line {number}: expected {expected}, counted from 1, found {line[:60]!r}")
+        names.append(fields[4])
+    if not names:
+        raise InputError(f"{path} names no object, expected {expected}")
+    return tuple(names)
