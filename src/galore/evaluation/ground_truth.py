@@ -1,0 +1,249 @@
+"""Which parts or objects tell two classes apart, and which they share: what explanations are judged against.
+
+Birds (CUB-200-2011). Every part owns groups of attributes (`PART_GROUPS`). A group's percentages of a class become a
+distribution p by a softmax; the distance of two classes on a part is the mean over its groups of a divergence of p and
+q. Over all pairs of different classes and all parts, the 20 % smallest distances are shared parts, the 80 % largest
+discriminant ones (Wang and Vasconcelos, "A Generalized Explanation Framework", TPAMI 2023; SCOUT, CVPR 2020).
+
+Scenes (ADE20K). An object's frequency in a scene class is its attribute; see `discriminant_objects`, `shared_objects`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.errors import InputError
+
+PART_GROUPS: dict[str, tuple[str, ...]] = {
+    "back": ("back_color", "back_pattern"),
+    "beak": ("bill_shape", "bill_length", "bill_color"),
+    "belly": ("belly_color", "belly_pattern"),
+    "breast": ("breast_color", "breast_pattern"),
+    "crown": ("crown_color",),
+    "forehead": ("forehead_color",),
+    "left eye": ("eye_color",),
+    "left leg": ("leg_color",),
+    "left wing": ("wing_color", "wing_pattern", "wing_shape"),
+    "nape": ("nape_color",),
+    "right eye": ("eye_color",),
+    "right leg": ("leg_color",),
+    "right wing": ("wing_color", "wing_pattern", "wing_shape"),
+    "tail": ("tail_shape", "upper_tail_color", "under_tail_color", "tail_pattern"),
+    "throat": ("throat_color",),
+}
+"""Groups of CUB's 312 attributes (without "has_") that describe each of its 15 parts.
+
+Ours, from the names: a group belongs to the part that it names, and left and right share it. Six of the 28 groups
+describe no single part and are left out: size, shape, primary_color (the whole bird), upperparts_color,
+underparts_color (several parts each, whose own colours have groups of their own) and head_pattern (crown, forehead,
+eyes, nape and throat at once).
+"""
+
+Divergence = Callable[[Float[np.ndarray, "c k"]], Float[np.ndarray, "c c"]]
+"""From one distribution over k values for each class to the divergence of every pair of classes."""
+
+
+def jensen_shannon(p: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c c"]:
+    """sum p log(2p / (p + q)) + q log(2q / (p + q)): the formula of the authors' code, from 0 to 2 log 2."""
+    entropy = _sum_p_log_p(p)
+    result = np.empty((len(p), len(p)))
+    for a in range(len(p)):
+        result[a] = entropy[a] + entropy - 2 * _sum_p_log_p((p[a] + p) / 2)
+    return np.maximum(result, 0)
+
+
+def exponential_kl(p: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c c"]:
+    """exp(KL(p || q) + KL(q || p)): the formula of the paper's text, from 1; needs p > 0."""
+    cross = p @ np.log(p).T
+    entropy = np.diag(cross)
+    divergence = (entropy[:, None] + entropy[None, :]) - (cross + cross.T)
+    return np.exp(np.maximum(divergence, 0))
+
+
+def part_distances(
+    class_attributes: Float[np.ndarray, "c a"],
+    attribute_names: tuple[str, ...],
+    part_names: tuple[str, ...],
+    divergence: Divergence = jensen_shannon,
+    temperature: float = 1.0,
+    part_groups: dict[str, tuple[str, ...]] = PART_GROUPS,
+) -> Float[np.ndarray, "c c p"]:
+    """How differently two classes look at each part.
+
+    Args:
+        class_attributes: percentages in [0, 100].
+        attribute_names: "has_GROUP::VALUE".
+        part_names: the parts, each a key of `part_groups`, or without attributes.
+        divergence: of two distributions; `jensen_shannon` (the code) or `exponential_kl` (the text).
+        temperature: what the percentages are divided by before the softmax.
+        part_groups: the groups that each part owns.
+
+    Returns:
+        The mean divergence over the part's groups (float64), symmetric; NaN for a part without attributes.
+    """
+    columns: dict[str, list[int]] = {}
+    for position, name in enumerate(attribute_names):
+        columns.setdefault(name.partition("::")[0].removeprefix("has_"), []).append(position)
+    owned = {part: [group for group in part_groups.get(part, ()) if group in columns] for part in part_names}
+    by_group = {
+        group: divergence(_softmax(class_attributes[:, columns[group]] / temperature))
+        for group in {group for groups in owned.values() for group in groups}
+    }
+    count = len(class_attributes)
+    distances = np.full((count, count, len(part_names)), np.nan)
+    for position, part in enumerate(part_names):
+        if owned[part]:
+            distances[:, :, position] = sum(by_group[group] for group in owned[part]) / len(owned[part])
+    return distances
+
+
+def discriminant_parts(
+    dataset: PartDataset, fraction: float = 0.8, divergence: Divergence = jensen_shannon
+) -> Bool[np.ndarray, "c c p"]:
+    """The parts that tell class a from class b: the largest distances of all pairs and parts.
+
+    The threshold is taken over every class of the data set (`all_class_attributes`), whichever are selected, and the
+    result is cut out for the selected ones. It is strict: distances equal to the threshold are not discriminant, so
+    that parts that look the same never are. A part without attributes and a class against itself are all False.
+
+    Args:
+        dataset: its class attributes are used, no image is read.
+        fraction: how many of the (pair, part) triples are discriminant, in (0, 1).
+        divergence: `jensen_shannon` (the authors' code) or `exponential_kl` (the paper's text).
+
+    Returns:
+        [a, b, part], symmetric in a and b.
+
+    Raises:
+        InputError: the fraction is outside (0, 1), or no part has attributes.
+    """
+    distances, threshold = _distances_and_threshold(dataset, 1 - fraction, divergence)
+    return distances > threshold
+
+
+def shared_parts(
+    dataset: PartDataset, fraction: float = 0.2, divergence: Divergence = jensen_shannon
+) -> Bool[np.ndarray, "c c p"]:
+    """The parts on which class a looks like class b: the smallest distances of all pairs and parts.
+
+    As `discriminant_parts`, except that distances equal to the threshold do count: with fractions that sum to 1 every
+    part with attributes is either shared or discriminant, and a class shares all of them with itself.
+
+    Args:
+        dataset: its class attributes are used, no image is read.
+        fraction: how many of the (pair, part) triples are shared, in (0, 1).
+        divergence: `jensen_shannon` (the authors' code) or `exponential_kl` (the paper's text).
+
+    Returns:
+        [a, b, part], symmetric in a and b.
+
+    Raises:
+        InputError: the fraction is outside (0, 1), or no part has attributes.
+    """
+    distances, threshold = _distances_and_threshold(dataset, fraction, divergence)
+    return distances <= threshold
+
+
+def object_frequencies(present: Bool[np.ndarray, "n o"], dataset: SceneDataset) -> Float[np.ndarray, "c o"]:
+    """The share of a scene class's images in which an object occurs.
+
+    Args:
+        present: which objects occur in each image, from `galore.data.ade20k.objects_present(dataset)`.
+        dataset: whose labels are counted, all images of it; take a subset to count the training images only.
+
+    Returns:
+        Frequencies in [0, 1], float64.
+
+    Raises:
+        InputError: a class has no image.
+    """
+    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
+    if (counts == 0).any():
+        raise InputError(f"the class {dataset.class_names[int(counts.argmin())]} has no image to count objects in")
+    occurrences = np.zeros((len(counts), present.shape[1]))
+    np.add.at(occurrences, dataset.labels, present)
+    return occurrences / counts[:, None]
+
+
+def discriminant_objects(frequencies: Float[np.ndarray, "c o"]) -> Bool[np.ndarray, "c c o"]:
+    """The objects that occur in images of class a and never in class b; not symmetric, all False for a = b.
+
+    For ADE20K's 1,055 classes and 150 objects the result takes 167 MB.
+    """
+    occurs = frequencies > 0
+    return occurs[:, None, :] & ~occurs[None, :, :]
+
+
+def shared_objects(
+    frequencies: Float[np.ndarray, "c o"], minimum: float = 0.3, fraction: float = 0.01
+) -> Bool[np.ndarray, "c c o"]:
+    """The objects that are frequent in both classes.
+
+    An object is shared by a and b where it occurs in at least `minimum` of the images of each, and the mean of its
+    two frequencies is among the largest `fraction` of all (pair of different classes, object). Means equal to the
+    threshold count, so that ties (every class with one image has frequencies of 1) can make them more.
+
+    Args:
+        frequencies: from `object_frequencies`.
+        minimum: the smallest frequency in each class.
+        fraction: the share of the largest means.
+
+    Returns:
+        [a, b, object], symmetric; True for a = b wherever the condition holds.
+
+    Raises:
+        InputError: the fraction is outside (0, 1), or there are fewer than two classes.
+    """
+    _check_fraction(fraction)
+    if len(frequencies) < 2:
+        raise InputError("shared objects need at least two classes")
+    values = frequencies.astype(np.float32)
+    first, second = np.triu_indices(len(values), 1)
+    means = np.empty((values.shape[1], len(first)), np.float32)
+    for position, column in enumerate(values.T):
+        means[position] = (column[first] + column[second]) / 2
+    means = means.ravel()
+    position = means.size - max(1, round(fraction * means.size))
+    means.partition(position)
+    threshold = means[position]
+    frequent = frequencies >= minimum
+    shared = frequent[:, None, :] & frequent[None, :, :]
+    for a, row in enumerate(values):
+        shared[a] &= (row + values) / 2 >= threshold
+    return shared
+
+
+def _distances_and_threshold(
+    dataset: PartDataset, fraction: float, divergence: Divergence
+) -> tuple[Float[np.ndarray, "c c p"], float]:
+    """Distances of the selected classes, and the quantile over all pairs of different classes of the data set."""
+    _check_fraction(fraction)
+    if dataset.all_class_attributes is None:
+        population, selected = dataset.class_attributes, np.arange(len(dataset.class_names))
+    else:
+        population, selected = dataset.all_class_attributes, np.array(dataset.class_numbers) - 1
+    distances = part_distances(population, dataset.attribute_names, dataset.part_names, divergence)
+    # Every unordered pair once: distances are symmetric, and a class against itself is no pair.
+    triples = distances[np.triu_indices(len(population), 1)]
+    triples = np.sort(triples[~np.isnan(triples)])
+    if triples.size == 0:
+        raise InputError(f"{dataset.name}: no pair of classes has a part with attributes, expected two classes or more")
+    count = round(fraction * triples.size)
+    threshold = triples[count - 1] if count else -np.inf
+    return distances[np.ix_(selected, selected)], float(threshold)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise InputError(f"fraction {fraction} of the triples: expected a number between 0 and 1")
+
+
+def _softmax(values: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c k"]:
+    shifted = np.exp(values.astype(np.float64) - values.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _sum_p_log_p(p: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c"]:
+    return np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0).sum(axis=-1)
