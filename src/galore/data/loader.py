@@ -1,0 +1,271 @@
+"""From an annotated data set to batches: decoding, moving pixels and annotations together, shuffling, padding.
+
+A source is anything with `__len__` and `__getitem__(int)` that gives a dictionary of NumPy arrays, so that a grain or
+torch loader can stand in for `batches`. Sources stack: files -> transformed -> (cached) -> batches.
+"""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Shaped
+
+from galore import atomic
+from galore.data.ade20k import check_size, read_mask
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.data.geometry import Transform, random_resized_crop
+from galore.data.photo import read_image
+from galore.errors import InputError
+from galore.preprocessing import Preprocessing
+
+Example = dict[str, Shaped[np.ndarray, "..."]]
+"""One image (uint8 [height, width, 3]) with its "index" in the data set, "label" and annotations: "points" [p, 2],
+"visible" [p] and "box" [4] for birds, "mask" [height, width] for scenes."""
+
+Geometry = Callable[[int, int, int], Transform]
+"""(index of the image, height, width) -> the transform for it; a function of the index so that it can be repeated."""
+
+
+class Source(Protocol):
+    """A sequence of examples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """The images and annotations of a data set as they lie on disk; images differ in size, so they make no batch."""
+
+    dataset: PartDataset | SceneDataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int, /) -> Example:
+        dataset = self.dataset
+        image = read_image(dataset.image_path(index))
+        example: Example = {"image": image, "index": np.array(index), "label": np.array(dataset.labels[index])}
+        if isinstance(dataset, PartDataset):
+            points, visible, box = dataset.points[index], dataset.visible[index], dataset.boxes[index]
+            return example | {"points": points, "visible": visible, "box": box}
+        mask = read_mask(dataset.mask_path(index), len(dataset.object_names))
+        check_size(dataset, index, mask)
+        return example | {"mask": mask}
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed:
+    """A source whose images, points, boxes and masks are moved by one geometry."""
+
+    source: Source
+    geometry: Geometry
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int, /) -> Example:
+        example = self.source[index]
+        height, width = example["image"].shape[:2]
+        return move(example, self.geometry(index, height, width))
+
+
+def prepared(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing) -> Transformed:
+    """The images of a data set as a network sees them when it is tested, in uint8 (see `Preprocessing.normalise`)."""
+    return Transformed(Files(dataset), lambda _, height, width: preprocessing.transform(height, width))
+
+
+def augmented(
+    source: Source, size: int, seed: int, epoch: int, scale: tuple[float, float] = (0.08, 1.0)
+) -> Transformed:
+    """Random resized crops and flips for training; the same seed, epoch and index give the same crop.
+
+    Args:
+        source: `Files(dataset)`, or a cached source of larger images.
+        size: the side of the square that comes out, in pixels.
+        seed: of the whole training.
+        epoch: from 0.
+        scale: the smallest and the largest share of the area that is kept.
+    """
+
+    def geometry(index: int, height: int, width: int) -> Transform:
+        return random_resized_crop(np.random.default_rng((seed, epoch, index)), height, width, size, scale)
+
+    return Transformed(source, geometry)
+
+
+def move(example: Example, transform: Transform) -> Example:
+    """Moves the image of an example and everything that is tied to its pixels; points that leave become invisible."""
+    moved = example | {"image": transform.pixels(example["image"])}
+    if "points" in example:
+        moved["points"] = transform.points(example["points"])
+        moved["visible"] = example["visible"] & transform.inside(example["points"])
+    if "box" in example:
+        moved["box"] = transform.boxes(example["box"])
+    if "mask" in example:
+        moved["mask"] = transform.mask(example["mask"])
+    return moved
+
+
+def batches(
+    source: Source,
+    batch_size: int,
+    *,
+    shuffle_seed: int | tuple[int, ...] | None = None,
+    threads: int = 2,
+    broken: list[str] | None = None,
+) -> Iterator[Example]:
+    """Batches of a source whose examples have one shape, decoded ahead of time by threads.
+
+    The order depends on the seed alone, never on which thread is faster.
+
+    Args:
+        source: what to read.
+        batch_size: of every batch; the last one is padded with zeros.
+        shuffle_seed: of the order, a number or several such as (seed, epoch); None keeps the order of the source.
+        threads: how many read at a time.
+        broken: where to append the message of every image that cannot be read, which is then left out; None
+            raises at the first one.
+
+    Yields:
+        The arrays of the examples, stacked, with "valid": bool [batch_size], False where a batch is padded.
+
+    Raises:
+        InputError: an image cannot be read, and `broken` is None.
+    """
+    if batch_size < 1 or threads < 1:
+        raise InputError(f"batch_size {batch_size} and threads {threads}: expected at least 1 of each")
+    order = np.arange(len(source))
+    if shuffle_seed is not None:
+        order = np.random.default_rng(shuffle_seed).permutation(len(source))
+    return _batches(_decoded(source, order.tolist(), threads, 2 * batch_size + threads, broken), batch_size)
+
+
+def cached(source: Source, folder: str | Path, identity: str, threads: int = 2) -> "Cached":
+    """Keeps the examples of a source, whose shapes must be equal, as memory-mapped arrays.
+
+    Args:
+        source: with one shape for all examples, for instance `prepared(...)`; random crops would be frozen.
+        folder: where to keep them; made at the first call and opened at later ones.
+        identity: what the source is, for instance from `identity_of(dataset, preprocessing)`; a cache made from
+            something else is refused.
+        threads: how many read at a time.
+
+    Returns:
+        A source with the same examples.
+
+    Raises:
+        InputError: the folder holds something else, or an image cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder.is_dir() and any(folder.iterdir())):
+        _write_cache(source, folder, identity, threads)
+    return Cached(folder, identity)
+
+
+class Cached:
+    """The examples in a folder that `cached` made."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        try:
+            description = json.loads((folder / "cache.json").read_text())
+            names, known = list(description["arrays"]), description["identity"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder} is not a cache of images; name a new folder or remove this one") from error
+        if known != identity:
+            raise InputError(f"{folder} caches other images ({known}), expected {identity}; remove it or name another")
+        self._arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+
+    def __len__(self) -> int:
+        return len(self._arrays["index"])
+
+    def __getitem__(self, index: int, /) -> Example:
+        return {name: np.array(array[index]) for name, array in self._arrays.items()}
+
+
+def identity_of(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing) -> str:
+    """Names what a cache holds: a digest of the files (names, sizes, times), the annotations and the geometry."""
+    digest = hashlib.sha256()
+    for index, path in enumerate(dataset.paths):
+        status = os.stat(dataset.image_path(index))
+        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    digest.update(dataset.labels.tobytes())
+    if isinstance(dataset, PartDataset):
+        for array in (dataset.points, dataset.visible, dataset.boxes):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    geometry = f"{preprocessing.resize}/{preprocessing.crop}"
+    return f"{len(dataset)} images of {dataset.name} at {geometry}, {digest.hexdigest()[:16]}"
+
+
+def _write_cache(source: Source, folder: Path, identity: str, threads: int) -> None:
+    if len(source) == 0:
+        raise InputError(f"there are no images to cache in {folder}")
+    with atomic.folder(folder) as unfinished:
+        arrays: dict[str, np.ndarray] = {}
+        examples = _decoded(source, list(range(len(source))), threads, 8 * threads, None)
+        for position, example in enumerate(examples):
+            for name, value in example.items():
+                if name not in arrays:
+                    shape = (len(source), *np.shape(value))
+                    file = unfinished / f"{name}.npy"
+                    arrays[name] = np.lib.format.open_memmap(file, "w+", np.asarray(value).dtype, shape)
+                arrays[name][position] = value
+        for array in arrays.values():
+            array.flush()  # pyright: ignore[reportAttributeAccessIssue]
+        (unfinished / "cache.json").write_text(json.dumps({"identity": identity, "arrays": sorted(arrays)}))
+
+
+def _decoded(source: Source, order: list[int], threads: int, ahead: int, broken: list[str] | None) -> Iterator[Example]:
+    """The examples in the given order, with at most `ahead` of them decoded or being decoded."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="galore-decode")
+    waiting: deque[Future[Example]] = deque()
+    remaining = iter(order)
+    try:
+        while True:
+            while len(waiting) < ahead and (index := next(remaining, None)) is not None:
+                waiting.append(pool.submit(source.__getitem__, index))
+            if not waiting:
+                return
+            try:
+                example = waiting.popleft().result()
+            except InputError as error:
+                if broken is None:
+                    raise
+                broken.append(str(error))
+                continue
+            yield example
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batches(examples: Iterator[Example], batch_size: int) -> Iterator[Example]:
+    try:
+        group: list[Example] = []
+        for example in examples:
+            group.append(example)
+            if len(group) == batch_size:
+                yield _stack(group, batch_size)
+                group = []
+        if group:
+            yield _stack(group, batch_size)
+    finally:
+        examples.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _stack(group: list[Example], batch_size: int) -> Example:
+    batch: Example = {}
+    for name, first in group[0].items():
+        stacked = np.zeros((batch_size, *np.shape(first)), np.asarray(first).dtype)
+        for position, example in enumerate(group):
+            stacked[position] = example[name]
+        batch[name] = stacked
+    batch["valid"] = np.arange(batch_size) < len(group)
+    return batch
