@@ -10,7 +10,7 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import DepthwiseConv, LayeredNetwork
+from galore.models.layers import DepthwiseConv, LayeredNetwork, convolve
 
 # Kernel size, stride of the first block, expansion, output channels, number of blocks.
 STAGES = (
@@ -23,7 +23,7 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 
-_Conv = partial(nnx.Conv, use_bias=False, padding="SAME")
+_Conv = partial(nnx.Conv, use_bias=False, padding="SAME", conv_general_dilated=convolve)
 _BatchNorm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3)
 
 

