@@ -1,0 +1,85 @@
+"""The `galore` command: finds the module of the command that was asked for, and imports nothing else."""
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import galore
+from galore.errors import InputError
+
+COMMANDS = ("explain", "demo", "data", "make-birds", "make-scenes", "bench", "teach", "teach-results", "agree")
+"""Each is a module of `galore.commands` with a one-line docstring, `add_arguments(parser)` and `run(args)`."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line, without repeating the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: without the program's name; None: those of the process.
+
+    Returns:
+        0, or 2 for input that the person can correct (said on one line of stderr), or 130 when interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser(arguments)
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 0
+    try:
+        return options.run(options) or 0
+    except InputError as error:
+        print(f"galore: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("galore: interrupted; nothing was left half-written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def build_parser(arguments: Sequence[str]) -> Parser:
+    """The parser, complete for the command that the arguments name and a one-line entry for the others."""
+    parser = Parser(prog="galore", description="Ask an image classifier three questions and look at the answers.")
+    parser.add_argument("--version", action="version", version=f"galore {galore.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name in COMMANDS:
+        source = _source(name)
+        if source is None:
+            continue
+        about = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name).splitlines()[0]
+        command = commands.add_parser(name, help=about.rstrip("."), description=about)
+        if name == asked:
+            module = importlib.import_module(_module(name))
+            command.set_defaults(run=module.run)
+            module.add_arguments(command)
+    return parser
+
+
+def _module(command: str) -> str:
+    return f"galore.commands.{command.replace('-', '_')}"
+
+
+def _source(command: str) -> Path | None:
+    """The command's module, found without running it; None where it is not part of this installation."""
+    spec = importlib.util.find_spec(_module(command))
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

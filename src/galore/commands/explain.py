@@ -1,0 +1,153 @@
+"""Explain a photo: what supports the prediction, where the network hesitates, and why not another class."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galore import atomic
+from galore.errors import InputError
+
+if TYPE_CHECKING:
+    from galore.report.answer import Answer
+
+PRINTED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="the photo")
+    parser.add_argument(
+        "--why-not", metavar="CLASS", help="the other class: a name, part of a name, or an index; the runner-up"
+    )
+    parser.add_argument(
+        "--counter-image", metavar="IMAGE", help="a photo of the other class, to see what it has that this one lacks"
+    )
+    add_method_arguments(parser)
+    parser.add_argument("--out", metavar="DIR", type=Path, help="where to write; IMAGE's name with -explained")
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
+    """The choices that do not depend on the photo."""
+    # The names are repeated from galore.report.build, which would bring jax along; a test compares them.
+    parser.add_argument(
+        "--attribution",
+        choices=("gradient", "integrated-gradients", "grad-cam", "second-order"),
+        default="gradient",
+        help="how maps are made (%(default)s); second-order is for the confidence, with gradient for the classes",
+    )
+    parser.add_argument(
+        "--confidence",
+        choices=("softmax", "certainty"),
+        default="softmax",
+        help="the score of how sure the network is (%(default)s)",
+    )
+    parser.add_argument("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
+    parser.add_argument(
+        "--fraction",
+        metavar="F",
+        type=float,
+        default=0.1,
+        help="the part of the photo that a region covers (%(default)s)",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME_OR_PATH", default="efficientnet_lite0", help="the network (%(default)s)"
+    )
+    parser.add_argument("--layer", metavar="NAME", help="where the network is cut in two; the model's usual place")
+
+
+def run(args: argparse.Namespace) -> None:
+    check_numbers(args)
+    out = args.out or Path(f"{Path(args.image).stem}-explained")
+    with atomic.folder(out, overwrite=True) as folder:
+        explainer = Explainer(args)
+        answer = explainer.explain(args.image, folder, why_not=args.why_not, counter_image=args.counter_image)
+    show(answer, out)
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuses numbers outside their range before anything slow begins."""
+    if args.top < 2:
+        raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
+    if not 0 < args.fraction < 1:
+        raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
+
+
+class Explainer:
+    """A loaded network and the compiled function of its maps, for any number of photos."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from galore import terminal
+
+        with terminal.step(f"Loading {args.model}"):
+            from galore import models
+            from galore.report import build
+
+            chosen = {} if args.layer is None else {"layer": args.layer}
+            self.net = models.load(args.model, **chosen)
+        top = min(args.top, len(self.net.class_names) or args.top)
+        choices = {
+            "attribution": args.attribution,
+            "confidence": args.confidence,
+            "top": top,
+            "fraction": args.fraction,
+        }
+        self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
+        self.options = {name: value for name, value in vars(args).items() if name != "run"}
+        self.ask = build.asker(**choices)
+
+    def explain(
+        self, image: str, folder: Path, *, why_not: str | None = None, counter_image: str | None = None
+    ) -> "Answer":
+        """Explains a photo and writes the report's files into a folder."""
+        from galore import terminal
+        from galore.report import build, figures, page, record
+
+        with terminal.step(f"Explaining {image}"):
+            answer = build.build(
+                self.net,
+                image,
+                self.ask,
+                self.methods,
+                why_not=why_not,
+                counter_image=counter_image,
+                options=self.options | {"image": image, "why_not": why_not, "counter_image": counter_image},
+            )
+        with terminal.step("Writing the report"):
+            record.save(answer, folder)
+            figures.save(answer, folder)
+            (folder / "explanation.html").write_text(page.page(answer), encoding="utf-8")
+        return answer
+
+
+def show(answer: "Answer", out: Path) -> None:
+    """Prints the answer, as wide as the terminal is."""
+    from rich.padding import Padding
+
+    from galore import terminal
+    from galore.report import words
+
+    console = terminal.console()
+
+    def question(text: str) -> None:
+        console.print()
+        console.print(text, style="bold")
+
+    def line(text: str, style: str = "") -> None:
+        console.print(Padding(text, (0, 0, 0, 2)), style=style)
+
+    predicted, counter = answer.prediction.name, answer.why_not.counter.name
+    console.print(words.headline(answer), style="bold")
+    question(f"What speaks for {predicted}?")
+    line(words.parts(answer.attributive))
+    question("Where does it hesitate?")
+    for insecurity in answer.insecurities[:PRINTED]:
+        line(f"{insecurity.first.name} or {insecurity.second.name}: {words.parts(insecurity.finding)}")
+    if not answer.insecurities:
+        line("nowhere between two classes")
+    question(f"Why {predicted} and not {counter}?")
+    line(words.parts(answer.why_not.finding))
+    line(words.example_hint(answer))
+    for note in answer.notes:
+        console.print()
+        line(f"Note: {note}", style="yellow")
+    console.print()
+    console.print(f"Look at {out / 'explanation.html'}", soft_wrap=True)

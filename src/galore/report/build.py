@@ -1,0 +1,258 @@
+"""From a network and a photo to the answers: one compiled function for all maps, then plain numbers."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from galore import attribution as attributions
+from galore import class_names, confidence, explain, provenance, regions
+from galore.data.photo import read_image
+from galore.errors import InputError
+from galore.network import Network
+from galore.report.answer import Answer, Box, Candidate, CounterPhoto, Finding, Insecurity, Photo, WhyNot
+
+VIEW = 448
+"""The side of the pictures that a report shows (pixels)."""
+
+ATTRIBUTIONS: dict[str, dict[str, Callable[..., Array]]] = {
+    "gradient": {"attribution": attributions.gradient_x_activation},
+    "integrated-gradients": {"attribution": attributions.integrated_gradients},
+    "grad-cam": {"attribution": attributions.grad_cam},
+    # As in the papers: the curvature of the confidence alone, since that of a logit is zero for most heads.
+    "second-order": {
+        "attribution": attributions.gradient_x_activation,
+        "confidence_attribution": functools.partial(attributions.second_order, absolute_curvature=True),
+    },
+}
+CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_score, "certainty": confidence.certainty}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """Everything about one photo that needs the network."""
+
+    deliberative: explain.Deliberative
+    discriminant: explain.Discriminant
+    regions: dict[str, Bool[Array, "*n view view"]]
+
+
+Ask = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
+
+
+def asker(*, attribution: str, confidence: str, top: int, fraction: float) -> Ask:
+    """The compiled function behind a report; it compiles once for any number of photos.
+
+    Args:
+        attribution, confidence: keys of `ATTRIBUTIONS` and `CONFIDENCES`.
+        top: how many candidate classes.
+        fraction: the part of the photo that a region covers.
+
+    Returns:
+        `(net, input, predicted, counter) -> Maps`; -1 stands for the most probable class and for the runner-up.
+    """
+    choices = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
+
+    def ask(net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]) -> Maps:
+        F = net.features(net.params, image)[None]
+        # The explanations get the activation for an image, so that the features run once.
+        head = dataclasses.replace(net, features=lambda params, activation: activation)
+        hesitation = explain.deliberative(head, F, top, fraction=fraction, **choices)
+        best, second = hesitation.classes[0, 0], hesitation.classes[0, 1]
+        predicted = jnp.where(predicted < 0, best, predicted)
+        counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
+        difference = explain.discriminant(head, F, predicted, counter, **choices)
+        lit = functools.partial(regions.largest_fraction, fraction=fraction, size=(VIEW, VIEW))
+        shown = {
+            "attributive": difference.predicted_maps[0],
+            "deliberative": hesitation.maps[0],
+            "discriminant": difference.maps[0],
+        }
+        return Maps(hesitation, difference, {name: lit(maps) for name, maps in shown.items()})
+
+    return jax.jit(ask)
+
+
+def build(
+    net: Network,
+    path: str | Path,
+    ask: Ask,
+    methods: dict[str, Any],
+    *,
+    why_not: str | None = None,
+    counter_image: str | Path | None = None,
+    options: dict[str, Any] | None = None,
+) -> Answer:
+    """Explains one photo.
+
+    Args:
+        net: a network with preprocessing.
+        path: the photo.
+        ask: made by `asker`.
+        methods: the choices, for the reader: model, layer, attribution, confidence, top, fraction.
+        why_not: the counter class as a person names it; None: the runner-up.
+        counter_image: a photo of the counter class; None: that half of the comparison is left out.
+        options: what was asked for, for the provenance.
+
+    Returns:
+        The answer, on the host.
+
+    Raises:
+        InputError: a photo or class that cannot be explained, or a network whose outputs are not finite.
+    """
+    counter = -1 if why_not is None else class_names.find(why_not, net.class_names)
+    photo, pixels = _read(net, path)
+    example_photo, example_pixels = _read(net, counter_image) if counter_image is not None else (None, None)
+    maps = _finite(ask(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), path)
+    candidates = _candidates(maps, net.class_names)
+    prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), net.class_names)
+    if against.index == prediction.index:
+        raise InputError(
+            f"the counter class is {against.name}, which is what the network sees in {path}; name another class"
+        )
+    notes = _notes(maps, prediction, against, methods, path)
+    if why_not is None:
+        notes.append(f"The runner-up, {against.name}, was taken as the other class; --why-not names a different one.")
+    more = _maps_behind(maps)
+    example = None
+    if example_photo is not None and example_pixels is not None and counter_image is not None:
+        other = ask(net, jnp.asarray(example_pixels), jnp.int32(against.index), jnp.int32(prediction.index))
+        other = _finite(other, counter_image)
+        finding = _finding(
+            "counter_discriminant", other.discriminant.maps[0], other.regions["discriminant"], example_photo
+        )
+        example = CounterPhoto(example_photo, finding, _candidates(other, net.class_names)[0])
+        more |= {f"counter_{key}": value for key, value in _discriminant_factors(other).items()}
+        notes += _notes(other, against, prediction, methods, counter_image, deliberative=False)
+        if example.prediction.index != against.index:
+            notes.append(
+                f"The network sees {example.prediction.name}, not {against.name}, in {counter_image}; "
+                "a photo that it recognises makes a better comparison."
+            )
+    hashes = {seen.path: seen.sha256 for seen in (photo, example_photo) if seen is not None}
+    return Answer(
+        photo=photo,
+        candidates=candidates,
+        confidence=float(maps.discriminant.confidence[0]),
+        attributive=_finding("attributive", maps.discriminant.predicted_maps[0], maps.regions["attributive"], photo),
+        insecurities=_insecurities(maps, candidates, photo),
+        why_not=WhyNot(
+            counter=against,
+            asked=why_not is not None,
+            finding=_finding("discriminant", maps.discriminant.maps[0], maps.regions["discriminant"], photo),
+            example=example,
+        ),
+        methods=methods,
+        notes=tuple(notes),
+        more_maps=more,
+        provenance=provenance.collect(options or {}, files=hashes, params=net.params),
+    )
+
+
+def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W 3"]]:
+    """A photo for the reader, and the same for the network."""
+    if net.preprocessing is None:
+        raise InputError(f"the network {net.name or 'given'} has no preprocessing, so it cannot take a photo")
+    pixels = read_image(path)
+    transform = net.preprocessing.transform(pixels.shape[0], pixels.shape[1])
+    view = dataclasses.replace(transform, height=VIEW, width=VIEW).pixels(pixels)
+    photo = Photo(str(path), provenance.file_sha256(path), pixels, transform.box, view)
+    return photo, net.preprocessing.normalise(transform.pixels(pixels))
+
+
+def _finite(maps: Maps, path: str | Path) -> Maps:
+    """The maps on the host; a number that is not finite stops here and reaches no report."""
+    maps = jax.device_get(maps)
+    if not np.isfinite(maps.deliberative.logits).all():
+        raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
+    numbers = (leaf for leaf in jax.tree.leaves(maps) if np.issubdtype(leaf.dtype, np.floating))
+    if not all(np.isfinite(leaf).all() for leaf in numbers):
+        raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
+    return maps
+
+
+def _candidates(maps: Maps, names: Sequence[str]) -> tuple[Candidate, ...]:
+    return tuple(_candidate(maps, int(index), names) for index in maps.deliberative.classes[0])
+
+
+def _candidate(maps: Maps, index: int, names: Sequence[str]) -> Candidate:
+    logits = maps.deliberative.logits[0].astype(np.float64)
+    probabilities = np.exp(logits - logits.max())
+    probability = probabilities[index] / probabilities.sum()
+    return Candidate(index, class_names.label(index, names), float(logits[index]), float(probability))
+
+
+def _insecurities(maps: Maps, candidates: tuple[Candidate, ...], photo: Photo) -> tuple[Insecurity, ...]:
+    """The pairs that occur, strongest first, as the core ranks them."""
+    found, by_index = maps.deliberative, {candidate.index: candidate for candidate in candidates}
+    insecurities = []
+    for rank in np.flatnonzero(found.occurs[0]):
+        first, second = sorted((by_index[int(index)] for index in found.pairs[0, rank]), key=lambda c: -c.logit)
+        key = f"deliberative_{first.index}_{second.index}"
+        finding = _finding(key, found.maps[0, rank], maps.regions["deliberative"][rank], photo)
+        insecurities.append(Insecurity(first, second, float(found.strengths[0, rank]), finding))
+    return tuple(insecurities)
+
+
+def _finding(
+    key: str, values: Float[np.ndarray, "h w"], region: Bool[np.ndarray, "view view"], photo: Photo
+) -> Finding:
+    x0, y0, x1, y1 = photo.window
+    scale = np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0]) / VIEW
+    boxes = [np.array(part.box) * scale + [x0, y0, x0, y0] for part in regions.connected(region)]
+    return Finding(key, values, region, tuple(_box(box) for box in boxes), float(region.mean()))
+
+
+def _box(edges: Float[np.ndarray, "4"]) -> Box:
+    x0, y0, x1, y1 = (round(float(edge), 1) for edge in edges)
+    return x0, y0, x1, y1
+
+
+def _maps_behind(maps: Maps) -> dict[str, Float[np.ndarray, "h w"]]:
+    found = maps.deliberative
+    classes = {f"class_{index}": found.class_maps[0, rank] for rank, index in enumerate(found.classes[0])}
+    return classes | _discriminant_factors(maps) | {"difficulty": found.difficulty_maps[0]}
+
+
+def _discriminant_factors(maps: Maps) -> dict[str, Float[np.ndarray, "h w"]]:
+    found = maps.discriminant
+    return {
+        f"class_{found.predicted[0]}": found.predicted_maps[0],
+        f"class_{found.counter[0]}": found.counter_maps[0],
+        "confidence": found.confidence_maps[0],
+    }
+
+
+def _notes(
+    maps: Maps,
+    speaks: Candidate,
+    against: Candidate,
+    methods: dict[str, Any],
+    path: str | Path,
+    deliberative: bool = True,
+) -> list[str]:
+    """A sentence for every map that is the same everywhere, and so for every region that is missing."""
+    found, score = maps.discriminant, methods["confidence"]
+    factors = [
+        (f"the score of {speaks.name}", found.predicted_maps, "no region can support it or set it apart"),
+        (f"the score of {against.name}", found.counter_maps, f"nothing sets {speaks.name} apart from it"),
+        (f"the confidence ({score})", found.confidence_maps, "no region sets the two classes apart"),
+    ]
+    if deliberative:
+        factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))
+    return [
+        f"In {path}, {what} has a map that is {_level(values[0])} everywhere (no gradient that counts), so {result}."
+        for what, values, result in factors
+        if np.ptp(values[0]) == 0
+    ]
+
+
+def _level(values: Float[np.ndarray, "h w"]) -> str:
+    return "zero" if abs(float(values.flat[0])) <= 1e-6 else f"{values.flat[0]:.3g}"

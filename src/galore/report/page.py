@@ -1,0 +1,321 @@
+"""The report as one HTML file: no script, no request to anyone, readable on a phone and offline."""
+
+import base64
+import hashlib
+import importlib.resources
+import re
+from html import escape
+from typing import Any
+
+from galore.report import overlay, words
+from galore.report.answer import Answer, Candidate, Finding, Photo
+
+CARDS = 6
+
+
+def page(answer: Answer) -> str:
+    """The whole page.
+
+    Args:
+        answer: what to show.
+
+    Returns:
+        HTML with its style and pictures inside. Its content security policy allows nothing else.
+    """
+    style = importlib.resources.files("galore.report").joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    title = f"{answer.prediction.name}: why, and why not {answer.why_not.counter.name}?"
+    body = "\n".join(
+        [
+            _header(answer),
+            _attributive(answer),
+            _deliberative(answer),
+            _counterfactual(answer),
+            _how_to_read(answer),
+            _numbers(answer),
+        ]
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="galore">
+<title>{escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+{_footer(answer)}
+</body>
+</html>
+"""
+
+
+def _header(answer: Answer) -> str:
+    photo = answer.photo
+    caption = (
+        "The photo."
+        if _saw_all(photo)
+        else ("The photo. The network saw only the part inside the line: it takes a square from the middle.")
+    )
+    whole = overlay.framed(photo.pixels, photo.window, longest=720)
+    classes = "".join(
+        f'<li><span class="row"><span>{escape(candidate.name)}</span>'
+        f'<span class="number">{words.percent(candidate.probability)}</span></span>{_bar(candidate.probability)}</li>'
+        for candidate in answer.candidates
+    )
+    return f"""<header>
+<div>
+<p class="kicker">Three questions to a network</p>
+<h1>It sees: {escape(answer.prediction.name)}</h1>
+<p class="lead">{escape(words.headline(answer))}</p>
+<ul class="classes">{classes}</ul>
+</div>
+{_figure(whole, f"The photo {photo.path}", caption)}
+</header>
+{_notes(answer)}"""
+
+
+def _attributive(answer: Answer) -> str:
+    name, finding = answer.prediction.name, answer.attributive
+    return f"""<section>
+<p class="kicker">1 · What supports it?</p>
+<h2>What in the photo speaks for {escape(name)}?</h2>
+<p>{escape(words.attributive(answer))}</p>
+<div class="pair">
+{_region(answer.photo, finding, f"what speaks for {name}", "<strong>Where.</strong> " + _lit_key(finding))}
+{_map(answer.photo, finding, f"what speaks for {name}")}
+</div>
+{_scale()}
+<p class="soft">{escape(words.resolution(answer))}</p>
+</section>"""
+
+
+def _deliberative(answer: Answer) -> str:
+    strongest = max((insecurity.strength for insecurity in answer.insecurities), default=0.0)
+    cards = []
+    for rank, insecurity in enumerate(answer.insecurities[:CARDS], 1):
+        first, second = insecurity.first.name, insecurity.second.name
+        share = insecurity.strength / strongest if strongest > 0 else 0.0
+        picture = _picture(
+            overlay.lit(answer.photo.view, insecurity.finding.region),
+            f"Photo with the region lit where the network hesitates between {first} and {second}: "
+            f"{words.parts(insecurity.finding)}.",
+        )
+        strength = f"{100 * share:.0f}" if share >= 0.01 or share == 0 else "under 1"
+        cards.append(f"""<li class="card">{picture}<div class="text">
+<h3>{rank}. {escape(first)} <span class="versus">or</span> {escape(second)}?</h3>
+<p class="row soft"><span>Strength</span><span class="number">{strength}</span></p>
+{_bar(share)}</div></li>""")
+    more = len(answer.insecurities) - len(cards)
+    rest = (
+        f'<p class="soft">{more} weaker {"pair is" if more == 1 else "pairs are"} in the table below.</p>'
+        if more > 0
+        else ""
+    )
+    return f"""<section>
+<p class="kicker">2 · Where does it hesitate?</p>
+<h2>Regions that fit two classes at once</h2>
+<p>{escape(words.deliberative(answer))} Each lit region speaks for both classes, and the network finds it hard.
+Strongest first; the strongest counts as 100.</p>
+<ol class="cards">{"".join(cards)}</ol>
+{rest}
+</section>"""
+
+
+def _counterfactual(answer: Answer) -> str:
+    why_not = answer.why_not
+    predicted, counter = answer.prediction.name, why_not.counter.name
+    query = _region(
+        answer.photo,
+        why_not.finding,
+        f"what speaks for {predicted} and not for {counter}",
+        f"<strong>This photo.</strong> Lit: what speaks for {escape(predicted)} and not for {escape(counter)}.",
+    )
+    if why_not.example is None:
+        other = _map(answer.photo, why_not.finding, f"what speaks for {predicted} and not for {counter}")
+        below = (
+            f'{_scale()}<div class="empty"><p><strong>The other half of the answer.</strong> Give the network a '
+            f"photo of the class {escape(counter)} too, and you see what that photo has and this one lacks:</p>"
+            f"<pre>{escape(_command(answer))}</pre></div>"
+        )
+    else:
+        example = why_not.example
+        other = _region(
+            example.photo,
+            example.finding,
+            f"what speaks for {counter} and not for {predicted}",
+            f"<strong>A photo of {escape(counter)}.</strong> Lit: what speaks for {escape(counter)} and not for "
+            f"{escape(predicted)}.",
+        )
+        maps = _map(answer.photo, why_not.finding, f"what speaks for {predicted} and not for {counter}") + _map(
+            example.photo, example.finding, f"what speaks for {counter} and not for {predicted}"
+        )
+        below = f'<div class="pair">{maps}</div>{_scale()}'
+    return f"""<section>
+<p class="kicker">3 · Why not the other?</p>
+<h2>Why {escape(predicted)} and not {escape(counter)}?</h2>
+<p>{escape(words.counterfactual(answer))} {"" if why_not.example is None else escape(words.example(answer))}</p>
+<div class="pair">
+{query}
+{other}
+</div>
+{below}
+</section>"""
+
+
+def _how_to_read(answer: Answer) -> str:
+    fraction = words.percent(answer.methods["fraction"])
+    return f"""<section>
+<h2>How to read this</h2>
+<dl>
+<div><dt>Lit region</dt><dd>The {fraction} of the picture with the highest values of a map. It always has about
+this size, also when nothing stands out: compare it with the map beside it.</dd></div>
+<div><dt>Coloured cells</dt><dd>{escape(words.resolution(answer))} Colours run from the lowest to the highest value of
+that one map, so two maps cannot be compared by colour.</dd></div>
+<div><dt>Hesitation</dt><dd>A region counts when it speaks for both classes and lowers the network's confidence. The
+strength is the mean of these three, multiplied, over the region.</dd></div>
+<div><dt>What this is not</dt><dd>It shows what moved this network on this photo. It does not show that the
+network is right, nor what would happen if the region were changed.</dd></div>
+</dl>
+</section>"""
+
+
+def _numbers(answer: Answer) -> str:
+    classes = _table(
+        "Classes",
+        ("Class", "Index", "Logit", "Probability"),
+        [(c.name, str(c.index), f"{c.logit:.2f}", f"{c.probability:.4f}") for c in _shown_classes(answer)],
+    )
+    pairs = _table(
+        "Hesitation",
+        ("Between", "Strength", "Parts"),
+        [
+            (f"{i.first.name} or {i.second.name}", f"{i.strength:.3g}", str(len(i.finding.boxes)))
+            for i in answer.insecurities
+        ],
+    )
+    maps = _table(
+        "Maps (in maps.npz)",
+        ("Name", "Lowest", "Highest", "Sum"),
+        [(key, f"{m.min():.3g}", f"{m.max():.3g}", f"{m.sum():.3g}") for key, m in answer.maps.items()],
+    )
+    name = words.CONFIDENCE.get(answer.methods["confidence"], answer.methods["confidence"])
+    return f"""<section>
+<h2>The numbers</h2>
+<p>Confidence: <strong>{answer.confidence:.3f}</strong>, {escape(name)}.
+All numbers are in <code>explanation.json</code>, the raw maps in <code>maps.npz</code>.</p>
+{classes}
+{pairs}
+<details><summary>Every map</summary>{maps}</details>
+</section>"""
+
+
+def _footer(answer: Answer) -> str:
+    rows = [*_flat({"choices": answer.methods}), *_flat(answer.provenance)]
+    cells = "".join(f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f"""<footer>
+<p class="soft">Made by galore from {escape(answer.photo.path)}.</p>
+<details><summary>What made this page</summary>
+<div class="scroll"><table><tbody>{cells}</tbody></table></div></details>
+</footer>"""
+
+
+def _notes(answer: Answer) -> str:
+    notes = "".join(f'<p class="note" role="note">{_with_options(note)}</p>' for note in answer.notes)
+    return f'<div class="notes">{notes}</div>' if notes else ""
+
+
+def _with_options(text: str) -> str:
+    """Escaped text whose command-line options never break across lines."""
+    return re.sub(r"(--[a-z-]+)", r"<code>\1</code>", escape(text))
+
+
+def _region(photo: Photo, finding: Finding, meaning: str, caption: str) -> str:
+    alternative = f"Photo {photo.path} with the region lit that shows {meaning}: {words.parts(finding)}."
+    return _figure(overlay.lit(photo.view, finding.region), alternative, caption)
+
+
+def _map(photo: Photo, finding: Finding, meaning: str) -> str:
+    height, width = finding.map.shape
+    alternative = f"Photo {photo.path} under the {height} × {width} cells of the map that shows {meaning}."
+    caption = f"<strong>How much.</strong> The {height} × {width} cells of the same map."
+    return _figure(overlay.heat(photo.view, finding.map), alternative, caption)
+
+
+def _lit_key(finding: Finding) -> str:
+    if not finding.boxes:
+        return "The map is the same everywhere, so no region is lit."
+    return (
+        f'<span class="key" aria-hidden="true"></span>Lit: the {words.percent(finding.covered)} of the picture with '
+        "the highest values."
+    )
+
+
+def _scale() -> str:
+    steps = overlay.legend()[None]
+    return (
+        '<p class="legend across"><span>lowest</span>'
+        f'<img class="scale" src="{overlay.data_uri(steps)}" alt="Colours from dark blue, lowest, to yellow, highest">'
+        "<span>highest</span></p>"
+    )
+
+
+def _figure(picture: Any, alternative: str, caption: str) -> str:
+    return f"<figure>{_picture(picture, alternative)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _picture(picture: Any, alternative: str) -> str:
+    height, width = picture.shape[:2]
+    return f'<img src="{overlay.data_uri(picture)}" width="{width}" height="{height}" alt="{escape(alternative)}">'
+
+
+def _bar(share: float) -> str:
+    width = 100 * min(max(share, 0.0), 1.0)
+    return (
+        '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="track" width="100" height="4" rx="1"/><rect class="value" width="{width:.2f}" '
+        'height="4" rx="1"/></svg>'
+    )
+
+
+def _table(caption: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    def line(tag: str, cells: tuple[str, ...]) -> str:
+        opened = [f"<{tag}>", *[f'<{tag} class="number">'] * (len(cells) - 1)]
+        return "<tr>" + "".join(f"{o}{escape(c)}</{tag}>" for o, c in zip(opened, cells)) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead>{line('th', heads)}</thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _shown_classes(answer: Answer) -> list[Candidate]:
+    counter = answer.why_not.counter
+    known = {candidate.index for candidate in answer.candidates}
+    return [*answer.candidates, *([] if counter.index in known else [counter])]
+
+
+def _saw_all(photo: Photo) -> bool:
+    height, width = photo.pixels.shape[:2]
+    x0, y0, x1, y1 = photo.window
+    return x0 <= 0.5 and y0 <= 0.5 and x1 >= width - 0.5 and y1 >= height - 0.5
+
+
+def _command(answer: Answer) -> str:
+    counter = answer.why_not.counter.name
+    return f'galore explain {answer.photo.path} --why-not "{counter}" --counter-image PHOTO'
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in nested.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        rows += _flat(value, f"{name}: ") if isinstance(value, dict) else [(name, str(value))]
+    return rows

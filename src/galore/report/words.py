@@ -1,0 +1,121 @@
+"""The phrases that the terminal and the page share."""
+
+import numpy as np
+from jaxtyping import Bool
+
+from galore.report.answer import Answer, Finding
+
+ATTRIBUTION = {
+    "gradient": "gradient × activation",
+    "integrated-gradients": "integrated gradients",
+    "grad-cam": "Grad-CAM",
+    "second-order": "second-order attribution",
+}
+CONFIDENCE = {"softmax": "softmax score (the highest probability)", "certainty": "certainty (one minus the entropy)"}
+
+NARROW = "\u202f"
+"""A narrow space at which no line breaks."""
+
+
+def percent(share: float) -> str:
+    """A share of 1 as a reader says it: no false precision, and never 0 % or 100 % unless it is exactly that."""
+    if 0 < share < 0.01:
+        return f"under 1{NARROW}%"
+    if 0.995 <= share < 1:
+        return f"over 99{NARROW}%"
+    return f"{100 * share:.0f}{NARROW}%"
+
+
+def place(region: Bool[np.ndarray, "size_y size_x"]) -> str:
+    """Where the middle of a region lies, in words: "upper left", "centre", or "nowhere" when it is empty."""
+    if not region.any():
+        return "nowhere"
+    rows, columns = np.nonzero(region)
+    row = min(int(3 * (rows.mean() + 0.5) / region.shape[0]), 2)
+    column = min(int(3 * (columns.mean() + 0.5) / region.shape[1]), 2)
+    vertical, horizontal = ("upper", "", "lower")[row], ("left", "", "right")[column]
+    if vertical and horizontal:
+        return f"{vertical} {horizontal}"
+    if vertical:
+        return f"{vertical} middle"
+    return horizontal or "centre"
+
+
+def parts(finding: Finding) -> str:
+    """How many connected parts a region has and where it lies: "one part, centre"."""
+    count = len(finding.boxes)
+    if count == 0:
+        return "no region"
+    return f"{'one part' if count == 1 else f'{count} parts'}, {place(finding.region)}"
+
+
+def headline(answer: Answer) -> str:
+    """How sure the network is, in one sentence."""
+    best, *rest = answer.candidates
+    if not rest:
+        return f"The network says {best.name} ({percent(best.probability)})."
+    second = rest[0]
+    if best.probability - second.probability < 0.15:
+        return (
+            f"The network can hardly decide between {best.name} ({percent(best.probability)}) and {second.name} "
+            f"({percent(second.probability)})."
+        )
+    sure = "is sure" if best.probability > 0.9 else "leans towards" if best.probability < 0.5 else "says"
+    verb = f"is sure: {best.name}" if sure == "is sure" else f"{sure} {best.name}"
+    return (
+        f"The network {verb} ({percent(best.probability)}); next comes {second.name} ({percent(second.probability)})."
+    )
+
+
+def attributive(answer: Answer) -> str:
+    if not answer.attributive.boxes:
+        return f"No part of the photo stands out in what speaks for {answer.prediction.name}."
+    return (
+        f"The lit region speaks for {answer.prediction.name} more than the rest of the photo does "
+        f"({parts(answer.attributive)})."
+    )
+
+
+def deliberative(answer: Answer) -> str:
+    lit = [insecurity for insecurity in answer.insecurities if insecurity.finding.boxes]
+    if not lit:
+        return "No region was found where the network hesitates between two classes."
+    first = lit[0]
+    return f"It hesitates most between {first.first.name} and {first.second.name} ({parts(first.finding)})."
+
+
+def counterfactual(answer: Answer) -> str:
+    predicted, why_not = answer.prediction.name, answer.why_not
+    if not why_not.finding.boxes:
+        return f"No region was found that speaks for {predicted} and not for {why_not.counter.name}."
+    return f"The lit region speaks for {predicted} and not for {why_not.counter.name} ({parts(why_not.finding)})."
+
+
+def example(answer: Answer) -> str:
+    """What the photo of the counter class shows; empty without one."""
+    shown = answer.why_not.example
+    if shown is None:
+        return ""
+    if not shown.finding.boxes:
+        return f"In the second photo no region speaks for {answer.why_not.counter.name} alone."
+    return (
+        f"In the second photo, the lit region speaks for {answer.why_not.counter.name} and not for "
+        f"{answer.prediction.name} ({parts(shown.finding)})."
+    )
+
+
+def example_hint(answer: Answer) -> str:
+    """The same in brief for a terminal, or how to get it."""
+    counter, shown = answer.why_not.counter.name, answer.why_not.example
+    if shown is None:
+        return f"--counter-image with a photo of {counter} shows what it has that this photo lacks"
+    return f"in {shown.photo.path}, for {counter}: {parts(shown.finding)}"
+
+
+def resolution(answer: Answer) -> str:
+    """What the map can and cannot resolve."""
+    height, width = answer.attributive.map.shape
+    return (
+        f"Each map has {height} × {width} cells; a cell is {percent(1 / (height * width))} of what the network saw. "
+        "Finer outlines are interpolation."
+    )
