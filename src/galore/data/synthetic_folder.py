@@ -1,0 +1,92 @@
+"""What the synthetic data sets share: drawing in several processes, and the file that a folder follows from."""
+
+import dataclasses
+import json
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, TypeVar
+
+from galore.errors import InputError
+
+HEADER = "galore.json"
+"""Beside the annotations: the numbers that everything else follows from."""
+
+Result = TypeVar("Result")
+
+
+def draw_all(
+    draw: Callable[[int], Result], count: int, workers: int, on_images: Callable[[int], object] | None = None
+) -> list[Result]:
+    """Draws images 1..count, in any order, and returns what is known of them in order.
+
+    Args:
+        draw: draws one image and writes its files; with several workers it must be picklable.
+        count: how many images.
+        workers: how many processes; 1 draws in this one.
+        on_images: told how many images are done, now and then.
+    """
+    chunks = [range(first, min(first + 25, count + 1)) for first in range(1, count + 1, 25)]
+    drawn: dict[int, Result] = {}
+
+    def take(part: dict[int, Result]) -> None:
+        drawn.update(part)
+        if on_images is not None:
+            on_images(len(drawn))
+
+    if workers <= 1:
+        for chunk in chunks:
+            take(_draw_chunk(draw, chunk))
+        return [drawn[image_id] for image_id in range(1, count + 1)]
+    # Fresh processes: a fork of one that runs JAX's threads could hang.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        for future in as_completed([pool.submit(_draw_chunk, draw, chunk) for chunk in chunks]):
+            take(future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [drawn[image_id] for image_id in range(1, count + 1)]
+
+
+def _draw_chunk(draw: Callable[[int], Result], image_ids: range) -> dict[int, Result]:
+    return {image_id: draw(image_id) for image_id in image_ids}
+
+
+def check_numbers(what: str, numbers: dict[str, object], limits: dict[str, tuple[int, int]]) -> None:
+    """Raises InputError for the first number that is not a whole one within its limits."""
+    for name, (low, high) in limits.items():
+        value = numbers[name]
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            words = name.replace("_", "-")
+            raise InputError(f"{what}: {words} is {value!r}, expected a whole number from {low} to {high}")
+
+
+def write_header(folder: Path, format_name: str, version: int, numbers: dict[str, int]) -> None:
+    """Writes down what the folder was drawn from."""
+    text = json.dumps({"format": format_name, "version": version} | numbers, indent=2)
+    (folder / HEADER).write_text(text + "\n", encoding="utf-8")
+
+
+def read_header(root: Path, format_name: str, version: int, numbers: type, command: str) -> Any:
+    """Reads what `write_header` wrote into the dataclass `numbers`.
+
+    Raises:
+        InputError: the file is missing, damaged, of another format or of another version.
+    """
+    path = root / HEADER
+    made_by = f"expected a folder made by `galore {command}`"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path} is missing, {made_by}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read, {made_by}: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != format_name:
+        raise InputError(f"{path} is not of the format {format_name!r}, {made_by}")
+    if found.get("version") != version:
+        raise InputError(f"{path} is of version {found.get('version')}, expected {version}: make the folder again")
+    names = [field.name for field in dataclasses.fields(numbers)]
+    if missing := [name for name in names if name not in found]:
+        raise InputError(f"{path} lacks {', '.join(missing)}, {made_by}")
+    return numbers(**{name: found[name] for name in names})
