@@ -7,7 +7,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galore.data import ade20k, check, cub, dataset, geometry, loader, photo, synthetic_birds, synthetic_scenes
+    from galore.data import (
+        ade20k,
+        check,
+        cub,
+        dataset,
+        geometry,
+        loader,
+        photo,
+        sheet,
+        synthetic_birds,
+        synthetic_scenes,
+        tables,
+    )
 
 __all__ = [
     "ade20k",
@@ -17,8 +29,10 @@ __all__ = [
     "geometry",
     "loader",
     "photo",
+    "sheet",
     "synthetic_birds",
     "synthetic_scenes",
+    "tables",
 ]
 
 

@@ -62,9 +62,6 @@ def read(root: str | Path, classes: tables.Classes = None) -> SceneDataset:
     chosen = {names[k] for k in tables.select(classes, names)}
     listed = [(name, scene) for name, scene in found.scenes if scene in chosen]
     present = [(name, scene) for name, scene in listed if (found.root / "images" / _place(name, ".jpg")).is_file()]
-    for name, _ in present:
-        if not (found.root / "annotations" / _place(name, ".png")).is_file():
-            raise InputError(f"{found.root / 'annotations' / _place(name, '.png')} is missing, the mask of an image")
     kept = sorted({scene for _, scene in present})
     if classes is not None and len(kept) < len(chosen):
         missing = sorted(chosen - set(kept))[0]
@@ -98,8 +95,17 @@ def read_tables(root: str | Path) -> Tables:
 
 def problems(found: Tables) -> list[tables.Problem]:
     """Where the files contradict one another, with counts; an empty list is a consistent folder."""
-    names = np.array([name for name, _ in found.scenes])
-    candidates = [tables.repeated("sceneCategories.txt: images that occur twice", names)]
+    names = [name for name, _ in found.scenes]
+    without_mask = [
+        name
+        for name in names
+        if not (found.root / "annotations" / _place(name, ".png")).is_file()
+        and (found.root / "images" / _place(name, ".jpg")).is_file()
+    ]
+    candidates = [
+        tables.repeated("sceneCategories.txt: images that occur twice", np.array(names)),
+        tables.some("annotations: masks that are missing, of images", without_mask),
+    ]
     return [problem for problem in candidates if problem is not None]
 
 
@@ -163,7 +169,11 @@ def _scenes(path: Path) -> list[tuple[str, str]]:
     rows = []
     for number, line in tables.lines(path, expected):
         fields = line.split()
-        if len(fields) != 2 or fields[0].rpartition("_")[0] not in _FOLDERS or not fields[0].rpartition("_")[2].isdecimal():
+        if (
+            len(fields) != 2
+            or fields[0].rpartition("_")[0] not in _FOLDERS
+            or not fields[0].rpartition("_")[2].isdecimal()
+        ):
             raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
         rows.append((fields[0], fields[1]))
     return rows
