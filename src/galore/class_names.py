@@ -49,8 +49,6 @@ def find(text: str, names: Sequence[str]) -> int:
 
 def label(index: int, names: Sequence[str]) -> str:
     """A class's name for people: no underscores, and with its index where another class has the same name."""
-    if not names:
-        return f"class {index}"
     plain = names[index].replace("_", " ")
     return f"{plain} ({index})" if sum(name == names[index] for name in names) > 1 else plain
 

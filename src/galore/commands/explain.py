@@ -14,61 +14,63 @@ PRINTED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="the photo")
-    parser.add_argument(
-        "--why-not", metavar="CLASS", help="the other class: a name, part of a name, or an index; the runner-up"
-    )
-    parser.add_argument(
-        "--counter-image", metavar="IMAGE", help="a photo of the other class, to see what it has that this one lacks"
-    )
+    add = parser.add_argument
+    add("image", metavar="IMAGE", help="the photo")
+    add("--why-not", metavar="CLASS", help="the other class: a name, a part of one, or an index (the second choice)")
+    add("--counter-image", metavar="IMAGE", help="a photo of the other class, to see what it has that this one lacks")
     add_method_arguments(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, help="where to write; IMAGE's name with -explained")
+    add("--out", metavar="DIR", type=Path, help="where to write (the photo's name with -explained)")
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     """The choices that do not depend on the photo."""
-    # The names are repeated from galore.report.build, which would bring jax along; a test compares them.
-    parser.add_argument(
+    add = parser.add_argument
+    # The names are those of galore.report.build, which would bring jax along; a test compares them.
+    add(
         "--attribution",
         choices=("gradient", "integrated-gradients", "grad-cam", "second-order"),
         default="gradient",
-        help="how maps are made (%(default)s); second-order is for the confidence, with gradient for the classes",
+        metavar="METHOD",
+        help="gradient, integrated-gradients, grad-cam, or second-order: that of the confidence, "
+        "with gradient for the classes (%(default)s)",
     )
-    parser.add_argument(
+    add(
         "--confidence",
         choices=("softmax", "certainty"),
         default="softmax",
-        help="the score of how sure the network is (%(default)s)",
+        metavar="SCORE",
+        help="how sure the network is: softmax or certainty (%(default)s)",
     )
-    parser.add_argument("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
-    parser.add_argument(
-        "--fraction",
-        metavar="F",
-        type=float,
-        default=0.1,
-        help="the part of the photo that a region covers (%(default)s)",
-    )
-    parser.add_argument(
-        "--model", metavar="NAME_OR_PATH", default="efficientnet_lite0", help="the network (%(default)s)"
-    )
-    parser.add_argument("--layer", metavar="NAME", help="where the network is cut in two; the model's usual place")
+    add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
+    add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
+    add("--model", metavar="NAME", default="efficientnet_lite0", help="the network (%(default)s)")
+    add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
+    add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
 
 
 def run(args: argparse.Namespace) -> None:
-    check_numbers(args)
+    check(args, args.image, args.counter_image)
     out = args.out or Path(f"{Path(args.image).stem}-explained")
     with atomic.folder(out, overwrite=True) as folder:
         explainer = Explainer(args)
         answer = explainer.explain(args.image, folder, why_not=args.why_not, counter_image=args.counter_image)
-    show(answer, out)
+    show(answer)
+    print(f"\nLook at {out / 'explanation.html'}")
 
 
-def check_numbers(args: argparse.Namespace) -> None:
-    """Refuses numbers outside their range before anything slow begins."""
+def check(args: argparse.Namespace, *photos: str | None) -> None:
+    """Refuses numbers outside their range and files that are no photos, before anything slow begins."""
+    from galore.data.photo import read_image
+
     if args.top < 2:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
+    if Path(args.model).exists() or Path(args.model).suffix:
+        raise InputError(f"--model {args.model}: expected the name of a network; --weights takes a file")
+    for photo in photos:
+        if photo is not None:
+            read_image(photo)
 
 
 class Explainer:
@@ -81,8 +83,7 @@ class Explainer:
             from galore import models
             from galore.report import build
 
-            chosen = {} if args.layer is None else {"layer": args.layer}
-            self.net = models.load(args.model, **chosen)
+            self.net = models.load(args.model, args.weights or "imagenet", layer=args.layer)
         top = min(args.top, len(self.net.class_names) or args.top)
         choices = {
             "attribution": args.attribution,
@@ -118,7 +119,7 @@ class Explainer:
         return answer
 
 
-def show(answer: "Answer", out: Path) -> None:
+def show(answer: "Answer") -> None:
     """Prints the answer, as wide as the terminal is."""
     from rich.padding import Padding
 
@@ -132,7 +133,7 @@ def show(answer: "Answer", out: Path) -> None:
         console.print(text, style="bold")
 
     def line(text: str, style: str = "") -> None:
-        console.print(Padding(text, (0, 0, 0, 2)), style=style)
+        console.print(Padding(text, (0, 0, 0, 2), expand=False), style=style)
 
     predicted, counter = answer.prediction.name, answer.why_not.counter.name
     console.print(words.headline(answer), style="bold")
@@ -146,8 +147,8 @@ def show(answer: "Answer", out: Path) -> None:
     question(f"Why {predicted} and not {counter}?")
     line(words.parts(answer.why_not.finding))
     line(words.example_hint(answer))
+    if not answer.why_not.asked:
+        line(f"({counter} is the second choice; --why-not asks about any other class)")
     for note in answer.notes:
         console.print()
         line(f"Note: {note}", style="yellow")
-    console.print()
-    console.print(f"Look at {out / 'explanation.html'}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """What a report tells: plain numbers and pictures, ready to be printed, drawn or written."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ class Photo:
     pixels: UInt8[np.ndarray, "height width 3"]
     window: Box
     view: UInt8[np.ndarray, "size_y size_x 3"]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return Path(self.path).name
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ class Maps:
     regions: dict[str, Bool[Array, "*n view view"]]
 
 
+HostMaps = Any
+"""`Maps` whose arrays are numpy's."""
+
 Ask = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
 
 
@@ -107,19 +110,18 @@ def build(
     Raises:
         InputError: a photo or class that cannot be explained, or a network whose outputs are not finite.
     """
-    counter = -1 if why_not is None else class_names.find(why_not, net.class_names)
+    names = net.class_names or _numbered(net)
+    counter = -1 if why_not is None else class_names.find(why_not, names)
     photo, pixels = _read(net, path)
     example_photo, example_pixels = _read(net, counter_image) if counter_image is not None else (None, None)
     maps = _finite(ask(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), path)
-    candidates = _candidates(maps, net.class_names)
-    prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), net.class_names)
+    candidates = _candidates(maps, names)
+    prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), names)
     if against.index == prediction.index:
         raise InputError(
             f"the counter class is {against.name}, which is what the network sees in {path}; name another class"
         )
     notes = _notes(maps, prediction, against, methods, path)
-    if why_not is None:
-        notes.append(f"The runner-up, {against.name}, was taken as the other class; --why-not names a different one.")
     more = _maps_behind(maps)
     example = None
     if example_photo is not None and example_pixels is not None and counter_image is not None:
@@ -128,12 +130,12 @@ def build(
         finding = _finding(
             "counter_discriminant", other.discriminant.maps[0], other.regions["discriminant"], example_photo
         )
-        example = CounterPhoto(example_photo, finding, _candidates(other, net.class_names)[0])
+        example = CounterPhoto(example_photo, finding, _candidates(other, names)[0])
         more |= {f"counter_{key}": value for key, value in _discriminant_factors(other).items()}
         notes += _notes(other, against, prediction, methods, counter_image, deliberative=False)
         if example.prediction.index != against.index:
             notes.append(
-                f"The network sees {example.prediction.name}, not {against.name}, in {counter_image}; "
+                f"The network sees {example.prediction.name}, not {against.name}, in {example_photo.name}; "
                 "a photo that it recognises makes a better comparison."
             )
     hashes = {seen.path: seen.sha256 for seen in (photo, example_photo) if seen is not None}
@@ -156,6 +158,15 @@ def build(
     )
 
 
+def _numbered(net: Network) -> tuple[str, ...]:
+    """Names for the classes of a network that has none."""
+    if net.preprocessing is None:
+        return ()
+    side = net.preprocessing.crop
+    _, logits = jax.eval_shape(net, jax.ShapeDtypeStruct((side, side, 3), jnp.float32))
+    return tuple(f"class {index}" for index in range(logits.shape[-1]))
+
+
 def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W 3"]]:
     """A photo for the reader, and the same for the network."""
     if net.preprocessing is None:
@@ -167,29 +178,29 @@ def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W
     return photo, net.preprocessing.normalise(transform.pixels(pixels))
 
 
-def _finite(maps: Maps, path: str | Path) -> Maps:
+def _finite(maps: Maps, path: str | Path) -> HostMaps:
     """The maps on the host; a number that is not finite stops here and reaches no report."""
-    maps = jax.device_get(maps)
-    if not np.isfinite(maps.deliberative.logits).all():
+    host: HostMaps = jax.device_get(maps)
+    if not np.isfinite(host.deliberative.logits).all():
         raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
-    numbers = (leaf for leaf in jax.tree.leaves(maps) if np.issubdtype(leaf.dtype, np.floating))
+    numbers = (leaf for leaf in jax.tree.leaves(host) if np.issubdtype(leaf.dtype, np.floating))
     if not all(np.isfinite(leaf).all() for leaf in numbers):
         raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
-    return maps
+    return host
 
 
-def _candidates(maps: Maps, names: Sequence[str]) -> tuple[Candidate, ...]:
+def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
     return tuple(_candidate(maps, int(index), names) for index in maps.deliberative.classes[0])
 
 
-def _candidate(maps: Maps, index: int, names: Sequence[str]) -> Candidate:
+def _candidate(maps: HostMaps, index: int, names: Sequence[str]) -> Candidate:
     logits = maps.deliberative.logits[0].astype(np.float64)
     probabilities = np.exp(logits - logits.max())
     probability = probabilities[index] / probabilities.sum()
     return Candidate(index, class_names.label(index, names), float(logits[index]), float(probability))
 
 
-def _insecurities(maps: Maps, candidates: tuple[Candidate, ...], photo: Photo) -> tuple[Insecurity, ...]:
+def _insecurities(maps: HostMaps, candidates: tuple[Candidate, ...], photo: Photo) -> tuple[Insecurity, ...]:
     """The pairs that occur, strongest first, as the core ranks them."""
     found, by_index = maps.deliberative, {candidate.index: candidate for candidate in candidates}
     insecurities = []
@@ -215,13 +226,13 @@ def _box(edges: Float[np.ndarray, "4"]) -> Box:
     return x0, y0, x1, y1
 
 
-def _maps_behind(maps: Maps) -> dict[str, Float[np.ndarray, "h w"]]:
+def _maps_behind(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
     found = maps.deliberative
     classes = {f"class_{index}": found.class_maps[0, rank] for rank, index in enumerate(found.classes[0])}
     return classes | _discriminant_factors(maps) | {"difficulty": found.difficulty_maps[0]}
 
 
-def _discriminant_factors(maps: Maps) -> dict[str, Float[np.ndarray, "h w"]]:
+def _discriminant_factors(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
     found = maps.discriminant
     return {
         f"class_{found.predicted[0]}": found.predicted_maps[0],
@@ -231,7 +242,7 @@ def _discriminant_factors(maps: Maps) -> dict[str, Float[np.ndarray, "h w"]]:
 
 
 def _notes(
-    maps: Maps,
+    maps: HostMaps,
     speaks: Candidate,
     against: Candidate,
     methods: dict[str, Any],
@@ -248,7 +259,7 @@ def _notes(
     if deliberative:
         factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))
     return [
-        f"In {path}, {what} has a map that is {_level(values[0])} everywhere (no gradient that counts), so {result}."
+        f"In {Path(path).name}, the map of {what} is {_level(values[0])} everywhere, so {result}."
         for what, values, result in factors
         if np.ptp(values[0]) == 0
     ]

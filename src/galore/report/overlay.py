@@ -27,8 +27,9 @@ def lit(
     rest = 0.42 * (0.75 * grey + 0.25 * photo)
     picture = np.where(region[..., None], photo, rest)
     thickness = max(1, min(photo.shape[:2]) // 150)
-    line = ndimage.binary_dilation(region, iterations=thickness) & ~region
-    rim = ndimage.binary_dilation(region | line, iterations=thickness) & ~region & ~line
+    wider = np.asarray(ndimage.binary_dilation(region, iterations=thickness))
+    widest = np.asarray(ndimage.binary_dilation(wider, iterations=thickness))
+    line, rim = np.logical_xor(wider, region), np.logical_xor(widest, wider)
     picture[rim] = 0.25 * picture[rim]
     picture[line] = LINE
     return picture.astype(np.uint8)
@@ -57,7 +58,7 @@ def framed(
     seen[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
     if seen.all():
         return small
-    line = seen & ~ndimage.binary_erosion(seen, iterations=2, border_value=1)
+    line = seen ^ np.asarray(ndimage.binary_erosion(seen, iterations=2, border_value=1))
     picture = np.where(seen[..., None], small, 0.45 * small)
     picture[line] = LINE
     return picture.astype(np.uint8)

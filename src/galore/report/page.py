@@ -4,6 +4,7 @@ import base64
 import hashlib
 import importlib.resources
 import re
+import shlex
 from html import escape
 from typing import Any
 
@@ -76,7 +77,7 @@ def _header(answer: Answer) -> str:
 <p class="lead">{escape(words.headline(answer))}</p>
 <ul class="classes">{classes}</ul>
 </div>
-{_figure(whole, f"The photo {photo.path}", caption)}
+{_figure(whole, f"The photo {photo.name}", caption)}
 </header>
 {_notes(answer)}"""
 
@@ -123,6 +124,7 @@ def _deliberative(answer: Answer) -> str:
 <h2>Regions that fit two classes at once</h2>
 <p>{escape(words.deliberative(answer))} Each lit region speaks for both classes, and the network finds it hard.
 Strongest first; the strongest counts as 100.</p>
+<p>{escape(words.difficulty(answer))}</p>
 <ol class="cards">{"".join(cards)}</ol>
 {rest}
 </section>"""
@@ -160,13 +162,21 @@ def _counterfactual(answer: Answer) -> str:
     return f"""<section>
 <p class="kicker">3 · Why not the other?</p>
 <h2>Why {escape(predicted)} and not {escape(counter)}?</h2>
-<p>{escape(words.counterfactual(answer))} {"" if why_not.example is None else escape(words.example(answer))}</p>
+<p>{escape(words.counterfactual(answer))} {escape(words.example(answer))}</p>
+{_runner_up(answer)}
 <div class="pair">
 {query}
 {other}
 </div>
 {below}
 </section>"""
+
+
+def _runner_up(answer: Answer) -> str:
+    if answer.why_not.asked:
+        return ""
+    text = f"{answer.why_not.counter.name} is the network's second choice; --why-not asks about any other class."
+    return f'<p class="soft">{_with_options(text)}</p>'
 
 
 def _how_to_read(answer: Answer) -> str:
@@ -205,7 +215,8 @@ def _numbers(answer: Answer) -> str:
         ("Name", "Lowest", "Highest", "Sum"),
         [(key, f"{m.min():.3g}", f"{m.max():.3g}", f"{m.sum():.3g}") for key, m in answer.maps.items()],
     )
-    name = words.CONFIDENCE.get(answer.methods["confidence"], answer.methods["confidence"])
+    score = str(answer.methods["confidence"])
+    name = words.CONFIDENCE.get(score, score)
     return f"""<section>
 <h2>The numbers</h2>
 <p>Confidence: <strong>{answer.confidence:.3f}</strong>, {escape(name)}.
@@ -220,7 +231,7 @@ def _footer(answer: Answer) -> str:
     rows = [*_flat({"choices": answer.methods}), *_flat(answer.provenance)]
     cells = "".join(f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
     return f"""<footer>
-<p class="soft">Made by galore from {escape(answer.photo.path)}.</p>
+<p class="soft">Made by galore from {escape(answer.photo.name)}.</p>
 <details><summary>What made this page</summary>
 <div class="scroll"><table><tbody>{cells}</tbody></table></div></details>
 </footer>"""
@@ -237,13 +248,13 @@ def _with_options(text: str) -> str:
 
 
 def _region(photo: Photo, finding: Finding, meaning: str, caption: str) -> str:
-    alternative = f"Photo {photo.path} with the region lit that shows {meaning}: {words.parts(finding)}."
+    alternative = f"Photo {photo.name} with the region lit that shows {meaning}: {words.parts(finding)}."
     return _figure(overlay.lit(photo.view, finding.region), alternative, caption)
 
 
 def _map(photo: Photo, finding: Finding, meaning: str) -> str:
     height, width = finding.map.shape
-    alternative = f"Photo {photo.path} under the {height} × {width} cells of the map that shows {meaning}."
+    alternative = f"Photo {photo.name} under the {height} × {width} cells of the map that shows {meaning}."
     caption = f"<strong>How much.</strong> The {height} × {width} cells of the same map."
     return _figure(overlay.heat(photo.view, finding.map), alternative, caption)
 
@@ -309,8 +320,8 @@ def _saw_all(photo: Photo) -> bool:
 
 
 def _command(answer: Answer) -> str:
-    counter = answer.why_not.counter.name
-    return f'galore explain {answer.photo.path} --why-not "{counter}" --counter-image PHOTO'
+    counter = answer.why_not.counter.index
+    return f"galore explain {shlex.quote(answer.photo.path)} --why-not {counter} --counter-image PHOTO"
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool
 
+from galore import regions
 from galore.report.answer import Answer, Finding
 
 ATTRIBUTION = {
@@ -42,11 +43,12 @@ def place(region: Bool[np.ndarray, "size_y size_x"]) -> str:
 
 
 def parts(finding: Finding) -> str:
-    """How many connected parts a region has and where it lies: "one part, centre"."""
-    count = len(finding.boxes)
-    if count == 0:
+    """Where the connected parts of a region lie: "centre", or "3 parts, the largest lower left"."""
+    found = regions.connected(finding.region)
+    if not found:
         return "no region"
-    return f"{'one part' if count == 1 else f'{count} parts'}, {place(finding.region)}"
+    largest = place(found[0].mask)
+    return largest if len(found) == 1 else f"{len(found)} parts, the largest {largest}"
 
 
 def headline(answer: Answer) -> str:
@@ -84,6 +86,13 @@ def deliberative(answer: Answer) -> str:
     return f"It hesitates most between {first.first.name} and {first.second.name} ({parts(first.finding)})."
 
 
+def difficulty(answer: Answer) -> str:
+    """How hard the photo is to the network as a whole."""
+    hard = 1 - answer.confidence
+    feeling = "sure" if hard < 0.1 else "fairly sure" if hard < 0.4 else "unsure"
+    return f"Of the photo as a whole the network is {feeling}: its difficulty is {hard:.2f}, from 0 (sure) to 1 (lost)."
+
+
 def counterfactual(answer: Answer) -> str:
     predicted, why_not = answer.prediction.name, answer.why_not
     if not why_not.finding.boxes:
@@ -109,7 +118,7 @@ def example_hint(answer: Answer) -> str:
     counter, shown = answer.why_not.counter.name, answer.why_not.example
     if shown is None:
         return f"--counter-image with a photo of {counter} shows what it has that this photo lacks"
-    return f"in {shown.photo.path}, for {counter}: {parts(shown.finding)}"
+    return f"in {shown.photo.name}, for {counter}: {parts(shown.finding)}"
 
 
 def resolution(answer: Answer) -> str:
