@@ -49,7 +49,9 @@ def largest_fraction(
     if not isinstance(fraction, Tracer) and not 0 <= float(fraction) <= 1:
         raise InputError(f"fraction={fraction}: expected a number from 0 to 1")
     values = upsample(map, size)
-    threshold = jnp.quantile(values, 1 - jnp.asarray(fraction), axis=(-2, -1), keepdims=True)
+    # An order statistic, not an interpolated value: rounding would lift whole plateaus above their own value.
+    quantile = 1 - jnp.asarray(fraction)
+    threshold = jnp.quantile(values, quantile, axis=(-2, -1), method="lower", keepdims=True)
     return values > threshold
 
 

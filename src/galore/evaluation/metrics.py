@@ -1,0 +1,210 @@
+"""How well maps and regions agree with annotated parts and objects; every threshold of a curve from one ranking.
+
+A part lies in the region "largest fraction t of the map's pixels" (`galore.regions.largest_fraction`) exactly where
+enough pixels are strictly smaller than the pixel under the part. So one count per part, its *rank*, answers the
+question for every t: maps are looked at once (`ranks`, `ranked_region`), and all curves follow from small arrays.
+
+Definitions: Wang & Vasconcelos, SCOUT, CVPR 2020, and GALORE, TPAMI 2023. Numbers that an image cannot have (no
+ground-truth part is visible, no part lies in the region) are NaN, so that callers can count them. Everything is jax,
+batched by leading axes, and works under `jax.jit` and `jax.vmap`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from galore.regions import upsample
+
+FRACTIONS = (0.005, *(percent / 100 for percent in range(1, 100)))
+"""The 100 region sizes of the papers' curves: 0.5 %, 1 %, 2 %, ..., 99 % of the image."""
+
+Fractions = tuple[float, ...]
+
+
+class PrecisionRecall(NamedTuple):
+    """Per region size T; NaN where an image does not count for the number."""
+
+    precision: Float[Array, "*n T"]
+    recall: Float[Array, "*n T"]
+
+
+def ranks(maps: Float[Array, "*maps h w"], points: Float[Array, "P 2"], size: tuple[int, int]) -> Int[Array, "*maps P"]:
+    """How many pixels of the upsampled maps are strictly smaller than the pixel under each point.
+
+    Args:
+        maps: of one image, [..., h, w].
+        points: x, y in pixels of the network's input; pixel i covers [i, i + 1). Points outside count as on the edge.
+        size: (height, width) of the network's input.
+
+    Returns:
+        Counts from 0 to height * width - 1, int32; 0 where the map is NaN.
+    """
+    pixels = upsample(maps, size)
+    columns = jnp.clip(jnp.floor(points[:, 0]).astype(jnp.int32), 0, size[1] - 1)
+    rows = jnp.clip(jnp.floor(points[:, 1]).astype(jnp.int32), 0, size[0] - 1)
+    flat = pixels.reshape(*pixels.shape[:-2], 1, -1)
+    return jnp.sum(flat < pixels[..., rows, columns][..., None], axis=-1, dtype=jnp.int32)
+
+
+def held(ranks: Int[Array, "*#n P"], size: tuple[int, int], fractions: Fractions = FRACTIONS) -> Bool[Array, "*n T P"]:
+    """Whether each part lies in the region of each size; exactly what `regions.largest_fraction` contains.
+
+    Args:
+        ranks: from `ranks`, [..., P].
+        size: (height, width) of the network's input.
+        fractions: T region sizes between 0 and 1.
+
+    Returns:
+        [..., T, P].
+    """
+    return ranks[..., None, :] > jnp.asarray(_smallest_rank(size, fractions))[:, None]
+
+
+def precision_recall(
+    ranks: Int[Array, "*#n P"],
+    truth: Bool[Array, "*#n P"],
+    visible: Bool[Array, "*#n P"],
+    size: tuple[int, int],
+    fractions: Fractions = FRACTIONS,
+) -> PrecisionRecall:
+    """recall = |r & G| / |G| and precision = |r & G| / |r & P| of the parts in regions r of every size.
+
+    Args:
+        ranks: from `ranks`, [..., P].
+        truth: which parts are ground truth; G are those that are visible.
+        visible: which parts are visible, P.
+        size: (height, width) of the network's input.
+        fractions: T region sizes between 0 and 1.
+
+    Returns:
+        Precision and recall, [..., T]. Both are NaN where no ground-truth part is visible; precision also where no
+        visible part lies in the region.
+    """
+    relevant = truth & visible
+    inside = held(ranks, size, fractions)
+    hits = _count(inside & relevant[..., None, :])
+    total = _count(relevant)[..., None]
+    precision = hits / _nan_if_zero(jnp.where(total > 0, _count(inside & visible[..., None, :]), 0))
+    return PrecisionRecall(precision, hits / _nan_if_zero(total))
+
+
+def auroc(ranks: Int[Array, "*#n P"], truth: Bool[Array, "*#n P"], visible: Bool[Array, "*#n P"]) -> Float[Array, "*n"]:
+    """How often a map is larger at a ground-truth part than at another visible part; ties count half, chance is 0.5.
+
+    The area under the ROC curve of the map's values as a detector of ground-truth parts, per image. It needs no
+    threshold, and the share of parts that are ground truth does not move it.
+
+    Args:
+        ranks: from `ranks`, [..., P] (they order parts as the map's values do).
+        truth: which parts are ground truth.
+        visible: which parts are visible.
+
+    Returns:
+        [...]; NaN where the visible parts are all ground truth, or none of them.
+    """
+    first, second = ranks[..., :, None], ranks[..., None, :]
+    wins = (first > second) + 0.5 * (first == second)
+    pairs = (truth & visible)[..., :, None] & (~truth & visible)[..., None, :]
+    count = jnp.sum(pairs, axis=(-2, -1), dtype=jnp.float32)
+    return jnp.sum(wins * pairs, axis=(-2, -1)) / _nan_if_zero(count)
+
+
+def part_iou(
+    ranks: Int[Array, "*#n P"],
+    counter_ranks: Int[Array, "*#n P"],
+    visible: Bool[Array, "*#n P"],
+    counter_visible: Bool[Array, "*#n P"],
+    size: tuple[int, int],
+    fractions: Fractions = FRACTIONS,
+) -> Float[Array, "*n T"]:
+    """PIoU: intersection over union of the *sets of parts* in the query's and in the counter image's region.
+
+    Args:
+        ranks: of the query image's map, [..., P].
+        counter_ranks: of the counter image's map.
+        visible: which parts the query image shows.
+        counter_visible: which parts the counter image shows; only parts visible in both count.
+        size: (height, width) of the network's input.
+        fractions: T region sizes between 0 and 1.
+
+    Returns:
+        [..., T]; NaN where neither region holds such a part.
+    """
+    both = (visible & counter_visible)[..., None, :]
+    query, counter = held(ranks, size, fractions) & both, held(counter_ranks, size, fractions) & both
+    return _count(query & counter) / _nan_if_zero(_count(query | counter))
+
+
+class RankedRegion(NamedTuple):
+    """How many pixels, and how many pixels of the truth, the region of each size holds; and the size of the truth."""
+
+    area: Int[Array, "*n T"]
+    hits: Int[Array, "*n T"]
+    truth: Int[Array, "*n"]
+
+
+def ranked_region(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> RankedRegion:
+    """Sorts the upsampled map once and counts what the region of every size shares with a mask of true pixels.
+
+    Args:
+        map: of one image, [h, w].
+        mask: the true pixels, at the network's input size.
+        fractions: T region sizes between 0 and 1.
+    """
+    values = upsample(map, mask.shape).reshape(-1)
+    ascending, truth = jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.int32))
+    threshold = ascending[_smallest_rank(mask.shape, fractions)]
+    below = jnp.searchsorted(ascending, threshold, side="right")
+    before = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(truth)])
+    return RankedRegion(values.size - below, before[-1] - before[below], before[-1])
+
+
+def iou(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
+    """Intersection over union of regions of every size with the true pixels (the metric of ADE20K).
+
+    Args:
+        map: of one image, [h, w].
+        mask: the union of the ground-truth objects' pixels, at the network's input size.
+        fractions: T region sizes between 0 and 1.
+
+    Returns:
+        [T]; NaN where the mask is empty.
+    """
+    region = ranked_region(map, mask, fractions)
+    union = region.area + region.truth - region.hits
+    return region.hits / _nan_if_zero(jnp.where(region.truth > 0, union, 0))
+
+
+def pixel_auroc(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> Float[Array, ""]:
+    """How often a map is larger at a true pixel than at another one: the scenes' counterpart of `auroc`.
+
+    Returns:
+        A number in [0, 1], exact including ties (they count half); NaN where the mask is empty or full.
+    """
+    values = upsample(map, mask.shape).reshape(-1)
+    ascending, truth = jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.float32))
+    smaller = jnp.searchsorted(ascending, ascending, side="left")
+    not_larger = jnp.searchsorted(ascending, ascending, side="right")
+    positives = jnp.sum(truth)
+    negatives = values.size - positives
+    # Mann-Whitney: the mean rank of the true pixels (ties share theirs) minus what they contribute themselves.
+    mean_rank = jnp.sum(truth * (smaller + not_larger) / (2 * values.size)) * values.size
+    wins = mean_rank - positives * positives / 2
+    return wins / _nan_if_zero(positives * negatives)
+
+
+def _smallest_rank(size: tuple[int, ...], fractions: Fractions) -> Int[np.ndarray, " T"]:
+    """The position of the quantile in the sorted pixels, rounded as `jax.numpy.quantile` rounds it (float32)."""
+    quantiles = np.float32(1) - np.asarray(fractions, np.float32)
+    return np.floor(quantiles * np.float32(size[0] * size[1] - 1)).astype(np.int32)
+
+
+def _count(values: Bool[Array, "*#n P"]) -> Float[Array, "*n"]:
+    return jnp.sum(values, axis=-1, dtype=jnp.float32)
+
+
+def _nan_if_zero(values: Array) -> Float[Array, "*n"]:
+    return jnp.where(values == 0, jnp.nan, values.astype(jnp.float32))

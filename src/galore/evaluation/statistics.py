@@ -1,0 +1,96 @@
+"""How sure a number is: bootstrap intervals over images, paired differences, Wilson intervals.
+
+A number is the mean over images of values[seed, image], then over seeds; NaN marks an image that does not count. The
+images are what varies: each resample draws images with replacement, the same ones for every seed that saw the same
+images. Statistics that are no mean (a correlation) enter through their jackknife pseudo-values.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float, Int, Shaped
+
+RESAMPLES = 2000
+
+
+class Estimate(NamedTuple):
+    """A mean, its 95 % interval, and how many values it is made of; NaN where nothing counted."""
+
+    mean: float
+    low: float
+    high: float
+    counted: int
+
+
+def bootstrap(
+    values: Float[np.ndarray, "seeds images"], *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """The mean over images and seeds, and the percentile interval of its bootstrap over images.
+
+    Args:
+        values: per seed and image, NaN where an image does not count.
+        confidence: of the interval.
+        resamples: how many times the images are drawn again.
+        seed: of the draws.
+
+    Returns:
+        The estimate; `counted` is the number of (seed, image) values that are not NaN. The interval is NaN where
+        fewer than two count.
+    """
+    counted = ~np.isnan(values)
+    total = int(counted.sum())
+    if total == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    seeds = counted.any(axis=1)
+    filled, counted = np.nan_to_num(values[seeds]), counted[seeds].astype(float)
+    mean = float(np.mean(filled.sum(axis=1) / counted.sum(axis=1)))
+    if total < 2:
+        return Estimate(mean, np.nan, np.nan, total)
+    weights = _draws(values.shape[1], resamples, seed)
+    counts = weights @ counted.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_seed = (weights @ filled.T) / counts
+    means = by_seed.mean(axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(means, [tail, 1 - tail])
+    return Estimate(mean, float(low), float(high), total)
+
+
+def paired_difference(
+    first: Float[np.ndarray, "seeds images"], second: Float[np.ndarray, "seeds images"], **options: float | int
+) -> Estimate:
+    """The mean of first - second over the images that count for both, with its bootstrap interval."""
+    return bootstrap(first - second, **options)
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
+    """A proportion with Wilson's score interval, which stays in [0, 1] and is honest for few trials."""
+    if trials == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    low, high = scipy.stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
+    return Estimate(successes / trials, float(low), float(high), trials)
+
+
+def jackknife_pseudovalues(
+    statistic: Callable[..., float], *samples: Shaped[np.ndarray, "images ..."]
+) -> Float[np.ndarray, "images"]:
+    """One value per image whose mean is (nearly) the statistic and whose spread is its uncertainty.
+
+    n * statistic(all) - (n - 1) * statistic(all but one): Tukey's pseudo-values, which let any statistic over images
+    be averaged, paired and bootstrapped like a mean.
+
+    Args:
+        statistic: of the samples, first axis images.
+        samples: arrays with one row per image.
+    """
+    count = len(samples[0])
+    whole = statistic(*samples)
+    without = [statistic(*(np.delete(sample, i, axis=0) for sample in samples)) for i in range(count)]
+    return count * whole - (count - 1) * np.array(without)
+
+
+def _draws(images: int, resamples: int, seed: int) -> Int[np.ndarray, "resamples images"]:
+    """How often each image is drawn in each resample."""
+    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)

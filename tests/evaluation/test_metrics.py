@@ -1,0 +1,186 @@
+"""Every number of a curve from one ranking: against hand-computed cases and a slow, obvious second implementation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
+
+from galore.evaluation import baselines, metrics
+from galore.regions import largest_fraction, upsample
+
+PARTS, SIZE = 6, (16, 20)
+FEW = (0.005, 0.01, 0.1, 0.2, 0.25, 0.5, 0.75, 0.99)
+
+scenes = st.integers(0, 2**31)
+maps_with_ties = st.booleans()
+
+
+def scene(seed: int, ties: bool = False):
+    """A random map, parts at random places, some of them visible, some of them ground truth."""
+    rng = np.random.default_rng(seed)
+    map_ = rng.integers(0, 3, (4, 5)) / 2 if ties else rng.normal(size=(4, 5))
+    points = rng.uniform([0, 0], [SIZE[1], SIZE[0]], (PARTS, 2))
+    visible, truth = rng.random(PARTS) < 0.8, rng.random(PARTS) < 0.5
+    return (
+        jnp.asarray(map_, jnp.float32),
+        jnp.asarray(points, jnp.float32),
+        jnp.asarray(visible),
+        jnp.asarray(truth),
+    )
+
+
+def parts_in(mask, points):
+    return np.array([bool(mask[int(y), int(x)]) for x, y in np.asarray(points)])
+
+
+@given(scenes, maps_with_ties)
+@settings(max_examples=12, deadline=None)
+def test_a_part_is_held_exactly_where_the_region_contains_its_pixel(seed, ties):
+    map_, points, _, _ = scene(seed, ties)
+    held = metrics.held(metrics.ranks(map_, points, SIZE), SIZE, FEW)
+    for row, fraction in zip(held, FEW, strict=True):
+        assert list(row) == list(parts_in(largest_fraction(map_, fraction, SIZE), points))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_all_hundred_thresholds_at_the_size_of_a_photo(ties):
+    map_, _, _, _ = scene(3, ties)
+    points = jnp.asarray(np.random.default_rng(1).uniform(0, 224, (15, 2)), jnp.float32)
+    held = metrics.held(metrics.ranks(map_, points, (224, 224)), (224, 224))
+    assert len(metrics.FRACTIONS) == len(held) == 100
+    for k in (0, 1, 2, 20, 50, 80, 99):
+        assert list(held[k]) == list(parts_in(largest_fraction(map_, metrics.FRACTIONS[k], (224, 224)), points))
+
+
+def slow_precision_recall(map_, points, visible, truth, fraction):
+    inside = parts_in(largest_fraction(map_, fraction, SIZE), points)
+    region = {p for p in range(PARTS) if inside[p] and visible[p]}
+    relevant = {p for p in range(PARTS) if truth[p] and visible[p]}
+    precision = len(region & relevant) / len(region) if region and relevant else np.nan
+    recall = len(region & relevant) / len(relevant) if relevant else np.nan
+    return precision, recall
+
+
+@given(scenes, maps_with_ties)
+@settings(max_examples=12, deadline=None)
+def test_precision_and_recall_equal_the_sets_of_parts(seed, ties):
+    map_, points, visible, truth = scene(seed, ties)
+    found = metrics.precision_recall(metrics.ranks(map_, points, SIZE), truth, visible, SIZE, FEW)
+    expected = [slow_precision_recall(map_, points, visible, truth, fraction) for fraction in FEW]
+    np.testing.assert_allclose(np.stack(found, axis=-1), expected, rtol=1e-6)
+
+
+@given(scenes, maps_with_ties)
+@settings(max_examples=12, deadline=None)
+def test_auroc_is_the_mann_whitney_statistic(seed, ties):
+    map_, points, visible, truth = scene(seed, ties)
+    pixels = np.asarray(upsample(map_, SIZE))
+    values = np.array([pixels[int(y), int(x)] for x, y in np.asarray(points)])
+    positive, negative = values[np.asarray(visible & truth)], values[np.asarray(visible & ~truth)]
+    found = metrics.auroc(metrics.ranks(map_, points, SIZE), truth, visible)
+    if len(positive) and len(negative):
+        expected = mannwhitneyu(positive, negative).statistic / (len(positive) * len(negative))
+        assert found == pytest.approx(expected, abs=1e-6)
+    else:
+        assert np.isnan(found)
+
+
+@given(scenes, scenes)
+@settings(max_examples=12, deadline=None)
+def test_part_iou_compares_sets_of_parts(seed, other):
+    (map_, points, visible, _), (counter, counter_points, counter_visible, _) = scene(seed), scene(other)
+    ranks, counter_ranks = metrics.ranks(map_, points, SIZE), metrics.ranks(counter, counter_points, SIZE)
+    found = metrics.part_iou(ranks, counter_ranks, visible, counter_visible, SIZE, FEW)
+    for value, fraction in zip(found, FEW, strict=True):
+        here = parts_in(largest_fraction(map_, fraction, SIZE), points) & np.asarray(visible & counter_visible)
+        there = parts_in(largest_fraction(counter, fraction, SIZE), counter_points)
+        there &= np.asarray(visible & counter_visible)
+        expected = (here & there).sum() / (here | there).sum() if (here | there).any() else np.nan
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+@given(scenes, maps_with_ties)
+@settings(max_examples=8, deadline=None)
+def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
+    map_, _, _, _ = scene(seed, ties)
+    mask = np.random.default_rng(seed).random(SIZE) < 0.3
+    found = metrics.iou(map_, jnp.asarray(mask), FEW)
+    for value, fraction in zip(found, FEW, strict=True):
+        region = np.asarray(largest_fraction(map_, fraction, SIZE))
+        assert value == pytest.approx((region & mask).sum() / (region | mask).sum(), abs=1e-6)
+    pixels = np.asarray(upsample(map_, SIZE))
+    expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
+    assert metrics.pixel_auroc(map_, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_hand_computed():
+    """Four parts in the four cells of a 2 x 2 map of its own size, in falling order 3, 2, 1, 0."""
+    map_ = jnp.array([[3.0, 2.0], [1.0, 0.0]])
+    points = jnp.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]])
+    ranks = metrics.ranks(map_, points, (2, 2))
+    assert list(ranks) == [3, 2, 1, 0]
+    truth, visible = jnp.array([True, False, True, False]), jnp.array([True, True, True, False])
+    # The quantiles 0.6, 0.3 lie at 1.8 and 0.9 of the sorted pixels: two, then three pixels are strictly above.
+    precision, recall = metrics.precision_recall(ranks, truth, visible, (2, 2), (0.4, 0.7))
+    np.testing.assert_allclose(precision, [1 / 2, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(recall, [1 / 2, 1], rtol=1e-6)
+    assert metrics.auroc(ranks, truth, visible) == 0.5
+
+
+def test_images_without_ground_truth_do_not_count():
+    ranks, visible = jnp.array([5, 3]), jnp.array([True, True])
+    precision, recall = metrics.precision_recall(ranks, jnp.array([False, False]), visible, SIZE, FEW)
+    assert np.isnan(precision).all() and np.isnan(recall).all()
+    assert np.isnan(metrics.auroc(ranks, jnp.array([True, True]), visible))
+    assert np.isnan(metrics.iou(jnp.ones((2, 2)), jnp.zeros(SIZE, bool), FEW)).all()
+
+
+def random_truth(key, images: int, share: float):
+    """Parts at random places of a picture, of which a share is ground truth and all are visible."""
+    place, chosen = jax.random.split(key)
+    points = jax.random.uniform(place, (images, PARTS, 2)) * jnp.array([SIZE[1], SIZE[0]])
+    return points, jax.random.uniform(chosen, (images, PARTS)) < share
+
+
+def ranks_of(maps, points):
+    return jax.vmap(lambda m, p: metrics.ranks(m, p, SIZE))(maps, points)
+
+
+def test_a_random_map_has_the_precision_of_the_base_rate_and_an_auroc_of_one_half():
+    keys = jax.random.split(jax.random.key(0), 801)
+    points, truth = random_truth(keys[0], 800, 0.7)
+    ranks = ranks_of(jax.vmap(lambda k: baselines.random(k, (4, 5)))(keys[1:]), points)
+    visible = jnp.ones_like(truth)
+    precision = np.asarray(metrics.precision_recall(ranks, truth, visible, SIZE, (0.1,)).precision)[:, 0]
+    counted = precision[~np.isnan(precision)]
+    assert counted.mean() == pytest.approx(np.asarray(truth).mean(), abs=4 * counted.std() / np.sqrt(len(counted)))
+    auroc = np.asarray(metrics.auroc(ranks, truth, visible))
+    auroc = auroc[~np.isnan(auroc)]
+    assert auroc.mean() == pytest.approx(0.5, abs=4 * auroc.std() / np.sqrt(len(auroc)))
+
+
+def test_the_oracle_scores_one_until_shuffled_labels_destroy_its_advantage():
+    points, truth = random_truth(jax.random.key(1), 300, 0.5)
+    visible = jnp.ones_like(truth)
+    maps = jax.vmap(lambda p, t, v: baselines.oracle(p, t, v, SIZE))(points, truth, visible)
+    ranks = ranks_of(maps, points)
+    alone = np.array([len(np.unique(np.floor(np.asarray(p)), axis=0)) == PARTS for p in points])
+    auroc = np.asarray(metrics.auroc(ranks, truth, visible))[alone]
+    assert np.nanmin(auroc) == 1
+    precision = np.asarray(metrics.precision_recall(ranks, truth, visible, SIZE, (0.05,)).precision)[alone]
+    assert np.nanmin(precision) == 1
+    shuffled = np.asarray(metrics.auroc(ranks, jax.random.permutation(jax.random.key(2), truth), visible))
+    assert np.nanmean(shuffled) == pytest.approx(0.5, abs=0.1)
+
+
+def test_works_jitted_and_counts_many_maps_at_once():
+    map_, points, visible, truth = scene(0)
+    maps = jnp.stack([map_, -map_, map_**2])
+    ranks = jax.jit(lambda m: metrics.ranks(m, points, SIZE))(maps)
+    assert ranks.shape == (3, PARTS)
+    np.testing.assert_array_equal(ranks[1], metrics.ranks(-map_, points, SIZE))
+    curves = jax.jit(lambda r: metrics.precision_recall(r, truth, visible, SIZE))(ranks)
+    assert curves.precision.shape == curves.recall.shape == (3, 100)
