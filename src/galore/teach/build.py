@@ -1,0 +1,170 @@
+"""The page, written from the sheet and the data set's images alone: the same bytes from the same sheet."""
+
+import base64
+import hashlib
+import html
+import io
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from galore import atomic
+from galore.data.geometry import Transform
+from galore.data.photo import read_image
+from galore.errors import InputError
+from galore.teach import outline, seal
+from galore.teach import sheet as sheets
+from galore.teach.sheet import Picture, Region, Sheet, Trial
+
+SIDE, EXAMPLE_SIDE = 400, 200
+QUALITY = 80
+HIDDEN = 96
+"""The grey of what an agreement question does not show."""
+
+
+def write(sheet: Sheet, images: Path, out: Path) -> None:
+    """Writes the folder of an experiment: the sheet, the links, and the page in a folder of its own.
+
+        out/page/index.html, out/page/images/*.jpg    to be published
+        out/sheet.json, out/links.txt                 to be kept
+
+    Args:
+        sheet: the experiment.
+        images: the data set's folder of images.
+        out: the folder to make.
+
+    Raises:
+        InputError: the folder is not empty, or an image is missing or is not the one that the sheet was made from.
+    """
+    with atomic.folder(out) as folder:
+        sheets.write(sheet, folder / "sheet.json")
+        (folder / "links.txt").write_text(links(sheet), "utf-8")
+        (folder / "page" / "images").mkdir(parents=True)
+        hidden = {trial.picture: trial.shown for trial in sheet.trials if trial.shown}
+        examples = {id for trial in sheet.trials for ids in trial.examples for id in ids}
+        for picture in sheet.pictures:
+            side = EXAMPLE_SIDE if picture.id in examples else SIDE
+            data = jpeg(picture, images, side, hidden.get(picture.id))
+            (folder / "page" / "images" / f"{picture.id}.jpg").write_bytes(data)
+        (folder / "page" / "index.html").write_text(page(sheet), "utf-8")
+
+
+def links(sheet: Sheet) -> str:
+    """What to append to the page's address, a line for each learner; nothing tells the condition."""
+    return "".join(f"?code={place.code}\n" for place in sheet.places)
+
+
+def jpeg(picture: Picture, images: Path, side: int, shown: Region | None = None) -> bytes:
+    """The picture as the page shows it: the square that the network saw, with nothing but pixels in the file."""
+    path = images / picture.path
+    pixels = read_image(path)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != picture.sha256:
+        raise InputError(f"{path} is not the image that the sheet was made from")
+    x0, y0, x1, y1 = picture.window
+    side = min(side, max(round(x1 - x0), 160))
+    square = Transform(pixels.shape[0], pixels.shape[1], (x0, y0, x1, y1), side, side).pixels(pixels)
+    if shown is not None:
+        square = _only(square, shown)
+    data = io.BytesIO()
+    Image.fromarray(square).save(data, "JPEG", quality=QUALITY, optimize=True)
+    return data.getvalue()
+
+
+def _only(square: UInt8[np.ndarray, "s s 3"], shown: Region) -> UInt8[np.ndarray, "s s 3"]:
+    inside = outline.mask(shown.outline, len(square))
+    return np.where(inside[..., None], square, np.uint8(HIDDEN))
+
+
+def page(sheet: Sheet) -> str:
+    """The page as one HTML document; only the images lie beside it."""
+    files = resources.files("galore.teach").joinpath("page")
+    style = files.joinpath("style.css").read_text("utf-8")
+    names = ("sealed.js", "texts.js", "app.js")
+    script = '"use strict";\n' + "".join(files.joinpath(name).read_text("utf-8") for name in names)
+    # The policy is for the text between the tags, line breaks included.
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
+    filled = {
+        "title": "Telling two kinds apart" if sheet.kind == sheets.TEACH else "Small pieces of pictures",
+        "policy": policy(digest, sheet.post_to),
+        "style": style,
+        "script": script,
+        "experiment": json.dumps(content(sheet), separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    text = files.joinpath("index.html").read_text("utf-8")
+    for name in ("title", "policy", "style", "experiment", "script"):
+        value = html.escape(filled[name], quote=True) if name in ("title", "policy") else filled[name]
+        text = text.replace("{{" + name + "}}", value, 1)
+    return text
+
+
+def policy(script_digest: str, post_to: str) -> str:
+    """A Content-Security-Policy under which the page can ask for nothing but its own images."""
+    target = "'none'"
+    if post_to:
+        parts = urlsplit(post_to)
+        target = f"{parts.scheme}://{parts.netloc}"
+    return (
+        f"default-src 'none'; script-src 'sha256-{script_digest}'; style-src 'unsafe-inline'; "
+        f"img-src 'self' data: file:; connect-src {target}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def content(sheet: Sheet) -> dict[str, Any]:
+    """What the page knows: no name, path, label or condition, and every truth sealed."""
+    number = {condition: index + 1 for index, condition in enumerate(sheet.conditions)}
+    trials = {trial.id: _question(sheet, trial) for trial in sorted(sheet.trials, key=lambda trial: trial.id)}
+    return {
+        "kind": sheet.kind,
+        "version": sheets.VERSION,
+        "experiment": sheet.experiment,
+        "subject": sheet.subject,
+        "labels": sheet.labels,
+        "contact": sheet.contact,
+        "postTo": sheet.post_to,
+        "sizes": sheet.settings["sizes"],
+        "conditions": len(sheet.conditions),
+        "rounds": {"feedback": seal.FEEDBACK_ROUNDS, "result": seal.RESULT_ROUNDS},
+        "pictures": {id: f"images/{id}.jpg" for id in sorted(picture.id for picture in sheet.pictures)},
+        "trials": trials,
+        "orders": sheet.orders,
+        "places": {place.code: [number[place.condition], place.order] for place in sheet.places},
+        "truth": _truth(sheet),
+    }
+
+
+def _question(sheet: Sheet, trial: Trial) -> dict[str, Any]:
+    question: dict[str, Any] = {"picture": trial.picture}
+    if any(trial.examples):
+        question["examples"] = trial.examples
+    if trial.counter:
+        question["sealed"] = {
+            str(index + 1): seal.seal(
+                {
+                    "truth": trial.truth,
+                    "counter": trial.counter,
+                    "lit": [_drawn(region) for region in trial.lit[condition]],
+                },
+                f"{sheet.experiment} {trial.id} {index + 1}",
+                seal.FEEDBACK_ROUNDS,
+            )
+            for index, condition in enumerate(sheet.conditions)
+        }
+    return question
+
+
+def _drawn(region: Region) -> dict[str, Any]:
+    return {"outline": region.outline, "marks": [{"name": m.name, "x": m.x, "y": m.y} for m in region.marks]}
+
+
+def _truth(sheet: Sheet) -> str:
+    if sheet.kind == sheets.AGREE:
+        return ""
+    answers = {trial.id: trial.truth for trial in sheet.trials if not trial.counter}
+    names = [name.replace("_", " ") for name in sheet.classes]
+    return seal.seal({"answers": answers, "names": names}, sheet.experiment, seal.RESULT_ROUNDS)

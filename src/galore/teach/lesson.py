@@ -1,0 +1,193 @@
+"""The teaching experiment (SCOUT, CVPR 2020, section on teaching; GALORE, TPAMI 2023): from a network to a sheet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from galore import provenance
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.errors import InputError, closest
+from galore.network import Network
+from galore.teach import design, outline, seen, sheet
+from galore.teach.sheet import Picture, Region, Sheet, Trial
+
+
+class Choices(NamedTuple):
+    """What the experimenter chooses.
+
+    Attributes:
+        conditions: some of `design.CONDITIONS`.
+        sizes: how many questions.
+        fraction: the part of a picture that is lit.
+        learners: how many places.
+        seed: of every draw.
+        subject: what the pictures show, in the plural.
+        show_names: call the classes by their names instead of A and B.
+        contact: for the consent.
+        post_to: an address that takes results; "" for none.
+    """
+
+    conditions: tuple[str, ...] = design.CONDITIONS
+    sizes: design.Sizes = design.Sizes()
+    fraction: float = 0.1
+    learners: int = 200
+    seed: int = 0
+    subject: str = "pictures"
+    show_names: bool = False
+    contact: str = ""
+    post_to: str = ""
+
+
+def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, int], choices: Choices) -> Sheet:
+    """Chooses images that the network gets right, explains the pairs, and writes everything down.
+
+    Args:
+        net: a network with class names and preprocessing.
+        dataset: read with at least the two classes.
+        classes: positions of A and B in the data set's class names.
+        choices: see `Choices`.
+
+    Returns:
+        The sheet.
+
+    Raises:
+        InputError: choices out of range, a class that the network does not know, or too few images that it gets right.
+    """
+    check(choices)
+    names = (dataset.class_names[classes[0]], dataset.class_names[classes[1]])
+    logit = np.array(seen.indices_in(net, names))
+    pool = np.flatnonzero(np.isin(dataset.labels, classes))
+    labels = (dataset.labels[pool] == classes[1]).astype(np.int64)
+    paths = [dataset.image_path(int(i)) for i in pool]
+    right = seen.look(net, paths).logits.argmax(-1) == logit[labels]
+    drawn = design.choose(labels, dataset.is_training[pool], right, names, choices.sizes, choices.seed)
+
+    def picture(position: int) -> Picture:
+        return picture_of(net, dataset, int(pool[position]), int(labels[position]), choices.seed)
+
+    used = [*drawn.before, *(i for pair in drawn.pairs for i in pair), *drawn.after]
+    pictures = {position: picture(position) for position in used}
+    tests = [
+        tuple(_trial(pictures[position], choices.seed) for position in positions)
+        for positions in (drawn.before, drawn.after)
+    ]
+    training = _explained(net, dataset, pool, labels, logit, drawn.pairs, pictures, choices)
+    ids = [[trial.id for trial in trials] for trials in (tests[0], training, tests[1])]
+    return Sheet(
+        kind=sheet.TEACH,
+        data=dataset.name,
+        classes=names,
+        labels=(names[0].replace("_", " "), names[1].replace("_", " ")) if choices.show_names else ("A", "B"),
+        subject=choices.subject,
+        network=described(net),
+        settings={
+            "seed": choices.seed,
+            "fraction": choices.fraction,
+            "sizes": {"before": choices.sizes.before, "pairs": choices.sizes.pairs, "after": choices.sizes.after},
+            "right": {
+                name: [int((right & (labels == k)).sum()), int((labels == k).sum())] for k, name in enumerate(names)
+            },
+        },
+        conditions=design.numbered(choices.conditions, choices.seed),
+        pictures=tuple(sorted(pictures.values(), key=lambda picture: picture.id)),
+        trials=(*tests[0], *training, *tests[1]),
+        orders=design.orders(*ids, seed=choices.seed),
+        places=design.places(choices.conditions, choices.learners, choices.seed),
+        contact=choices.contact,
+        post_to=choices.post_to,
+        provenance=provenance.collect({}, seed=choices.seed),
+    )
+
+
+def check(choices: Choices) -> None:
+    """Refuses choices out of range before anything slow begins."""
+    for name in choices.conditions:
+        if name not in design.CONDITIONS:
+            hint = closest(name, design.CONDITIONS)
+            raise InputError(f"there is no condition {name!r}, expected some of {', '.join(design.CONDITIONS)}; {hint}")
+    if len(set(choices.conditions)) < max(1, len(choices.conditions)):
+        raise InputError(f"conditions {', '.join(choices.conditions)}: expected each once, and at least one")
+    if not 0 < choices.fraction < 1:
+        raise InputError(f"fraction {choices.fraction:g}: expected a number between 0 and 1")
+    if choices.learners < 1 or choices.learners > 10_000:
+        raise InputError(f"{choices.learners} learners: expected 1 to 10000")
+    if choices.seed < 0:
+        raise InputError(f"seed {choices.seed}: expected 0 or more")
+    if choices.post_to and not choices.post_to.startswith(("https://", "http://")):
+        raise InputError(f"cannot post to {choices.post_to!r}, expected an address that begins with https://")
+
+
+def picture_of(net: Network, dataset: PartDataset | SceneDataset, index: int, label: int, seed: int) -> Picture:
+    """An image under a name that tells nothing."""
+    path = dataset.image_path(index)
+    x0, y0, x1, y1 = (float(value) for value in seen.transform(net, path).box)
+    split = "training" if dataset.is_training[index] else "test"
+    id = sheet.opaque(seed, "picture", dataset.paths[index])
+    return Picture(id, dataset.paths[index], provenance.file_sha256(path), label, (x0, y0, x1, y1), split)
+
+
+def described(net: Network) -> dict[str, Any]:
+    """Which network it was."""
+    return {"name": net.name, "layer": net.layer, "params_sha256": provenance.params_sha256(net.params)}
+
+
+def _trial(picture: Picture, seed: int) -> Trial:
+    return Trial(sheet.opaque(seed, "trial", picture.id), picture.id, "AB"[picture.label])
+
+
+def _explained(
+    net: Network,
+    dataset: PartDataset | SceneDataset,
+    pool: Any,
+    labels: Any,
+    logit: Any,
+    pairs: Sequence[tuple[int, int]],
+    pictures: dict[int, Picture],
+    choices: Choices,
+) -> tuple[Trial, ...]:
+    """The questions of the training with what is lit under each condition."""
+    queries, counters = ([pair[k] for pair in pairs] for k in (0, 1))
+
+    def paths(positions: list[int]) -> list[Path]:
+        return [dataset.image_path(int(pool[i])) for i in positions]
+
+    maps = seen.pair_maps(
+        net,
+        paths(queries),
+        paths(counters),
+        logit[labels[queries]],
+        logit[labels[counters]],
+        choices.conditions,
+        choices.seed,
+    )
+    made = []
+    for k, (query, counter) in enumerate(pairs):
+        indices = int(pool[query]), int(pool[counter])
+        lit = {
+            condition: _lit(
+                net, dataset, indices, (maps[condition].query[k], maps[condition].counter[k]), choices.fraction
+            )
+            if condition in maps
+            else (Region(""), Region(""))
+            for condition in choices.conditions
+        }
+        first, second = pictures[query], pictures[counter]
+        id = sheet.opaque(choices.seed, "trial", first.id)
+        made.append(Trial(id, first.id, "AB"[first.label], counter=second.id, lit=lit))
+    return tuple(made)
+
+
+def _lit(
+    net: Network, dataset: PartDataset | SceneDataset, indices: tuple[int, int], maps: tuple[Any, Any], fraction: float
+) -> tuple[Region, Region]:
+    """Both regions of a pair, with the parts that lie in both where the data set knows parts."""
+    size = seen.preprocessing(net).crop
+    masks = [seen.region(map_, fraction, size) for map_ in maps]
+    marks: tuple[Any, Any] = ((), ())
+    if isinstance(dataset, PartDataset):
+        places = [seen.transform(net, dataset.image_path(index)) for index in indices]
+        inside = [seen.parts_inside(dataset, i, where, mask) for i, where, mask in zip(indices, places, masks)]
+        marks = outline.matched(dataset.part_names, inside[0], inside[1])
+    return Region(outline.path(masks[0]), marks[0]), Region(outline.path(masks[1]), marks[1])

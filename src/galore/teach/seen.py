@@ -1,0 +1,225 @@
+"""What the network makes of the images of two or more classes: which it gets right, and the maps of conditions."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from galore import explain, regions
+from galore.class_names import find
+from galore.data import ade20k, cub
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.data.geometry import Transform
+from galore.data.photo import read_image
+from galore.errors import InputError, closest
+from galore.network import Network
+from galore.preprocessing import Preprocessing
+
+BATCH = 8
+
+
+class Seen(NamedTuple):
+    """The network's view of images.
+
+    Attributes:
+        logits: of each image.
+        features: the activations at the cut, averaged to nothing: one vector for each cell.
+    """
+
+    logits: Float[np.ndarray, "n C"]
+    features: Float[np.ndarray, "n h w d"]
+
+
+def read(root: str | Path, classes: Sequence[str] | None = None) -> PartDataset | SceneDataset:
+    """Reads a folder in the format of CUB-200-2011 or of ADE20K.
+
+    Raises:
+        InputError: it is neither, or something in it is wrong.
+    """
+    root = Path(root)
+    if (root / "sceneCategories.txt").is_file():
+        return ade20k.read(root, classes)
+    if (root / "images.txt").is_file() or not root.is_dir():
+        return cub.read(root, classes)
+    raise InputError(f"{root} holds neither images.txt (CUB-200-2011) nor sceneCategories.txt (ADE20K)")
+
+
+def two_classes(dataset: PartDataset | SceneDataset, names: Sequence[str]) -> tuple[int, int]:
+    """The positions of two different classes, by name or part of a name.
+
+    Raises:
+        InputError: an unknown class (with the closest), or the same class twice.
+    """
+    first, second = (find(name, dataset.class_names) for name in names)
+    if first == second:
+        raise InputError(f"{names[0]} and {names[1]} are the same class ({dataset.class_names[first]}), expected two")
+    return first, second
+
+
+def indices_in(net: Network, class_names: Sequence[str]) -> list[int]:
+    """Which logits of the network belong to these classes.
+
+    Raises:
+        InputError: the network has no names, or does not know a class (with the closest).
+    """
+    if not net.class_names:
+        raise InputError(f"the network {net.name} does not say which classes it knows, expected a trained checkpoint")
+    for name in class_names:
+        if name not in net.class_names:
+            hint = closest(name, net.class_names)
+            raise InputError(f"the network {net.name} does not know the class {name}" + (f"; {hint}" if hint else ""))
+    return [net.class_names.index(name) for name in class_names]
+
+
+def preprocessing(net: Network) -> Preprocessing:
+    """How photos become images.
+
+    Raises:
+        InputError: the network does not say.
+    """
+    if net.preprocessing is None:
+        raise InputError(f"the network {net.name} does not say how photos are prepared, expected Network.preprocessing")
+    return net.preprocessing
+
+
+def transform(net: Network, path: Path) -> Transform:
+    """From the photo's pixels to the square that the network takes."""
+    height, width = read_image(path).shape[:2]
+    return preprocessing(net).transform(height, width)
+
+
+def load(net: Network, paths: Sequence[Path]) -> Float[np.ndarray, "n size size 3"]:
+    """The images as the network takes them."""
+    return np.stack([preprocessing(net).apply(read_image(path)) for path in paths])
+
+
+def look(net: Network, paths: Sequence[Path], with_features: bool = False) -> Seen:
+    """Runs the network over photos, a few at a time."""
+    run = jax.jit(jax.vmap(lambda net, image: net(image), in_axes=(None, 0)))
+    logits, features = [], []
+    for images, count in _batches(net, paths):
+        F, values = run(net, images)
+        logits.append(np.asarray(values[:count], np.float32))
+        if with_features:
+            features.append(np.asarray(F[:count], np.float32))
+    empty = np.zeros((len(paths), 0, 0, 0), np.float32)
+    return Seen(np.concatenate(logits), np.concatenate(features) if with_features else empty)
+
+
+def _batches(net: Network, paths: Sequence[Path]) -> Iterator[tuple[Array, int]]:
+    """Batches of one size, so that everything is compiled once; the last one is filled up with its last image."""
+    for start in range(0, len(paths), BATCH):
+        images = load(net, paths[start : start + BATCH])
+        missing = min(BATCH, len(paths)) - len(images) if start else 0
+        yield jnp.asarray(np.concatenate([images, np.repeat(images[-1:], missing, 0)])), len(images)
+
+
+class PairMaps(NamedTuple):
+    """Maps [n, h, w] of the picture asked about and of its counter image."""
+
+    query: Float[np.ndarray, "n h w"]
+    counter: Float[np.ndarray, "n h w"]
+
+
+def pair_maps(
+    net: Network,
+    queries: Sequence[Path],
+    counters: Sequence[Path],
+    query_classes: Int[np.ndarray, " n"],
+    counter_classes: Int[np.ndarray, " n"],
+    conditions: Sequence[str],
+    seed: int,
+) -> dict[str, PairMaps]:
+    """The maps of each condition but "whole", which needs none.
+
+    counterfactual: D(x; y, c) and D(x_c; c, y). attributive: a(h_y) and a(h_c). random: the counterfactual maps,
+    moved to a random place (around the edges) and mirrored at random, so that regions differ from the explanation's
+    in nothing but their place.
+
+    Args:
+        net: the network.
+        queries: photos of the classes y.
+        counters: photos of the classes c.
+        query_classes: y, indices of logits.
+        counter_classes: c.
+        conditions: which.
+        seed: of the random places.
+    """
+
+    def discriminant(net: Network, images: Array, classes: Array, others: Array) -> Array:
+        return explain.discriminant(net, images, classes, others).maps
+
+    def attributive(net: Network, images: Array, classes: Array, others: Array) -> Array:
+        return explain.attributive(net, images, classes).maps
+
+    def both(function: Callable[..., Array]) -> PairMaps:
+        run = jax.jit(function)
+        return PairMaps(
+            _run(net, run, queries, query_classes, counter_classes),
+            _run(net, run, counters, counter_classes, query_classes),
+        )
+
+    made: dict[str, PairMaps] = {}
+    if "counterfactual" in conditions or "random" in conditions:
+        made["counterfactual"] = both(discriminant)
+    if "attributive" in conditions:
+        made["attributive"] = both(attributive)
+    if "random" in conditions:
+        generator = np.random.default_rng([seed, 5])
+        made["random"] = PairMaps(*(moved(maps, generator) for maps in made["counterfactual"]))
+    return {name: made[name] for name in conditions if name in made}
+
+
+def _run(
+    net: Network,
+    run: Callable[..., Array],
+    paths: Sequence[Path],
+    classes: Int[np.ndarray, " n"],
+    others: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, "n h w"]:
+    maps, start = [], 0
+    for images, count in _batches(net, paths):
+        filled = np.minimum(start + np.arange(len(images)), len(paths) - 1)
+        maps.append(np.asarray(run(net, images, classes[filled], others[filled])[:count], np.float32))
+        start += count
+    return np.concatenate(maps)
+
+
+def moved(maps: Float[np.ndarray, "n h w"], generator: np.random.Generator) -> Float[np.ndarray, "n h w"]:
+    """Each map rolled to a random place around the edges and mirrored at random."""
+    result = []
+    for map_ in maps:
+        height, width = map_.shape
+        while True:
+            shift = int(generator.integers(height)), int(generator.integers(width))
+            if shift != (0, 0) or map_.size == 1:
+                break
+        rolled = np.roll(map_, shift, (0, 1))
+        result.append(rolled[:, ::-1] if generator.random() < 0.5 else rolled)
+    return np.stack(result)
+
+
+@functools.cache
+def _region_function(fraction: float, size: int) -> Callable[[Array], Array]:
+    return jax.jit(lambda map_: regions.largest_fraction(map_, fraction, (size, size)))
+
+
+def region(map_: Float[np.ndarray, "h w"], fraction: float, size: int) -> Bool[np.ndarray, "size size"]:
+    """The largest fraction of the upsampled map."""
+    return np.asarray(_region_function(fraction, size)(jnp.asarray(map_)))
+
+
+def parts_inside(
+    dataset: Any, index: int, where: Transform, inside: Bool[np.ndarray, "size size"]
+) -> tuple[Float[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
+    """The part points in units of the picture's side, and which are visible and inside a region."""
+    points = where.points(dataset.points[index])
+    visible = dataset.visible[index] & where.inside(dataset.points[index])
+    size = inside.shape[0]
+    column, row = (np.clip(np.floor(points[:, k]).astype(int), 0, size - 1) for k in (0, 1))
+    return points / size, visible & inside[row, column]
