@@ -39,8 +39,8 @@ def draw_pose(rng: np.random.Generator) -> Pose:
         both_wings=bool(stretches),
         narrowing=rng.uniform(0.82, 1.0),
         tilt=rng.normal(0, 0.1),
-        extent=rng.uniform(0.68, 0.94),
-        center=np.array([0.5, 0.5]) + rng.uniform(-0.09, 0.09, 2),
+        extent=rng.uniform(0.76, 1.0),
+        center=np.array([0.5, 0.5]) + rng.uniform(-0.07, 0.07, 2),
         stride=rng.uniform(-0.3, 0.3),
     )
 

@@ -250,7 +250,7 @@ def _distribution(rng: np.random.Generator, group: str, value: str) -> np.ndarra
     """Mostly the value; sometimes one that resembles it (a near colour), or another one."""
     values = GROUPS[group]
     probabilities = np.zeros(len(values))
-    main = rng.uniform(0.9, 0.99)
+    main = rng.uniform(0.94, 0.99)
     others = [other for other in values if other != value]
     if group.endswith("_color"):
         others = sorted(others, key=lambda other: _color_distance(value, other))[:2]

@@ -33,6 +33,10 @@ class Canvas:
         if label is not None:
             self._mark.polygon(corners, fill=label)
 
+    def mark(self, points: Points, label: int) -> None:
+        """Names what lies in a polygon without painting it."""
+        self._mark.polygon(list(map(tuple, (points * self._extent).tolist())), fill=label)
+
     def disc(self, center: Float[np.ndarray, "2"], radius: float, color: Color, label: int | None = None) -> None:
         """Fills a circle."""
         (x, y), r = center * self._extent, radius * self._extent
