@@ -7,12 +7,12 @@
 
 Every function takes a batch of images and is pure; jit it at your own boundary, with the functions bound:
 `jax.jit(functools.partial(galore.explain.deliberative, top=5))(net, images)`. All scores of one image share one
-linearisation of the head. Memory grows with the batch; bound it with `jax.lax.map(..., batch_size=)` or a loop over batches.
+linearisation of the head. Memory grows with the batch; bound it by a loop over batches or `jax.lax.map(batch_size=)`.
 
 Choices that all functions share:
-    attribution: `(score, F) -> map`, one of `galore.attribution` or your own. A function may ask, by parameter name, for
-        more: `image` and `features` (image -> F), or `positive_gradient`; one that takes `positive_gradient` is given
-        all scores as one vector, any other is called once per score.
+    attribution: `(score, F) -> map`, one of `galore.attribution` or your own. A function may ask, by parameter name,
+        for more: `image` and `features` (image -> F), or `positive_gradient`; one that takes `positive_gradient` is
+        given all scores as one vector, any other is called once per score.
     confidence: `logits -> s`, one of `galore.confidence`, or a `galore.confidence.Predictor`.
     confidence_attribution: the attribution of the confidence or difficulty alone; None: the same as `attribution`.
     signs: the sign rules, see `Signs`.
@@ -188,7 +188,7 @@ def deliberative(
         keep: a pair occurs where both its classes are among this many largest class attributions.
         fraction: the part of the map's cells that makes the region over which the strength is the mean, in (0, 1].
         attribution, confidence, confidence_attribution, signs, class_scores: see the module's docstring. The papers'
-            second order is `confidence_attribution=functools.partial(galore.attribution.second_order, absolute_curvature=True)`.
+            second order is `confidence_attribution=partial(second_order, absolute_curvature=True)`.
 
     Returns:
         Per image P insecurities in order, and what they were made of.

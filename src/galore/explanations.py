@@ -1,4 +1,4 @@
-"""What the explanations are made of: frozen dataclasses, pytrees, batched over images."""
+"""What the explanations are made of: frozen dataclasses, pytrees; `*B` is the batch of images."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Float, Int
 class Attributive:
     """What supports a class. `maps` [B, h, w] = a(h_classes)."""
 
-    maps: Float[Array, "B h w"]
-    classes: Int[Array, " B"]
-    logits: Float[Array, "B C"]
+    maps: Float[Array, "*B h w"]
+    classes: Int[Array, "*B"]
+    logits: Float[Array, "*B C"]
 
 
 @jax.tree_util.register_dataclass
@@ -24,14 +24,14 @@ class Discriminant:
     `maps` [B, h, w] = `predicted_maps` * complement(`counter_maps`) * `confidence_maps`; `confidence` is s(x).
     """
 
-    maps: Float[Array, "B h w"]
-    predicted_maps: Float[Array, "B h w"]
-    counter_maps: Float[Array, "B h w"]
-    confidence_maps: Float[Array, "B h w"]
-    predicted: Int[Array, " B"]
-    counter: Int[Array, " B"]
-    confidence: Float[Array, " B"]
-    logits: Float[Array, "B C"]
+    maps: Float[Array, "*B h w"]
+    predicted_maps: Float[Array, "*B h w"]
+    counter_maps: Float[Array, "*B h w"]
+    confidence_maps: Float[Array, "*B h w"]
+    predicted: Int[Array, "*B"]
+    counter: Int[Array, "*B"]
+    confidence: Float[Array, "*B"]
+    logits: Float[Array, "*B C"]
 
 
 @jax.tree_util.register_dataclass
@@ -64,12 +64,12 @@ class Deliberative:
         logits: of the whole network.
     """
 
-    maps: Float[Array, "B P h w"]
-    pairs: Int[Array, "B P 2"]
-    strengths: Float[Array, "B P"]
-    occurs: Bool[Array, "B P"]
-    classes: Int[Array, "B T"]
-    class_maps: Float[Array, "B T h w"]
-    difficulty_maps: Float[Array, "B h w"]
-    difficulty: Float[Array, " B"]
-    logits: Float[Array, "B C"]
+    maps: Float[Array, "*B P h w"]
+    pairs: Int[Array, "*B P 2"]
+    strengths: Float[Array, "*B P"]
+    occurs: Bool[Array, "*B P"]
+    classes: Int[Array, "*B T"]
+    class_maps: Float[Array, "*B T h w"]
+    difficulty_maps: Float[Array, "*B h w"]
+    difficulty: Float[Array, "*B"]
+    logits: Float[Array, "*B C"]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class Network:
         activation = self.features(self.params, image)
         return activation, self.head(self.params, activation)
 
-    def astype(self, dtype: Any) -> Self:
+    def astype(self, dtype: Any) -> "Network":
         """The same network with its parameters cast, for example to `jnp.bfloat16`; cast the images too."""
         return dataclasses.replace(self, params=jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self.params))
 
@@ -150,7 +150,7 @@ def from_linen(
 
 
 def _method(module: Any, name: str) -> Callable[[Any, Array], Array]:
-    method = getattr(type(module), name, None)
+    method: Any = getattr(type(module), name, None)
     if not callable(method):
         raise InputError(
             f"{type(module).__name__} has no method .{name}; give {name}=, a function of the module and its input"

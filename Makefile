@@ -1,0 +1,29 @@
+# Two commands do everything on a machine with python3 and a package index: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types check clean
+
+demo: .venv/ready
+	$(BIN)/galore demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/ready
+	$(BIN)/pyright
+
+check: test lint types
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("galore needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[weights,experiments,test,lint]'
+	touch $@
+
+clean:
+	rm -rf .venv

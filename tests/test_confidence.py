@@ -1,0 +1,47 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from galore import confidence
+
+LOGITS = arrays.arrays(np.float32, 7, elements=st.floats(-30, 30, width=32))
+
+
+@settings(deadline=None)
+@given(LOGITS)
+def test_the_softmax_score_is_the_largest_probability(logits):
+    expected = scipy.special.softmax(logits.astype(np.float64)).max()
+    np.testing.assert_allclose(confidence.softmax_score(jnp.asarray(logits)), expected, rtol=1e-5)
+
+
+@settings(deadline=None)
+@given(LOGITS)
+def test_the_certainty_is_one_minus_the_normalised_entropy(logits):
+    entropy = scipy.stats.entropy(scipy.special.softmax(logits.astype(np.float64)))
+    np.testing.assert_allclose(confidence.certainty(jnp.asarray(logits)), 1 - entropy / np.log(7), atol=1e-5)
+
+
+def test_both_reach_from_unsure_to_sure():
+    unsure, sure = jnp.zeros(4), jnp.array([100.0, 0, 0, 0])
+    np.testing.assert_allclose(confidence.softmax_score(unsure), 0.25)
+    np.testing.assert_allclose(confidence.certainty(unsure), 0, atol=1e-6)
+    np.testing.assert_allclose(confidence.softmax_score(sure), 1)
+    np.testing.assert_allclose(confidence.certainty(sure), 1)
+
+
+def test_extreme_logits_give_finite_gradients():
+    for score in (confidence.softmax_score, confidence.certainty):
+        assert np.all(np.isfinite(jax.grad(score)(jnp.array([1e4, -1e4, 0.0]))))
+
+
+def test_batches_and_bfloat16():
+    logits = jnp.arange(12.0).reshape(3, 4)
+    for score in (confidence.softmax_score, confidence.certainty):
+        chex.assert_shape(score(logits), (3,))
+        assert score(logits.astype(jnp.bfloat16)).dtype == jnp.float32

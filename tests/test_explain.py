@@ -1,0 +1,249 @@
+"""The explanations against the formulas of the paper, written out a second time in numpy."""
+
+import functools
+from itertools import combinations
+
+import chex
+import heads
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import pytest
+
+from galore import InputError, attribution, confidence, explain
+
+NET = heads.plain_network()
+IMAGES = heads.images(3)
+COUNTER = 2
+
+
+def ask(question, *arguments, **choices):
+    """The explanation as users ask for it: under jit, which also compiles faster than one operation at a time."""
+    return jax.jit(lambda net, *rest: question(net, *rest, **choices))(*arguments)
+
+
+def by_hand(image, classes, difficulty=False, score=confidence.softmax_score, signs=True):
+    """a(h) for each class and a(s), for the pooled linear head of the plain network."""
+    F, logits = map(np.asarray, NET(image))
+    kernel = np.asarray(NET.params["kernel"])
+    cells = F.shape[0] * F.shape[1]
+    maps = np.stack([F @ kernel[:, c] / cells for c in classes])
+    value, slope = jax.value_and_grad(score)(jnp.asarray(logits))
+    gradient = kernel @ np.asarray(-slope if difficulty else slope) / cells
+    if signs:
+        maps[maps < 0] = 1e-7
+        gradient = np.maximum(gradient, 0)
+    return maps, F @ gradient, 1 - value if difficulty else value
+
+
+class TestAttributive:
+    def test_the_map_of_the_predicted_class(self):
+        explanation = jax.jit(explain.attributive)(NET, IMAGES)
+        for i, image in enumerate(IMAGES):
+            prediction = int(jnp.argmax(NET(image)[1]))
+            assert explanation.classes[i] == prediction
+            (expected,), _, _ = by_hand(image, [prediction])
+            chex.assert_trees_all_close(explanation.maps[i], expected, rtol=1e-4, atol=1e-6)
+
+    def test_of_any_class_and_with_raw_signs(self):
+        explanation = ask(explain.attributive, NET, IMAGES, classes=[0, 1, 4], signs=explain.RAW)
+        for image, chosen, actual in zip(IMAGES, [0, 1, 4], explanation.maps):
+            (expected,), _, _ = by_hand(image, [chosen], signs=False)
+            assert expected.min() < 0
+            chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-6)
+
+    def test_of_the_probability_as_in_the_text_of_the_papers(self):
+        explanation = ask(explain.attributive, NET, IMAGES, 1, signs=explain.RAW, class_scores=jax.nn.softmax)
+        F, _ = NET(IMAGES[0])
+        expected = attribution.gradient_x_activation(lambda G: jax.nn.softmax(NET.head(NET.params, G))[1], F)
+        chex.assert_trees_all_close(explanation.maps[0], expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("score", [confidence.softmax_score, confidence.certainty])
+class TestDiscriminant:
+    def test_is_for_the_prediction_against_the_counter_class_where_the_network_is_sure(self, score):
+        one = jax.jit(functools.partial(explain.discriminant, confidence=score))
+        explanation = one(NET, IMAGES, None, COUNTER)
+        for i, image in enumerate(IMAGES):
+            prediction = int(jnp.argmax(NET(image)[1]))
+            (a, b), s, value = by_hand(image, [prediction, COUNTER], score=score)
+            chex.assert_trees_all_close(explanation.maps[i], a * (b.max() - b) * s, rtol=1e-3, atol=1e-8)
+            chex.assert_trees_all_close(explanation.confidence[i], value, rtol=1e-5)
+
+    def test_the_factors_multiply_to_the_map(self, score):
+        D = ask(explain.discriminant, NET, IMAGES, 0, COUNTER, confidence=score)
+        product = D.predicted_maps * explain.complement(D.counter_maps) * D.confidence_maps
+        chex.assert_trees_all_close(D.maps, product)
+
+
+class TestDeliberative:
+    explanation = jax.jit(explain.deliberative)(NET, IMAGES)
+
+    def test_every_insecurity_is_the_product_of_its_two_classes_and_the_difficulty(self):
+        for i, image in enumerate(IMAGES):
+            for pair, actual in zip(self.explanation.pairs[i], self.explanation.maps[i]):
+                (a, b), difficulty, value = by_hand(image, list(np.asarray(pair)), difficulty=True)
+                chex.assert_trees_all_close(actual, a * b * difficulty, rtol=1e-3, atol=1e-8)
+                chex.assert_trees_all_close(self.explanation.difficulty[i], value, rtol=1e-5)
+
+    def test_all_pairs_of_the_top_classes_are_there_once(self):
+        for i, image in enumerate(IMAGES):
+            top = np.argsort(-np.asarray(NET(image)[1]))[:5]
+            expected = {frozenset(pair) for pair in combinations(top.tolist(), 2)}
+            assert {frozenset(pair) for pair in self.explanation.pairs[i].tolist()} == expected
+
+    def test_a_pair_occurs_where_both_classes_are_among_the_three_largest(self):
+        for i in range(len(IMAGES)):
+            maps = np.asarray(self.explanation.class_maps[i])
+            found = set()
+            for y, x in np.ndindex(*maps.shape[1:]):
+                largest = np.argsort(-maps[:, y, x], kind="stable")[:3]
+                found |= {
+                    frozenset(np.asarray(self.explanation.classes[i])[list(p)].tolist())
+                    for p in combinations(largest, 2)
+                }
+            actual = zip(self.explanation.pairs[i].tolist(), self.explanation.occurs[i].tolist())
+            assert {frozenset(pair) for pair, occurs in actual if occurs} == found
+
+    def test_the_strongest_come_first_and_pairs_that_do_not_occur_last(self):
+        for strengths, occurs in zip(self.explanation.strengths, self.explanation.occurs):
+            assert np.all(np.diff(np.asarray(occurs, int)) <= 0)
+            assert np.all(np.diff(np.asarray(strengths)[np.asarray(occurs)]) <= 0)
+
+    def test_the_strength_is_the_mean_over_the_largest_tenth(self):
+        maps = np.asarray(self.explanation.maps).reshape(len(IMAGES), 10, -1)
+        expected = np.sort(maps, axis=-1)[..., -7:].mean(-1)  # ceil(0.1 * 64)
+        chex.assert_trees_all_close(self.explanation.strengths, expected, rtol=1e-5)
+
+    def test_second_order_for_the_difficulty_alone(self):
+        second = functools.partial(attribution.second_order, absolute_curvature=True)
+        explanation = ask(explain.deliberative, NET, IMAGES[:1], confidence_attribution=second)
+        F, _ = NET(IMAGES[0])
+        expected = second(lambda G: 1 - confidence.softmax_score(NET.head(NET.params, G)), F, positive_gradient=True)
+        chex.assert_trees_all_close(explanation.difficulty_maps[0], expected, rtol=1e-4, atol=1e-7)
+        chex.assert_trees_all_close(explanation.class_maps, self.explanation.class_maps[:1], rtol=1e-5)
+
+    def test_fewer_classes_than_candidates(self):
+        assert explain.deliberative(NET, IMAGES, top=50).pairs.shape == (3, 10, 2)
+
+
+class TestCounterfactual:
+    def test_asks_both_images_the_same_question(self):
+        pair = ask(explain.counterfactual, NET, IMAGES, COUNTER, IMAGES[::-1])
+        predictions = jax.vmap(NET)(IMAGES)[1].argmax(-1)
+        query = ask(explain.discriminant, NET, IMAGES, predictions, COUNTER)
+        counter = ask(explain.discriminant, NET, IMAGES[::-1], COUNTER, predictions)
+        chex.assert_trees_all_close(pair.query, query, rtol=1e-5)
+        chex.assert_trees_all_close(pair.counter, counter, rtol=1e-5)
+
+
+JUDGE = {"convolution": 0.3 * heads.normal(11, 3, 3, 3, heads.DEPTH), "weight": heads.normal(12, heads.DEPTH)}
+
+
+def judge_head(params, F):
+    return jax.nn.sigmoid(jnp.mean(F, (0, 1)) @ params["weight"])
+
+
+class TestExternalPredictor:
+    def test_its_map_is_taken_on_its_own_activations(self):
+        easiness = confidence.Predictor(JUDGE, judge_head, heads.convolution)
+        D = jax.jit(lambda judge: explain.discriminant(NET, IMAGES, 0, 1, confidence=judge))(easiness)
+        F = heads.convolution(JUDGE, IMAGES[0])
+        chex.assert_trees_all_close(D.confidence[0], judge_head(JUDGE, F), rtol=1e-5)
+        expected = attribution.gradient_x_activation(lambda G: judge_head(JUDGE, G), F, positive_gradient=True)
+        chex.assert_trees_all_close(D.confidence_maps[0], expected, rtol=1e-4)
+
+    def test_it_may_read_the_classifiers_activations(self):
+        easiness = confidence.Predictor(JUDGE, judge_head)
+        D = ask(explain.discriminant, NET, IMAGES, 0, 1, confidence=easiness)
+        chex.assert_trees_all_close(D.confidence[0], judge_head(JUDGE, NET(IMAGES[0])[0]), rtol=1e-5)
+
+    def test_a_map_of_another_size_is_brought_to_the_classifiers(self):
+        def halved(params, image):
+            return heads.convolution(params, image)[::2, ::2]
+
+        easiness = confidence.Predictor(JUDGE, judge_head, halved)
+        D = ask(explain.discriminant, NET, IMAGES, 0, 1, confidence=easiness)
+        assert D.confidence_maps.shape == D.maps.shape == (3, 8, 8)
+
+
+class TestAttributionFunctionsOfYourOwn:
+    def test_one_that_knows_only_score_and_activation(self):
+        def occlusion(score, F):
+            height, width, _ = F.shape
+            without = [score(F.at[i, j].set(0)) for i in range(height) for j in range(width)]
+            return score(F) - jnp.stack(without).reshape(height, width)
+
+        D = jax.jit(functools.partial(explain.discriminant, attribution=occlusion))(NET, IMAGES, 0, 1)
+        # Occlusion equals gradient x activation where the score is linear.
+        exact = ask(explain.discriminant, NET, IMAGES, 0, 1)
+        chex.assert_trees_all_close(D.predicted_maps, exact.predicted_maps, rtol=1e-3, atol=1e-5)
+        assert np.all(D.confidence_maps >= 0)
+
+    def test_one_that_asks_for_the_image(self):
+        D = ask(explain.attributive, NET, IMAGES, 0, attribution=attribution.image_path_integrated_gradients)
+        assert D.maps.shape == (3, 8, 8)
+
+
+class TestAsProgram:
+    @pytest.mark.parametrize(
+        "question",
+        [
+            explain.attributive,
+            explain.deliberative,
+            lambda net, images: explain.discriminant(net, images, None, COUNTER),
+        ],
+    )
+    def test_a_batch_equals_a_loop(self, question):
+        ask_it = jax.jit(question)
+        together = ask_it(NET, IMAGES)
+        alone = jax.tree.map(lambda *parts: jnp.concatenate(parts), *[ask_it(NET, IMAGES[i : i + 1]) for i in range(3)])
+        chex.assert_trees_all_close(together, alone, rtol=1e-4, atol=1e-7)
+
+    def test_one_trace_per_shape_whatever_the_parameters(self):
+        traces = []
+
+        @jax.jit
+        def one(net, images):
+            traces.append(images.shape)
+            return explain.deliberative(net, images)
+
+        one(NET, IMAGES), one(NET, IMAGES + 1), one(jax.tree.map(lambda p: 2 * p, NET), IMAGES)
+        assert len(traces) == 1
+
+    def test_bfloat16_is_near_float32(self):
+        exact = ask(explain.discriminant, NET, IMAGES, 0, 1)
+        rough = ask(explain.discriminant, NET.astype(jnp.bfloat16), IMAGES.astype(jnp.bfloat16), 0, 1)
+        for name in ("predicted_maps", "counter_maps", "confidence_maps"):
+            a, b = getattr(exact, name), getattr(rough, name).astype(jnp.float32)
+            assert jnp.linalg.norm(a - b) <= 2e-2 * jnp.linalg.norm(a)
+
+    def test_maps_are_differentiable_in_the_parameters(self):
+        def total(net):
+            return explain.discriminant(net, IMAGES, 0, 1).maps.sum()
+
+        slopes = jax.jit(jax.grad(total))(NET)
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+        assert np.any(slopes.params["kernel"])
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("ask", "message"),
+        [
+            (lambda: explain.attributive(NET, IMAGES[0]), r"expected \[B, H, W, c\]"),
+            (lambda: explain.attributive(NET, IMAGES, 5), "classes 0 to 4"),
+            (lambda: explain.attributive(NET, IMAGES, [0, 1]), "one per image"),
+            (lambda: explain.attributive(NET, IMAGES, 0.5), "integers"),
+            (lambda: explain.discriminant(NET, IMAGES, 0, -1), "classes 0 to 4"),
+            (lambda: explain.deliberative(NET, IMAGES, top=1), "two classes"),
+            (lambda: explain.deliberative(NET, IMAGES, fraction=0.0), "fraction"),
+            (lambda: explain.counterfactual(NET, IMAGES, 1, IMAGES[:2]), "expected as many"),
+        ],
+    )
+    def test_says_what_was_expected(self, ask, message, monkeypatch):
+        # What users meet: without the type checks that only the tests switch on.
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        with pytest.raises(InputError, match=message):
+            ask()

@@ -1,0 +1,140 @@
+import dataclasses
+
+import chex
+import heads
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen, nnx
+
+from galore import InputError, Network, explain, from_linen, from_nnx
+
+
+class Small(nnx.Module):
+    """BatchNorm and dropout, whose training and evaluation behaviour differ."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.convolution = nnx.Conv(3, heads.DEPTH, (3, 3), strides=(2, 2), rngs=rngs)
+        self.norm = nnx.BatchNorm(heads.DEPTH, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.linear = nnx.Linear(heads.DEPTH, heads.CLASSES, rngs=rngs)
+
+    def features(self, x):
+        return nnx.relu(self.norm(self.convolution(x)))
+
+    def head(self, F):
+        return self.linear(self.dropout(jnp.mean(F, axis=(-3, -2))))
+
+
+class SmallLinen(linen.Module):
+    def setup(self):
+        self.convolution = linen.Conv(heads.DEPTH, (3, 3), strides=(2, 2))
+        self.norm = linen.BatchNorm()
+        self.linear = linen.Dense(heads.CLASSES)
+
+    def features(self, x, train=False):
+        return linen.relu(self.norm(self.convolution(x), use_running_average=not train))
+
+    def head(self, F):
+        return self.linear(jnp.mean(F, axis=(-3, -2)))
+
+    def __call__(self, x, train=False):
+        return self.head(self.features(x, train))
+
+
+IMAGES = heads.images(3)
+
+
+def linen_network() -> Network:
+    module = SmallLinen()
+    variables = jax.jit(module.init)(jax.random.key(0), IMAGES)
+    return from_linen(module, variables)
+
+
+NETWORKS = {
+    "plain functions": heads.plain_network,
+    "nnx": lambda: from_nnx(Small(nnx.Rngs(0))),
+    "linen": linen_network,
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def net(request) -> Network:
+    return NETWORKS[request.param]()
+
+
+class TestEveryKindOfNetwork:
+    def test_one_example_gives_activation_and_logits(self, net):
+        F, logits = net(IMAGES[0])
+        chex.assert_shape(F, (8, 8, heads.DEPTH))
+        chex.assert_shape(logits, (heads.CLASSES,))
+
+    def test_vmap_makes_a_batch(self, net):
+        F, logits = jax.vmap(net)(IMAGES)
+        chex.assert_shape(F, (3, 8, 8, heads.DEPTH))
+        chex.assert_trees_all_close(logits[1], net(IMAGES[1])[1], rtol=1e-4, atol=1e-6)
+
+    def test_can_be_an_argument_of_jit_and_grad(self, net):
+        slopes = jax.jit(jax.grad(lambda network, x: network(x)[1][0]))(net, IMAGES[0])
+        assert isinstance(slopes, Network)
+        chex.assert_trees_all_equal_shapes(slopes.params, net.params)
+
+    def test_is_explained(self, net):
+        explanation = jax.jit(explain.deliberative)(net, IMAGES)
+        assert np.all(np.isfinite(explanation.maps)) and np.any(explanation.maps)
+
+    def test_explaining_changes_no_parameter_and_no_statistic(self, net):
+        before = jax.tree.map(lambda leaf: np.array(leaf), net.params)
+        explain.discriminant(net, IMAGES, 0, 1)
+        chex.assert_trees_all_equal(net.params, before)
+
+    def test_its_parameters_can_be_replaced_and_cast(self, net):
+        zero = dataclasses.replace(net, params=jax.tree.map(jnp.zeros_like, net.params))
+        assert not np.any(zero(IMAGES[0])[0])
+        assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(net.astype(jnp.bfloat16).params))
+
+
+class TestFromNnx:
+    def test_equals_the_module_in_evaluation_mode_and_leaves_the_module_alone(self):
+        module = Small(nnx.Rngs(0))
+        module.norm.mean[...] = jnp.full(heads.DEPTH, 0.1)
+        net = from_nnx(module)
+        before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(module, nnx.Not(nnx.RngState))))
+        _, logits = jax.vmap(net)(IMAGES)
+        explain.attributive(net, IMAGES)
+        after = nnx.to_pure_dict(nnx.state(module, nnx.Not(nnx.RngState)))
+        chex.assert_trees_all_equal(before, after)
+        assert not module.norm.use_running_average and not module.dropout.deterministic
+
+        module.eval()
+        chex.assert_trees_all_close(logits, module.head(module.features(IMAGES)), rtol=1e-4, atol=1e-6)
+
+    def test_two_functions_cut_it_elsewhere(self):
+        cut = from_nnx(
+            Small(nnx.Rngs(0)),
+            features=lambda m, x: m.convolution(x),
+            head=lambda m, G: m.head(nnx.relu(m.norm(G))),
+        )
+        whole = from_nnx(Small(nnx.Rngs(0)))
+        chex.assert_trees_all_close(cut(IMAGES[0])[1], whole(IMAGES[0])[1], rtol=1e-5)
+
+    def test_a_module_that_insists_on_batches(self):
+        def flattening_head(module, F):
+            return module.linear(F.reshape(F.shape[0], -1, heads.DEPTH).mean(1))
+
+        net = from_nnx(Small(nnx.Rngs(0)), head=flattening_head, batched=True)
+        expected = from_nnx(Small(nnx.Rngs(0)))(IMAGES[0])[1]
+        chex.assert_trees_all_close(net(IMAGES[0])[1], expected, rtol=1e-5)
+
+    def test_a_module_without_a_cut_is_refused(self):
+        with pytest.raises(InputError, match=r"Linear has no method \.features"):
+            from_nnx(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+
+
+def test_a_linen_module_equals_its_own_call():
+    module = SmallLinen()
+    variables = module.init(jax.random.key(0), IMAGES)
+    chex.assert_trees_all_close(
+        jax.vmap(from_linen(module, variables))(IMAGES)[1], module.apply(variables, IMAGES), rtol=1e-5, atol=1e-6
+    )
