@@ -74,3 +74,8 @@ def test_randomising_touches_the_named_groups_alone_and_keeps_their_values():
     np.testing.assert_array_equal(changed.params["convolution"], net.params["convolution"])
     assert np.abs(changed.params["kernel"] - net.params["kernel"]).max() > 0.1
     np.testing.assert_allclose(np.sort(changed.params["kernel"].ravel()), np.sort(net.params["kernel"].ravel()))
+
+
+def test_parameters_are_ordered_by_use():
+    net = plain_network()
+    assert faithfulness.order_of_use(net, jnp.zeros((16, 16, 3))) == ["convolution", "kernel", "bias"]

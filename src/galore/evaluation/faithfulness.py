@@ -6,9 +6,10 @@ again with one part replaced, the pixels come from that picture instead of from 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
@@ -60,21 +61,43 @@ def blurred(image: Float[Array, "H W c"], side: int = 8) -> Float[Array, "H W c"
     return jax.image.resize(small, image.shape, "linear")
 
 
-def randomise(net: Network, groups: tuple[str, ...], key: Key[Array, ""]) -> Network:
-    """The network with the parameters of some groups drawn anew: each array's own values in random order.
+def order_of_use(net: Network, image: Float[Array, "H W c"]) -> list[str]:
+    """The names of the parameters in the order in which the network first uses them, the output's last.
+
+    Args:
+        net: whose params are a dict.
+        image: an input.
+    """
+    names, leaves = list(net.params), list(net.params.values())
+
+    def logits(*leaves: Array) -> Array:
+        return dataclasses.replace(net, params=dict(zip(names, leaves)))(image)[1]
+
+    jaxpr = jax.make_jaxpr(logits)(*leaves).jaxpr
+    position: dict = dict(zip(jaxpr.invars, names))
+    used: dict[str, None] = {}
+    for equation in jaxpr.eqns:
+        for variable in equation.invars:
+            if not isinstance(variable, jax.extend.core.Literal) and variable in position:
+                used[position[variable]] = None
+    return list(used)
+
+
+def randomise(net: Network, names: Collection[str], key: Key[Array, ""]) -> Network:
+    """The network with some parameters drawn anew: each array's own values in random order.
 
     Shuffling keeps the distribution of every array, so that the network's activations keep their scale.
 
     Args:
-        net: whose params are a dict by dotted names.
-        groups: first words of the dotted names of the parameters to randomise.
+        net: whose params are a dict.
+        names: of the parameters to randomise.
         key: of the shuffles.
     """
 
     def shuffled(name: str, leaf: Array, key: Key[Array, ""]) -> Array:
-        if name.split(".")[0] not in groups:
+        if name not in names:
             return leaf
-        return jax.random.permutation(key, leaf.reshape(-1)).reshape(leaf.shape)
+        return jax.random.permutation(key, jnp.asarray(leaf).reshape(-1)).reshape(leaf.shape)
 
     keys = jax.random.split(key, len(net.params))
     params = {name: shuffled(name, leaf, k) for (name, leaf), k in zip(net.params.items(), keys)}

@@ -5,6 +5,7 @@ images are what varies: each resample draws images with replacement, the same on
 images. Statistics that are no mean (a correlation) enter through their jackknife pseudo-values.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -91,6 +92,7 @@ def jackknife_pseudovalues(
     return count * whole - (count - 1) * np.array(without)
 
 
+@functools.lru_cache(maxsize=8)
 def _draws(images: int, resamples: int, seed: int) -> Int[np.ndarray, "resamples images"]:
     """How often each image is drawn in each resample."""
     return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)

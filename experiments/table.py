@@ -1,0 +1,210 @@
+"""What an experiment gives back: rows of values per image, from which every mean, interval and difference follows."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from galore.evaluation import statistics
+from galore.evaluation.metrics import FRACTIONS
+from galore.evaluation.statistics import Estimate
+
+CURVE_RESAMPLES = 300
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Row:
+    """One number of one method.
+
+    Attributes:
+        labels: what distinguishes the row: {"user": "advanced", "method": "a"}.
+        measure: what the number is: "auroc".
+        values: [seeds, images], or [seeds, images, region sizes] for a curve; NaN where an image does not count.
+        left_out: why images did not count, with how many.
+    """
+
+    labels: dict[str, str]
+    measure: str
+    values: np.ndarray
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_curve(self) -> bool:
+        return self.values.ndim == 3
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean with its interval over images."""
+        return statistics.bootstrap(self.values)
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, low and high at every region size."""
+        points = [
+            statistics.bootstrap(self.values[..., k], resamples=CURVE_RESAMPLES) for k in range(self.values.shape[2])
+        ]
+        return tuple(np.array([getattr(point, name) for point in points]) for name in ("mean", "low", "high"))  # type: ignore[return-value]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """Rows in the order in which they are shown, and remarks that belong to them (a missing row and why)."""
+
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...] = ()
+
+    def __add__(self, other: "Table") -> "Table":
+        return Table(self.rows + other.rows, tuple(dict.fromkeys(self.remarks + other.remarks)))
+
+    def find(self, measure: str, **labels: str) -> Row | None:
+        """The first row of a measure with these labels."""
+        return next((row for row in self.select(measure, **labels)), None)
+
+    def select(self, measure: str, **labels: str) -> list[Row]:
+        """All rows of a measure with these labels."""
+        return [
+            row
+            for row in self.rows
+            if row.measure == measure and all(row.labels.get(k) == v for k, v in labels.items())
+        ]
+
+    def difference(self, measure: str, first: dict[str, str], second: dict[str, str]) -> Estimate | None:
+        """first - second over the images that count for both; None where a row is missing."""
+        a, b = self.find(measure, **first), self.find(measure, **second)
+        if a is None or b is None or a.values.shape != b.values.shape:
+            return None
+        return statistics.paired_difference(a.values, b.values)
+
+    def csv(self) -> str:
+        """One line per row that is no curve: labels, measure, mean, low, high, counted, seeds, left_out."""
+        plain = [row for row in self.rows if not row.is_curve]
+        names = list(dict.fromkeys(name for row in plain for name in row.labels))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*names, "measure", "mean", "low", "high", "counted", "seeds", "by_seed", "left_out"])
+        for row in plain:
+            mean, low, high, counted = row.estimate
+            numbers = ["" if np.isnan(x) else f"{x:.5f}" for x in (mean, low, high)]
+            by_seed = " ".join(f"{x:.5f}" for x in _means_by_seed(row.values))
+            why = "; ".join(f"{reason}: {count}" for reason, count in row.left_out.items())
+            labels = [row.labels.get(name, "") for name in names]
+            writer.writerow([*labels, row.measure, *numbers, counted, len(row.values), by_seed, why])
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """Measures side by side, "0.571 [0.560, 0.582]", with how many values counted and why others did not."""
+        plain = [row for row in self.rows if not row.is_curve]
+        names = list(dict.fromkeys(name for row in plain for name in row.labels))
+        measures = list(dict.fromkeys(row.measure for row in plain))
+        lines = ["| " + " | ".join([*names, *measures, "counted"]) + " |"]
+        lines.append("|" + "---|" * (len(names) + len(measures) + 1))
+        by_labels: dict[tuple[str, ...], dict[str, Row]] = {}
+        for row in plain:
+            key = tuple(row.labels.get(name, "") for name in names)
+            by_labels.setdefault(key, {})[row.measure] = row
+        for key, cells in by_labels.items():
+            numbers = [words(cells[measure].estimate) if measure in cells else "" for measure in measures]
+            counted = next(iter(cells.values())).estimate.counted
+            lines.append("| " + " | ".join([*key, *numbers, str(counted)]) + " |")
+        return "\n".join([*lines, "", *self._reasons(), *self.remarks]).rstrip() + "\n"
+
+    def _reasons(self) -> list[str]:
+        said: dict[str, None] = {}
+        for row in self.rows:
+            if row.left_out:
+                who = row.labels.get("user", "")
+                why = ", ".join(f"{reason}: {count}" for reason, count in row.left_out.items())
+                said[f"Images that did not count{f' ({who})' if who else ''}: {why}.\n"] = None
+        return list(said)
+
+    def save(self, folder: Path) -> None:
+        """Writes the rows as they are, so that `load` and `join` can go on with them."""
+        index = [{"labels": row.labels, "measure": row.measure, "left_out": row.left_out} for row in self.rows]
+        (folder / "rows.json").write_text(json.dumps({"rows": index, "remarks": self.remarks}, indent=1))
+        arrays = {str(k): row.values.astype(np.float32) for k, row in enumerate(self.rows)}
+        np.savez_compressed(folder / "values.npz", **arrays)  # type: ignore[arg-type]
+
+
+def words(estimate: Estimate) -> str:
+    """ "0.571 [0.560, 0.582]"; nothing where nothing counted."""
+    if np.isnan(estimate.mean):
+        return ""
+    digits = 1 if abs(estimate.mean) >= 100 else 3
+    if np.isnan(estimate.low):
+        return f"{estimate.mean:.{digits}f}"
+    return f"{estimate.mean:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def load(folder: Path) -> Table:
+    """Reads what `Table.save` wrote."""
+    index = json.loads((folder / "rows.json").read_text())
+    with np.load(folder / "values.npz") as arrays:
+        rows = tuple(Row(values=arrays[str(k)], **entry) for k, entry in enumerate(index["rows"]))
+    return Table(rows, tuple(index["remarks"]))
+
+
+def join(tables: list[Table]) -> Table:
+    """The same experiment with several seeds: values side by side, reasons added up."""
+    grouped: dict[str, list[Row]] = {}
+    for table in tables:
+        for row in table.rows:
+            grouped.setdefault(json.dumps([row.labels, row.measure]), []).append(row)
+    remarks = tuple(dict.fromkeys(remark for table in tables for remark in table.remarks))
+    return Table(tuple(_joined(rows) for rows in grouped.values()), remarks)
+
+
+def rows_of(
+    judged: dict[str, dict[str, np.ndarray]],
+    rows: np.ndarray,
+    images: int,
+    *,
+    left_out: dict[str, int] | None = None,
+    fractions: tuple[float, ...] = (0.05,),
+    **labels: str,
+) -> tuple[Row, ...]:
+    """Rows of judged methods: the AUROC first, curves at chosen region sizes, then the whole curves.
+
+    Args:
+        judged: method -> measure -> one number or curve per question.
+        rows: the image of each question.
+        images: how many images there are.
+        left_out: why images did not count.
+        fractions: region sizes (of `metrics.FRACTIONS`) at which curves are read.
+        labels: for every row, beside the method.
+    """
+    made = []
+    for method, measures in judged.items():
+        for measure in sorted(measures, key=lambda name: name != "auroc"):
+            values = np.asarray(measures[measure], np.float64)
+            spread = np.full((1, images, *values.shape[1:]), np.nan)
+            spread[0, rows] = values
+            named = {**labels, "method": method}
+            if values.ndim == 1:
+                made.append(Row(named, measure, spread, dict(left_out or {})))
+                continue
+            for fraction in fractions:
+                at = FRACTIONS.index(fraction)
+                made.append(Row(named, f"{measure} at {fraction:.3g}", spread[..., at], dict(left_out or {})))
+            made.append(Row(named, measure, spread, dict(left_out or {})))
+    return tuple(made)
+
+
+def _joined(rows: list[Row]) -> Row:
+    images = max(row.values.shape[1] for row in rows)
+
+    def padded(values: np.ndarray) -> np.ndarray:
+        missing = [(0, 0), (0, images - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
+        return np.pad(values, missing, constant_values=np.nan)
+
+    left_out: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + count
+    values = np.concatenate([padded(row.values) for row in rows])
+    return dataclasses.replace(rows[0], values=values, left_out=left_out)
+
+
+def _means_by_seed(values: np.ndarray) -> list[float]:
+    return [float(np.nanmean(row)) for row in values if not np.isnan(row).all()]

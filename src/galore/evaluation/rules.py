@@ -1,0 +1,135 @@
+"""The maps that are compared: ways to put a(h_y), a(h_c) and a(s) together, under the names that tables give them.
+
+Each function returns what `galore.evaluation.judging` asks for. The margin a(h_y - h_c) is the simplest rival, which
+the papers did not try; attributions are linear in the score, Grad-CAM aside, so that it is a difference of raw maps.
+"""
+
+import functools
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from galore import explain
+from galore.attribution import gradient_x_activation
+from galore.confidence import Confidence, Predictor, certainty, softmax_score
+from galore.evaluation.judging import DeliberativeMethods, DiscriminantMethods, Insecurities, Maps
+from galore.network import Network
+from galore.scores import RAW, Attribution
+
+ATTRIBUTIVE = "a"
+WITHOUT_SCORE = "a * comp(b)"
+MARGIN = "margin"
+NO_DIFFICULTY = "none"
+
+
+def discriminant(score: str) -> str:
+    """The name of the discriminant map with a confidence score."""
+    return f"{WITHOUT_SCORE} * s, {score}"
+
+
+def margin(score: str) -> str:
+    """The name of the margin map times the map of a confidence score."""
+    return f"{MARGIN} * s, {score}"
+
+
+def confidences(predictor: Predictor | None) -> dict[str, Confidence | Predictor]:
+    """The confidence scores that there are, by name."""
+    own: dict[str, Confidence | Predictor] = {"softmax": softmax_score, "certainty": certainty}
+    return own | ({"easiness": predictor} if predictor is not None else {})
+
+
+def all_discriminant(attribution: Attribution = gradient_x_activation) -> DiscriminantMethods:
+    """Every rule with every confidence score: what the discriminant map gains from each of its factors."""
+
+    def methods(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
+        maps: Maps = {}
+        factors = {}
+        for name, score in confidences(predictor).items():
+            found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score)
+            maps[ATTRIBUTIVE] = found.predicted_maps
+            maps[WITHOUT_SCORE] = found.predicted_maps * explain.complement(found.counter_maps)
+            maps[discriminant(name)] = found.maps
+            factors[name] = found.confidence_maps
+        raw = explain.discriminant(net, images, y, c, attribution=attribution, signs=RAW)
+        maps[MARGIN] = raw.predicted_maps - raw.counter_maps
+        return maps | {margin(name): floored(maps[MARGIN]) * factor for name, factor in factors.items()}
+
+    return methods
+
+
+def best_discriminant(attribution: Attribution = gradient_x_activation) -> DiscriminantMethods:
+    """The attributive map, the margin, and the papers' discriminant map (with easiness, where there is a predictor)."""
+
+    def methods(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
+        name, score = list(confidences(predictor).items())[-1 if predictor is not None else 0]
+        found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score)
+        raw = explain.discriminant(net, images, y, c, attribution=attribution, signs=RAW)
+        margin_map = raw.predicted_maps - raw.counter_maps
+        return {ATTRIBUTIVE: found.predicted_maps, discriminant(name): found.maps, MARGIN: margin_map}
+
+    return methods
+
+
+def attributions(methods: dict[str, Attribution]) -> DiscriminantMethods:
+    """The discriminant map, and the attributive one, by each attribution function."""
+
+    def maps(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
+        made: Maps = {}
+        score = list(confidences(predictor).values())[-1 if predictor is not None else 0]
+        for name, attribution in methods.items():
+            found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score)
+            made[f"{WITHOUT_SCORE} * s, {name}"] = found.maps
+            made[f"{ATTRIBUTIVE}, {name}"] = found.predicted_maps
+        return made
+
+    return maps
+
+
+def deliberations(
+    attribution: Attribution = gradient_x_activation,
+    difficulty_attributions: dict[str, Attribution | None] | None = None,
+    scores: tuple[str, ...] = ("softmax", "certainty", "easiness"),
+    top: int = 5,
+    keep: int = 3,
+) -> DeliberativeMethods:
+    """Insecurities by difficulty score and by the attribution of the difficulty; "none" is without difficulty map.
+
+    Args:
+        attribution: of the classes.
+        difficulty_attributions: of the difficulty, by name; None: the same as of the classes.
+        scores: which confidence scores; their complements are the hesitancy, the entropy and the hardness.
+        top, keep: as in `galore.explain.deliberative`.
+    """
+    difficulty_attributions = difficulty_attributions or {"": None}
+
+    def methods(net: Network, predictor: Predictor | None, images: Array, shared: Array) -> dict[str, Insecurities]:
+        ask = functools.partial(explain.deliberative, net, images, top, keep=keep, attribution=attribution)
+        made = {NO_DIFFICULTY: _insecurities(ask(confidence_attribution=_constant), shared)}
+        for score, confidence in confidences(predictor).items():
+            if score not in scores:
+                continue
+            for name, of_difficulty in difficulty_attributions.items():
+                label = f"{DIFFICULTIES[score]}, {name}" if name else DIFFICULTIES[score]
+                found = ask(confidence=confidence, confidence_attribution=of_difficulty)
+                made[label] = _insecurities(found, shared)
+        return made
+
+    return methods
+
+
+DIFFICULTIES = {"softmax": "hesitancy", "certainty": "entropy", "easiness": "hardness"}
+"""The difficulty scores, complements of the confidence scores."""
+
+
+def floored(map: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The authors' sign rule for class maps: negative values become 1e-7."""
+    return jnp.where(map < 0, explain.AUTHORS.class_floor, map)
+
+
+def _constant(score: object, F: Float[Array, "h w d"]) -> Float[Array, "h w"]:
+    return jnp.ones(F.shape[:2], jnp.float32)
+
+
+def _insecurities(found: explain.Deliberative, shared: Array) -> Insecurities:
+    truth = shared[found.pairs[..., 0], found.pairs[..., 1]]
+    return Insecurities(found.maps, truth, found.occurs, found.strengths, found.pairs)

@@ -1,0 +1,235 @@
+"""What is examined: a trained network, the test images as it sees them, and what is known about them.
+
+A `Subject` gathers everything an evaluation needs, so that evaluations are functions of it alone. Annotations differ by
+data set (points of parts, masks of objects), and bring their own metrics and baselines with them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, Num, UInt8
+
+from galore.confidence import Predictor
+from galore.data import loader
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.errors import InputError
+from galore.evaluation import baselines, metrics
+from galore.network import Network
+
+Measures = dict[str, Array]
+"""Named numbers of one map: "auroc" [], and curves over `metrics.FRACTIONS` [T]."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Points of parts in the pixels of the network's input, one image or many; truth is a bool per part."""
+
+    points: Num[Any, "*n P 2"]
+    visible: Num[Any, "*n P"] | Bool[Any, "*n P"]
+    box: Num[Any, "*n 4"]
+    size: tuple[int, int] = dataclasses.field(metadata={"static": True})
+
+    def score(self, map: Float[Array, "h w"], truth: Bool[Array, " P"]) -> Measures:
+        """The AUROC at the parts, precision and recall of regions of every size."""
+        return self.score_ranks(metrics.ranks(map, self.points, self.size), truth)
+
+    def score_ranks(self, ranks: Int[Array, " P"], truth: Bool[Array, " P"]) -> Measures:
+        """As `score`, for a map whose ranks are known."""
+        curves = metrics.precision_recall(ranks, truth, self.visible, self.size)
+        return {"auroc": metrics.auroc(ranks, truth, self.visible), **curves._asdict()}
+
+    def baselines(self, key: Key[Array, ""], truth: Bool[Array, " P"], shape: tuple[int, int]) -> dict[str, Array]:
+        """The maps that know nothing of the network, by name."""
+        first, second = jax.random.split(key)
+        return {
+            "random map": baselines.random(first, shape),
+            "centred Gaussian": baselines.centred_gaussian(self.size),
+            "whole object": baselines.whole_object(second, self.box, self.size, shape),
+            "oracle": baselines.oracle(self.points, truth, self.visible, self.size),
+        }
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Scenes:
+    """Masks of objects in the pixels of the network's input (0: other, k: the k-th); truth is a bool per object."""
+
+    mask: Num[Any, "*n H W"]
+    size: tuple[int, int] = dataclasses.field(metadata={"static": True})
+
+    def true_pixels(self, truth: Bool[Array, " O"]) -> Bool[Array, "H W"]:
+        """The union of the ground-truth objects."""
+        return jnp.append(jnp.zeros(1, bool), truth)[self.mask.astype(jnp.int32)]
+
+    def score(self, map: Float[Array, "h w"], truth: Bool[Array, " O"]) -> Measures:
+        """The AUROC over pixels, and the IoU of regions of every size."""
+        mask = self.true_pixels(truth)
+        return {"auroc": metrics.pixel_auroc(map, mask), "iou": metrics.iou(map, mask)}
+
+    def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> dict[str, Array]:
+        """The maps that know nothing of the network, by name; the whole object is every annotated pixel."""
+        first, second = jax.random.split(key)
+        order = jax.image.resize(baselines.random(second, shape), self.size, "linear", antialias=False)
+        return {
+            "random map": baselines.random(first, shape),
+            "centred Gaussian": baselines.centred_gaussian(self.size),
+            "whole object": (self.mask > 0) + order,
+            "oracle": baselines.oracle_mask(self.true_pixels(truth)),
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A network and the test images that it is examined on.
+
+    Attributes:
+        net: the network that is explained.
+        images: as the network sees them before normalisation.
+        annotations: of these images.
+        labels: their classes.
+        logits: what the network says.
+        discriminant: which parts or objects tell class a from class b.
+        shared: which parts or objects the classes have in common.
+        class_names: of the logits.
+        predictor: of the easiness 1 - hardness(x); None: there is none.
+        student: the classes that a weaker network predicts, the advanced user; None: there is none.
+        image_ids: of the images, to find them again.
+    """
+
+    net: Network
+    images: UInt8[np.ndarray, "n H W 3"]
+    annotations: Parts | Scenes
+    labels: Int[np.ndarray, "n"]
+    logits: Float[np.ndarray, "n C"]
+    discriminant: Bool[np.ndarray, "C C P"]
+    shared: Bool[np.ndarray, "C C P"]
+    class_names: tuple[str, ...]
+    image_ids: Int[np.ndarray, "n"]
+    predictor: Predictor | None = None
+    student: Int[np.ndarray, "n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def predicted(self) -> Int[np.ndarray, "n"]:
+        """The classes that the network predicts."""
+        return self.logits.argmax(axis=1).astype(np.int32)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the network's input."""
+        return self.annotations.size
+
+    def inputs(self, rows: Int[np.ndarray, "k"]) -> Float[np.ndarray, "k H W 3"]:
+        """The images as the network takes them."""
+        images = self.images[rows]
+        if self.net.preprocessing is None:
+            return images.astype(np.float32)
+        return self.net.preprocessing.normalise(images)
+
+
+def examine(
+    net: Network,
+    dataset: PartDataset | SceneDataset,
+    discriminant: Bool[np.ndarray, "C C P"],
+    shared: Bool[np.ndarray, "C C P"],
+    *,
+    predictor: Predictor | None = None,
+    student: Int[np.ndarray, "n"] | None = None,
+    batch_size: int = 32,
+) -> Subject:
+    """Decodes the images of a data set and lets the network classify them.
+
+    Args:
+        net: the network, with its preprocessing.
+        dataset: the test images; every class of the network in the same order.
+        discriminant, shared: the ground truth by pair of classes.
+        predictor: of the easiness.
+        student: what the advanced user predicts for these images.
+        batch_size: how many images at once.
+
+    Raises:
+        InputError: there is no image, the network has other classes, or no preprocessing.
+    """
+    if len(dataset) == 0:
+        raise InputError(f"{dataset.name} has no test image to examine the network on")
+    if net.preprocessing is None:
+        raise InputError("the network has no preprocessing, so that photos cannot be prepared for it")
+    if net.class_names and tuple(net.class_names) != tuple(dataset.class_names):
+        raise InputError(
+            f"the network was trained for {len(net.class_names)} other classes than the {len(dataset.class_names)} of "
+            f"{dataset.name}; give the checkpoint that was trained on it"
+        )
+    forward = jax.jit(lambda net, images: jax.vmap(net)(images)[1])
+    parts: list[dict[str, np.ndarray]] = []
+    for batch in loader.batches(loader.prepared(dataset, net.preprocessing), batch_size):
+        logits = np.asarray(forward(net, net.preprocessing.normalise(batch["image"])), np.float32)
+        parts.append({name: value[batch["valid"]] for name, value in (batch | {"logits": logits}).items()})
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if found["logits"].shape[1] != len(dataset.class_names):
+        raise InputError(
+            f"the network has {found['logits'].shape[1]} classes, {dataset.name} has {len(dataset.class_names)}; "
+            "give the checkpoint that was trained on it"
+        )
+    size = found["image"].shape[1:3]
+    if isinstance(dataset, PartDataset):
+        box = found["box"].astype(np.float32)
+        annotations: Parts | Scenes = Parts(found["points"].astype(np.float32), found["visible"], box, size)
+        image_ids = dataset.image_ids
+    else:
+        annotations, image_ids = Scenes(found["mask"], size), np.arange(len(dataset))
+    return Subject(
+        net=net,
+        images=found["image"],
+        annotations=annotations,
+        labels=dataset.labels.astype(np.int32),
+        logits=found["logits"],
+        discriminant=discriminant,
+        shared=shared,
+        class_names=tuple(dataset.class_names),
+        image_ids=np.asarray(image_ids),
+        predictor=predictor,
+        student=student,
+    )
+
+
+def in_batches(
+    function: Callable[..., Any], subject: Subject, rows: Int[np.ndarray, "k"], *arguments: Any, batch_size: int = 16
+) -> Any:
+    """Runs `jax.jit(function)(net, predictor, images, annotations, *arguments)` over rows of a subject.
+
+    Args:
+        function: of a batch; its results have the batch as their first axis.
+        subject: whose images are taken.
+        rows: which images; an image may come several times.
+        arguments: arrays with one entry per row.
+        batch_size: how many at once; the last batch is filled up with its first row, so that nothing compiles twice.
+
+    Returns:
+        The function's results for all rows, as numpy arrays.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    if len(rows) == 0:
+        raise InputError("no image counts, so that there is nothing to evaluate")
+    jitted = jax.jit(function)
+    results = []
+    for chosen in _chunks(len(rows), batch_size):
+        annotations = jax.tree.map(lambda x, c=chosen: x[rows[c]], subject.annotations)
+        some = [argument[chosen] for argument in arguments]
+        found = jitted(subject.net, subject.predictor, subject.inputs(rows[chosen]), annotations, *some)
+        results.append(jax.tree.map(np.asarray, found))
+    return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *results)
+
+
+def _chunks(count: int, size: int) -> Iterator[Int[np.ndarray, "size"]]:
+    for start in range(0, count, size):
+        chunk = np.arange(start, min(start + size, count))
+        yield np.concatenate([chunk, np.full(size - len(chunk), chunk[0], chunk.dtype)])
