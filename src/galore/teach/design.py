@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -12,6 +13,7 @@ from galore.teach.sheet import Place, opaque
 
 CONDITIONS = ("counterfactual", "attributive", "random", "whole")
 ORDERS = 8
+MOST_LEARNERS = 5000
 ALPHABET = "23456789bcdfghjkmnpqrstvwxz"
 """Of the codes: no vowels, so that no code is a word, and no signs that look alike."""
 
@@ -102,7 +104,7 @@ def orders(
     generator = np.random.default_rng([seed, 2])
 
     def shuffled(ids: Sequence[str]) -> list[str]:
-        return [ids[i] for i in generator.permutation(len(ids))]
+        return [ids[int(i)] for i in generator.permutation(len(ids))]
 
     made = []
     for number in range(ORDERS):
@@ -127,13 +129,13 @@ def places(conditions: Sequence[str], learners: int, seed: int, count: int = ORD
     made = []
     for block in range(-(-learners // len(conditions))):
         for index in generator.permutation(len(conditions)):
-            made.append(Place(next(codes), conditions[index], block % count))
+            made.append(Place(next(codes), conditions[int(index)], block % count))
     return tuple(made)
 
 
 def numbered(conditions: Sequence[str], seed: int) -> tuple[str, ...]:
     """The conditions in the random order in which the page numbers them."""
-    return tuple(conditions[i] for i in np.random.default_rng([seed, 4]).permutation(len(conditions)))
+    return tuple(conditions[int(i)] for i in np.random.default_rng([seed, 4]).permutation(len(conditions)))
 
 
 def _codes(seed: int):
@@ -144,3 +146,15 @@ def _codes(seed: int):
         if code not in seen:
             seen.add(code)
             yield code
+
+
+def check(fraction: float, learners: int, seed: int, post_to: str) -> None:
+    """Refuses choices out of range before anything slow begins."""
+    if not 0 < fraction < 1:
+        raise InputError(f"fraction {fraction:g}: expected a number between 0 and 1")
+    if not 1 <= learners <= MOST_LEARNERS:
+        raise InputError(f"{learners} learners: expected 1 to {MOST_LEARNERS}")
+    if seed < 0:
+        raise InputError(f"seed {seed}: expected 0 or more")
+    if post_to and not (post_to.startswith(("https://", "http://")) and urlsplit(post_to).netloc):
+        raise InputError(f"cannot post to {post_to!r}, expected an address such as https://example.org/results")

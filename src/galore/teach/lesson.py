@@ -109,14 +109,7 @@ def check(choices: Choices) -> None:
             raise InputError(f"there is no condition {name!r}, expected some of {', '.join(design.CONDITIONS)}; {hint}")
     if len(set(choices.conditions)) < max(1, len(choices.conditions)):
         raise InputError(f"conditions {', '.join(choices.conditions)}: expected each once, and at least one")
-    if not 0 < choices.fraction < 1:
-        raise InputError(f"fraction {choices.fraction:g}: expected a number between 0 and 1")
-    if choices.learners < 1 or choices.learners > 10_000:
-        raise InputError(f"{choices.learners} learners: expected 1 to 10000")
-    if choices.seed < 0:
-        raise InputError(f"seed {choices.seed}: expected 0 or more")
-    if choices.post_to and not choices.post_to.startswith(("https://", "http://")):
-        raise InputError(f"cannot post to {choices.post_to!r}, expected an address that begins with https://")
+    design.check(choices.fraction, choices.learners, choices.seed, choices.post_to)
 
 
 def picture_of(net: Network, dataset: PartDataset | SceneDataset, index: int, label: int, seed: int) -> Picture:

@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 
     Attributes:
         logits: of each image.
-        features: the activations at the cut, averaged to nothing: one vector for each cell.
+        features: the activations at the cut, where asked for.
     """
 
     logits: Float[np.ndarray, "n C"]
@@ -100,10 +100,9 @@ def load(net: Network, paths: Sequence[Path]) -> Float[np.ndarray, "n size size 
 
 def look(net: Network, paths: Sequence[Path], with_features: bool = False) -> Seen:
     """Runs the network over photos, a few at a time."""
-    run = jax.jit(jax.vmap(lambda net, image: net(image), in_axes=(None, 0)))
     logits, features = [], []
-    for images, count in _batches(net, paths):
-        F, values = run(net, images)
+    for images, count in batches(net, paths):
+        F, values = _forward(net, images)
         logits.append(np.asarray(values[:count], np.float32))
         if with_features:
             features.append(np.asarray(F[:count], np.float32))
@@ -111,7 +110,12 @@ def look(net: Network, paths: Sequence[Path], with_features: bool = False) -> Se
     return Seen(np.concatenate(logits), np.concatenate(features) if with_features else empty)
 
 
-def _batches(net: Network, paths: Sequence[Path]) -> Iterator[tuple[Array, int]]:
+@jax.jit
+def _forward(net: Network, images: Array) -> tuple[Array, Array]:
+    return jax.vmap(net)(images)
+
+
+def batches(net: Network, paths: Sequence[Path]) -> Iterator[tuple[Array, int]]:
     """Batches of one size, so that everything is compiled once; the last one is filled up with its last image."""
     for start in range(0, len(paths), BATCH):
         images = load(net, paths[start : start + BATCH])
@@ -151,28 +155,33 @@ def pair_maps(
         seed: of the random places.
     """
 
-    def discriminant(net: Network, images: Array, classes: Array, others: Array) -> Array:
-        return explain.discriminant(net, images, classes, others).maps
-
-    def attributive(net: Network, images: Array, classes: Array, others: Array) -> Array:
-        return explain.attributive(net, images, classes).maps
-
-    def both(function: Callable[..., Array]) -> PairMaps:
-        run = jax.jit(function)
-        return PairMaps(
-            _run(net, run, queries, query_classes, counter_classes),
-            _run(net, run, counters, counter_classes, query_classes),
-        )
-
+    sides = (queries, query_classes, counter_classes), (counters, counter_classes, query_classes)
     made: dict[str, PairMaps] = {}
     if "counterfactual" in conditions or "random" in conditions:
-        made["counterfactual"] = both(discriminant)
+        made["counterfactual"] = PairMaps(*(discriminant_maps(net, *side) for side in sides))
     if "attributive" in conditions:
-        made["attributive"] = both(attributive)
+        made["attributive"] = PairMaps(*(_run(net, _attributive, *side) for side in sides))
     if "random" in conditions:
         generator = np.random.default_rng([seed, 5])
         made["random"] = PairMaps(*(moved(maps, generator) for maps in made["counterfactual"]))
     return {name: made[name] for name in conditions if name in made}
+
+
+def discriminant_maps(
+    net: Network, paths: Sequence[Path], classes: Int[np.ndarray, " n"], others: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, "n h w"]:
+    """D(x; y, c) of each photo: what speaks for its class y and not for the class c."""
+    return _run(net, _discriminant, paths, classes, others)
+
+
+@jax.jit
+def _discriminant(net: Network, images: Array, classes: Array, others: Array) -> Array:
+    return explain.discriminant(net, images, classes, others).maps
+
+
+@jax.jit
+def _attributive(net: Network, images: Array, classes: Array, others: Array) -> Array:
+    return explain.attributive(net, images, classes).maps
 
 
 def _run(
@@ -183,7 +192,7 @@ def _run(
     others: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n h w"]:
     maps, start = [], 0
-    for images, count in _batches(net, paths):
+    for images, count in batches(net, paths):
         filled = np.minimum(start + np.arange(len(images)), len(paths) - 1)
         maps.append(np.asarray(run(net, images, classes[filled], others[filled])[:count], np.float32))
         start += count

@@ -1,0 +1,39 @@
+"""Make a page that asks people whether pieces the network finds ambiguous are ambiguous to them too."""
+
+import argparse
+from pathlib import Path
+
+from galore.commands.teach import add_page_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", type=Path, help="a folder in CUB-200-2011's or ADE20K's format")
+    parser.add_argument("--model", metavar="CHECKPOINT", required=True, help="the network, trained on these classes")
+    parser.add_argument("--classes", metavar="CLASS", nargs="+", help="only these classes; all that are present")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="a new folder")
+    parser.add_argument("--items", metavar="N", type=int, default=10, help="pieces of each group (%(default)s)")
+    add_page_arguments(parser, learners=50)
+
+
+def run(args: argparse.Namespace) -> None:
+    from galore import terminal
+    from galore.commands import teach
+    from galore.teach import agree, seen
+
+    choices = agree.Choices(
+        items=args.items,
+        fraction=args.fraction,
+        learners=args.learners,
+        seed=args.seed,
+        subject=args.subject,
+        contact=args.contact,
+        post_to=args.post_to,
+    )
+    agree.check(choices)
+    dataset = seen.read(args.data, args.classes)
+    net = teach.network(args.model)
+    scores = agree.scores_of(args.model)
+    with terminal.step(f"Looking for difficult images and their insecurities ({', '.join(scores)})"):
+        sheet = agree.make(net, dataset, choices, scores)
+    teach.write(sheet, dataset.root, args.out)
+    teach.report(sheet, args.out)

@@ -1,0 +1,136 @@
+"""Make a page that teaches people two classes with a network's explanations, as an experiment."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galore.errors import InputError
+
+if TYPE_CHECKING:
+    from galore.network import Network
+    from galore.teach.sheet import Sheet
+
+CONDITIONS = "counterfactual,attributive,random,whole"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", type=Path, help="a folder in CUB-200-2011's or ADE20K's format")
+    parser.add_argument("--model", metavar="CHECKPOINT", help="the network, trained on these classes")
+    parser.add_argument("--classes", metavar=("A", "B"), nargs=2, help="the two classes to tell apart")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="a new folder")
+    parser.add_argument("--conditions", metavar="LIST", default=CONDITIONS, help="what is lit (%(default)s)")
+    parser.add_argument("--before", metavar="N", type=int, default=20, help="questions before (%(default)s)")
+    parser.add_argument("--pairs", metavar="N", type=int, default=10, help="explained pairs (%(default)s)")
+    parser.add_argument("--after", metavar="N", type=int, default=20, help="questions after (%(default)s)")
+    add_page_arguments(parser, learners=200)
+    parser.add_argument("--show-names", action="store_true", help="call the classes by their names instead of A and B")
+    parser.add_argument(
+        "--simulate", metavar="N", type=int, help="let N simulated learners a condition take it, for a power analysis"
+    )
+    parser.add_argument("--from-sheet", metavar="FILE", type=Path, help="make the page of this sheet again")
+
+
+def add_page_arguments(parser: argparse.ArgumentParser, learners: int) -> None:
+    """What both experiments have in common."""
+    parser.add_argument(
+        "--fraction", metavar="F", type=float, default=0.1, help="the part of a picture that is lit (%(default)s)"
+    )
+    parser.add_argument("--learners", metavar="N", type=int, default=learners, help="links to make (%(default)s)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of every draw (%(default)s)")
+    parser.add_argument("--subject", metavar="WORD", default="pictures", help='what is shown, such as "birds"')
+    parser.add_argument("--contact", metavar="TEXT", default="", help="who runs the experiment, for the consent")
+    parser.add_argument("--post-to", metavar="URL", default="", help="an address that takes results")
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.from_sheet:
+        rebuild(args)
+        return
+    if not args.model or not args.classes:
+        raise InputError("teach needs --model CHECKPOINT and --classes A B, or --from-sheet FILE")
+    if args.simulate is not None and not 2 <= args.simulate <= 1000:
+        raise InputError(f"--simulate {args.simulate}: expected 2 to 1000 learners a condition")
+    from galore import terminal
+    from galore.teach import design, lesson, seen
+
+    choices = lesson.Choices(
+        conditions=tuple(word.strip() for word in args.conditions.split(",")),
+        sizes=design.Sizes(args.before, args.pairs, args.after),
+        fraction=args.fraction,
+        learners=args.learners,
+        seed=args.seed,
+        subject=args.subject,
+        show_names=args.show_names,
+        contact=args.contact,
+        post_to=args.post_to,
+    )
+    lesson.check(choices)
+    dataset = seen.read(args.data)
+    classes = seen.two_classes(dataset, args.classes)
+    net = network(args.model)
+    with terminal.step("Choosing images that the network gets right, and explaining the pairs"):
+        sheet = lesson.make(net, dataset, classes, choices)
+    write(sheet, dataset.root, args.out)
+    if args.simulate:
+        with terminal.step("Simulating learners"):
+            simulate(net, sheet, dataset.root, args)
+    report(sheet, args.out)
+
+
+def network(model: str) -> "Network":
+    """A checkpoint, or a network by its name."""
+    from galore import terminal
+
+    with terminal.step(f"Loading {model}"):
+        from galore import models
+        from galore.training import checkpoint
+
+        return checkpoint.load_network(model) if checkpoint.is_checkpoint(model) else models.load(model)
+
+
+def rebuild(args: argparse.Namespace) -> None:
+    """Makes the page of a sheet again; no network is needed."""
+    from galore.teach import sheet
+
+    again = sheet.read(args.from_sheet)
+    write(again, args.data, args.out)
+    report(again, args.out)
+
+
+def write(sheet: "Sheet", root: Path, out: Path) -> None:
+    """Writes the experiment's folder."""
+    from galore import terminal
+    from galore.teach import build
+
+    with terminal.step("Writing the page"):
+        build.write(sheet, root / "images", out)
+
+
+def simulate(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace) -> None:
+    """Writes simulated learners' result files, their reports and the power analysis, all labelled as simulation."""
+    from galore import atomic
+    from galore.teach import learners, report, results
+
+    perceived = learners.perceive(net, sheet, root / "images")
+    with atomic.folder(args.out / "simulation") as folder:
+        files = learners.write(sheet, perceived, folder / "results", args.simulate, args.seed)
+        found, refusals = results.join(sheet, files)
+        for kind, group in report.groups(found).items():
+            place = folder / kind.replace(" ", "-")
+            report.write(sheet, group, refusals, place, args.seed)
+            (place / "simulation-power.md").write_text(learners.power_table(sheet, group, args.seed), "utf-8")
+
+
+def report(sheet: "Sheet", out: Path) -> None:
+    """Says what was made."""
+    from galore import terminal
+
+    console = terminal.console()
+    lines = [
+        f"Experiment {sheet.experiment}: {len(sheet.pictures)} pictures, {len(sheet.orders[0])} questions a learner",
+        f"Look at {out / 'page' / 'index.html'}; publish the folder {out / 'page'} as it is",
+        f"Give each learner a line of {out / 'links.txt'} after the page's address",
+        f"Keep {out / 'sheet.json'}: galore teach-results needs it, and it holds every answer",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True)

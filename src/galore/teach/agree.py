@@ -1,0 +1,287 @@
+"""The agreement experiment: is what the network finds ambiguous also ambiguous to people (NeurIPS 2019)?
+
+Pieces of difficult images are shown alone, beside whole examples of two classes: insecurities of each difficulty score,
+random places free of insecurities, and discriminant regions. The images are dealt to these groups in blocks of equal
+difficulty, so that the groups differ in the piece that is shown and not in the images.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from galore import explain, provenance
+from galore.confidence import Confidence, Predictor, certainty, softmax_score
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.errors import InputError
+from galore.network import Network
+from galore.teach import design, lesson, outline, seen, sheet
+from galore.teach.sheet import Picture, Region, Sheet, Trial
+from galore.training import checkpoint
+
+RANDOM, DISCRIMINANT = "random", "discriminant"
+SCORES: Mapping[str, Confidence | Predictor] = {"softmax": softmax_score, "certainty": certainty}
+"""Confidence scores; the difficulty is their complement."""
+
+EXAMPLES = 2
+"""Pictures of either class beside a question."""
+
+TRIES = 40
+CANDIDATES = 4
+"""How many images are looked at for each one that is needed."""
+
+
+class Choices(NamedTuple):
+    """What the experimenter chooses.
+
+    Attributes:
+        items: questions in each group.
+        fraction: the part of a picture that a piece covers.
+        learners: how many places.
+        seed: of every draw.
+        subject: what the pictures show, in the plural.
+        contact: for the consent.
+        post_to: an address that takes results; "" for none.
+    """
+
+    items: int = 10
+    fraction: float = 0.1
+    learners: int = 50
+    seed: int = 0
+    subject: str = "pictures"
+    contact: str = ""
+    post_to: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A difficult image with its strongest insecurity for each score.
+
+    Attributes:
+        index: in the data set.
+        truth: its class, a position in the data set's class names.
+        others: by score, the other class of the insecurity.
+        maps: by score, the insecurity's map [h, w].
+    """
+
+    index: int
+    truth: int
+    others: dict[str, int]
+    maps: dict[str, Float[np.ndarray, "h w"]]
+
+
+def make(
+    net: Network,
+    dataset: PartDataset | SceneDataset,
+    choices: Choices,
+    scores: Mapping[str, Confidence | Predictor] = SCORES,
+) -> Sheet:
+    """Chooses difficult images, finds the pieces, and writes everything down.
+
+    Args:
+        net: a network with class names and preprocessing.
+        dataset: whose classes the network knows; images that it was not trained on are preferred.
+        choices: see `Choices`.
+        scores: the confidence scores whose insecurities are shown.
+
+    Returns:
+        The sheet.
+
+    Raises:
+        InputError: choices out of range, an unknown class, or too few images with insecurities or for examples.
+    """
+    check(choices)
+    logit = np.array(seen.indices_in(net, dataset.class_names))
+    if len(logit) < 2:
+        raise InputError(f"{dataset.name} gives {len(logit)} class, expected at least two to choose between")
+    paths = [dataset.image_path(i) for i in range(len(dataset))]
+    logits = seen.look(net, paths).logits
+    groups = [*(f"insecurity {name}" for name in scores), RANDOM, DISCRIMINANT]
+    needed = choices.items * len(groups)
+    found = _candidates(net, dataset, logit, _hardest(logits, dataset, CANDIDATES * needed), scores)
+    stock = _examples(dataset, logits.argmax(-1) == logit[dataset.labels], {c.index for c in found}, choices.seed)
+    found = [c for c in found if all(len(stock.get(k, ())) >= EXAMPLES for k in (c.truth, *c.others.values()))]
+    if len(found) < needed:
+        raise InputError(
+            f"{len(found)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
+            f"examples, expected {needed}; ask for fewer with --items {len(found) // len(groups)}"
+        )
+    return _sheet(net, dataset, logit, found[:needed], groups, stock, choices)
+
+
+def check(choices: Choices) -> None:
+    """Refuses choices out of range before anything slow begins."""
+    if choices.items < 1:
+        raise InputError(f"{choices.items} items in each group: expected at least 1")
+    design.check(choices.fraction, choices.learners, choices.seed, choices.post_to)
+
+
+def scores_of(model: str) -> dict[str, Confidence | Predictor]:
+    """A model's confidence scores: the two of its logits, and easiness if it was trained with hardness."""
+    if not checkpoint.is_checkpoint(model) or checkpoint.read_description(model).predictor_layer is None:
+        return dict(SCORES)
+    return dict(SCORES) | {"easiness": checkpoint.load_predictor(model)}
+
+
+def _hardest(logits: Float[np.ndarray, "n C"], dataset: Any, count: int) -> Int[np.ndarray, " k"]:
+    """The least confident images, those that the network was not trained on first; at most half, to leave examples."""
+    confidence = np.asarray(softmax_score(jnp.asarray(logits)))
+    order = np.lexsort((confidence, dataset.is_training))
+    return order[: min(count, len(dataset) // 2)]
+
+
+def _candidates(
+    net: Network,
+    dataset: PartDataset | SceneDataset,
+    logit: Int[np.ndarray, " classes"],
+    indices: Int[np.ndarray, " k"],
+    scores: Mapping[str, Confidence | Predictor],
+) -> list[Candidate]:
+    """The images that have, for every score, an insecurity between their own class and another of the data set."""
+    by_logit = {int(value): position for position, value in enumerate(logit)}
+    paths = [dataset.image_path(int(i)) for i in indices]
+    found: dict[str, list[tuple[int, Any] | None]] = {}
+    for name, confidence in scores.items():
+        answer = _deliberate(net, paths, confidence)
+        truths = [int(logit[dataset.labels[i]]) for i in indices]
+        found[name] = [_strongest(one, truth, by_logit) for one, truth in zip(answer, truths)]
+    made = []
+    for k, index in enumerate(indices):
+        here = {name: entries[k] for name, entries in found.items()}
+        known = {name: entry for name, entry in here.items() if entry is not None}
+        if len(known) == len(scores):
+            others = {name: entry[0] for name, entry in known.items()}
+            maps = {name: entry[1] for name, entry in known.items()}
+            made.append(Candidate(int(index), int(dataset.labels[index]), others, maps))
+    return made
+
+
+def _deliberate(net: Network, paths: list[Any], confidence: Confidence | Predictor) -> list[tuple[Any, Any, Any]]:
+    """Maps, pairs and whether each occurs, for every image, the strongest insecurity first."""
+    run: Callable[[Network, Array], Any] = jax.jit(
+        lambda net, images: explain.deliberative(net, images, confidence=confidence)
+    )
+    made = []
+    for images, count in seen.batches(net, paths):
+        answer = run(net, images)
+        maps, pairs, occurs = (np.asarray(value)[:count] for value in (answer.maps, answer.pairs, answer.occurs))
+        made += list(zip(maps, pairs, occurs))
+    return made
+
+
+def _strongest(answer: tuple[Any, Any, Any], truth: int, by_logit: dict[int, int]) -> tuple[int, Any] | None:
+    """The other class (a position in the data set) and the map of the strongest insecurity of the true class."""
+    for map_, (a, b), occurs in zip(*answer):
+        other = int(b) if int(a) == truth else int(a) if int(b) == truth else None
+        if occurs and other in by_logit and map_.max() > map_.min():
+            return by_logit[other], map_
+    return None
+
+
+def _examples(dataset: Any, right: Any, used: set[int], seed: int) -> dict[int, list[int]]:
+    """For every class the images that may stand as examples, in random order, those from the training first."""
+    generator = np.random.default_rng([seed, 31])
+    free = [int(i) for i in generator.permutation(len(dataset)) if right[i] and int(i) not in used]
+    free.sort(key=lambda i: not dataset.is_training[i])
+    stock: dict[int, list[int]] = {}
+    for index in free:
+        stock.setdefault(int(dataset.labels[index]), []).append(index)
+    return stock
+
+
+def _sheet(
+    net: Network,
+    dataset: PartDataset | SceneDataset,
+    logit: Int[np.ndarray, " classes"],
+    found: list[Candidate],
+    groups: list[str],
+    stock: dict[int, list[int]],
+    choices: Choices,
+) -> Sheet:
+    generator = np.random.default_rng([choices.seed, 32])
+    pictures: dict[int, Picture] = {}
+
+    def picture(index: int) -> str:
+        if index not in pictures:
+            pictures[index] = lesson.picture_of(net, dataset, index, int(dataset.labels[index]), choices.seed)
+        return pictures[index].id
+
+    dealt = [str(group) for _ in range(0, len(found), len(groups)) for group in generator.permutation(groups)]
+    discriminant = _discriminants(net, dataset, logit, [c for c, group in zip(found, dealt) if group == DISCRIMINANT])
+    size, trials = seen.preprocessing(net).crop, []
+    for candidate, group in zip(found, dealt):
+        score = _score(candidate, group)
+        map_, other = candidate.maps[score], candidate.others[score]
+        if group == DISCRIMINANT:
+            map_ = discriminant[candidate.index]
+        elif group == RANDOM:
+            map_ = _free_of(candidate, choices.fraction, size, generator)
+        shown = Region(outline.path(seen.region(map_, choices.fraction, size)))
+        names = (candidate.truth, other) if generator.random() < 0.5 else (other, candidate.truth)
+        first, second = (tuple(picture(i) for i in stock[name][:EXAMPLES]) for name in names)
+        trials.append(
+            Trial(
+                id=sheet.opaque(choices.seed, "trial", candidate.index),
+                picture=picture(candidate.index),
+                truth="AB"[names.index(candidate.truth)],
+                shown=shown,
+                group=group,
+                examples=(first, second),
+                names=names,
+            )
+        )
+    ids = [trial.id for trial in trials]
+    return Sheet(
+        kind=sheet.AGREE,
+        data=dataset.name,
+        classes=dataset.class_names,
+        labels=("A", "B"),
+        subject=choices.subject,
+        network=lesson.described(net),
+        settings={"seed": choices.seed, "fraction": choices.fraction, "sizes": {"trials": len(trials)}},
+        conditions=(sheet.AGREE,),
+        pictures=tuple(sorted(pictures.values(), key=lambda picture: picture.id)),
+        trials=tuple(trials),
+        orders=tuple(tuple(ids[int(i)] for i in generator.permutation(len(ids))) for _ in range(design.ORDERS)),
+        places=design.places((sheet.AGREE,), choices.learners, choices.seed),
+        contact=choices.contact,
+        post_to=choices.post_to,
+        provenance=provenance.collect({}, seed=choices.seed),
+    )
+
+
+def _score(candidate: Candidate, group: str) -> str:
+    """Whose insecurity says which two classes are in question; the first score's where the group has none."""
+    return group.removeprefix("insecurity ") if group.startswith("insecurity ") else next(iter(candidate.maps))
+
+
+def _discriminants(
+    net: Network, dataset: PartDataset | SceneDataset, logit: Int[np.ndarray, " classes"], chosen: list[Candidate]
+) -> dict[int, Float[np.ndarray, "h w"]]:
+    """By image, the map of what speaks for its class and not for the other."""
+    paths = [dataset.image_path(candidate.index) for candidate in chosen]
+    truths = np.array([logit[candidate.truth] for candidate in chosen])
+    others = np.array([logit[candidate.others[_score(candidate, DISCRIMINANT)]] for candidate in chosen])
+    maps = seen.discriminant_maps(net, paths, truths, others)
+    return {candidate.index: map_ for candidate, map_ in zip(chosen, maps)}
+
+
+def _free_of(
+    candidate: Candidate, fraction: float, size: int, generator: np.random.Generator
+) -> Float[np.ndarray, "h w"]:
+    """An insecurity's map, moved to the random place that overlaps the image's insecurities least."""
+    insecure = np.any([seen.region(map_, fraction, size) for map_ in candidate.maps.values()], axis=0)
+    first = next(iter(candidate.maps.values()))
+    best, least = first, np.inf
+    for _ in range(TRIES):
+        (trial,) = seen.moved(first[None], generator)
+        overlap = float((seen.region(trial, fraction, size) & insecure).mean())
+        if overlap < least:
+            best, least = trial, overlap
+        if least == 0:
+            break
+    return best

@@ -1,0 +1,180 @@
+"""What the agreement experiment found: how often people cannot tell, inside the insecurities and elsewhere."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from galore.teach.agree import DISCRIMINANT, RANDOM
+from galore.teach.report import finite, interval, markdown_table
+from galore.teach.results import Refusal, Result, right
+from galore.teach.sheet import Sheet
+from galore.teach.statistics import Interval, difference, mean, wilson
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One group of pieces.
+
+    Attributes:
+        group: "insecurity softmax", ..., "random", "discriminant".
+        pieces: how many there are.
+        answers: how many were given.
+        cannot_tell: the share of "cannot tell" over all answers, with a Wilson interval.
+        right: the share of right answers among those who told, likewise.
+    """
+
+    group: str
+    pieces: int
+    answers: int
+    cannot_tell: Interval
+    right: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+    """How much more often people cannot tell inside insecurities than elsewhere.
+
+    Attributes:
+        score: the difficulty score.
+        elsewhere: "random", "discriminant" or "random and discriminant".
+        difference: of the shares; a mean over learners with a bootstrap interval over them.
+        over_pieces: the same difference with a bootstrap interval over the pieces, which are as much a sample.
+    """
+
+    score: str
+    elsewhere: str
+    difference: Interval
+    over_pieces: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Everything about one group of learners; `simulation` is "" for people."""
+
+    experiment: str
+    data: str
+    simulation: str
+    learners: int
+    rows: tuple[Row, ...]
+    contrasts: tuple[Contrast, ...]
+
+    @property
+    def title(self) -> str:
+        who = f"SIMULATION ({self.simulation}), no person answered" if self.simulation else "People"
+        return f"{who}: agreement on {self.data}, {self.learners} learners, experiment {self.experiment}"
+
+
+def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
+    """Summarises one group of learners, who are all people or all of one simulated kind."""
+    (simulation,) = {result.simulation for result in found}
+    names = [trial.group for trial in sheet.trials]
+    groups = np.array(names)
+    column = {trial.id: k for k, trial in enumerate(sheet.trials)}
+    unsure = np.zeros((len(found), len(groups)), bool)
+    is_right = np.zeros_like(unsure)
+    for row, result in enumerate(found):
+        columns = [column[id] for id in sheet.orders[result.order]]
+        unsure[row, columns] = np.array(result.answers) == "?"
+        is_right[row, columns] = right(sheet, result)
+    rows = tuple(_row(group, groups == group, unsure, is_right) for group in sorted(set(names)))
+    scores = sorted(name.removeprefix("insecurity ") for name in set(names) if name.startswith("insecurity "))
+    contrasts = tuple(
+        _contrast(score, elsewhere, groups, unsure, seed)
+        for score in scores
+        for elsewhere in ((RANDOM,), (DISCRIMINANT,), (RANDOM, DISCRIMINANT))
+    )
+    return Report(sheet.experiment, sheet.data, simulation, len(found), rows, contrasts)
+
+
+def _row(group: str, columns: Bool[np.ndarray, " t"], unsure: Bool[np.ndarray, "n t"], is_right: Any) -> Row:
+    cannot, told = unsure[:, columns], ~unsure[:, columns]
+    return Row(
+        group=group,
+        pieces=int(columns.sum()),
+        answers=cannot.size,
+        cannot_tell=wilson(int(cannot.sum()), cannot.size),
+        right=wilson(int((is_right[:, columns] & told).sum()), int(told.sum())),
+    )
+
+
+def _contrast(
+    score: str, elsewhere: tuple[str, ...], groups: Any, unsure: Bool[np.ndarray, "n t"], seed: int
+) -> Contrast:
+    inside, outside = groups == f"insecurity {score}", np.isin(groups, elsewhere)
+    return Contrast(
+        score=score,
+        elsewhere=" and ".join(elsewhere),
+        difference=mean(unsure[:, inside].mean(1) - unsure[:, outside].mean(1), seed),
+        over_pieces=difference(unsure[:, inside].mean(0), unsure[:, outside].mean(0), seed),
+    )
+
+
+def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
+    """The report as Markdown."""
+    head = ["pieces", "shown", "answers", "cannot tell", "right, of those who told"]
+    cells = [[r.group, str(r.pieces), str(r.answers), interval(r.cannot_tell), interval(r.right)] for r in report.rows]
+    lines = [f"# {report.title}", "", *markdown_table(head, cells, report.simulation)]
+    head = ["insecurities by", "less elsewhere", "cannot tell (over learners)", "cannot tell (over pieces)"]
+    cells = [
+        [c.score, c.elsewhere, interval(c.difference, signed=True), interval(c.over_pieces, signed=True)]
+        for c in report.contrasts
+    ]
+    lines += markdown_table(head, cells, report.simulation)
+    lines += [
+        "- Shares pool all answers of a group, with Wilson 95 % intervals.",
+        "- Differences carry bootstrap 95 % intervals, once over learners and once over pieces.",
+        "",
+    ]
+    if refusals:
+        lines += ["Not counted:", "", *(f"- {refusal.file}: {refusal.reason}" for refusal in refusals), ""]
+    return "\n".join(lines)
+
+
+def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
+    """Writes table.md, results.json and figure.png of one group; the names of a simulation's files say so.
+
+    Args:
+        sheet: the experiment.
+        found: people, or simulated learners of one kind.
+        refusals: the files that are not counted.
+        folder: where to; it is made.
+        seed: of the resampling.
+
+    Returns:
+        The tables as Markdown.
+    """
+    report = make(sheet, found, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = "simulation-" if report.simulation else ""
+    (folder / f"{prefix}table.md").write_text(markdown(report, refusals), "utf-8")
+    body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
+    body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
+    text = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8")
+    figure(report, folder / f"{prefix}figure.png")
+    return markdown(report)
+
+
+def figure(report: Report, path: Path) -> None:
+    """How often people cannot tell, by group."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(7.2, 1.2 + 0.45 * len(report.rows)), layout="constrained", dpi=160)
+    axes = drawing.subplots()
+    for y, row in enumerate(reversed(report.rows)):
+        colour = "#14507a" if row.group.startswith("insecurity") else "#7a828c"
+        value = row.cannot_tell
+        axes.plot([100 * value.low, 100 * value.high], [y, y], color=colour, lw=2)
+        axes.plot(100 * value.value, y, "o", color=colour, ms=7)
+    axes.set_yticks(range(len(report.rows)), [row.group for row in reversed(report.rows)])
+    axes.set(xlim=(0, 102), ylim=(-0.6, len(report.rows) - 0.4), xlabel="people who cannot tell, %")
+    if report.simulation:
+        axes.set(xlabel="SIMULATED answers “cannot tell”, %")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(report.title, loc="left", fontsize=9, color="#9a2c14" if report.simulation else "#1c2024")
+    drawing.savefig(path)

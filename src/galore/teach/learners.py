@@ -1,0 +1,252 @@
+"""Simulated learners: they see the lit pixels' features, forget, err, and write the same result files as the page.
+
+They check the machinery and say how many people an experiment needs. They are no people: every file of theirs says
+so. What they see are the network's activations, one vector for each cell of its map, centred and of unit length.
+
+In the training, a wrong answer is met with two pictures and their lit cells; a right answer with the picture alone, of
+which every cell counts. In the tests nothing is lit: a learner looks at the cells that resemble what it remembers.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from galore.network import Network
+from galore.teach import outline, results, seal, seen, statistics
+from galore.teach.results import Result
+from galore.teach.sheet import VERSION, Sheet, Trial, opaque
+
+Cells = Float[np.ndarray, "cells d"]
+
+
+class Traits(NamedTuple):
+    """How a learner is imperfect.
+
+    Attributes:
+        noise: of everything seen, relative to the length of a cell's vector.
+        forgetting: the share of what was known that every further example replaces.
+        lapse: how often an answer is drawn blindly.
+        focus: how strongly attention goes to cells that resemble what is remembered.
+    """
+
+    noise: float = 0.6
+    forgetting: float = 0.15
+    lapse: float = 0.04
+    focus: float = 12.0
+
+
+ORDINARY = Traits()
+
+
+class Learner(Protocol):
+    """Someone who can be shown examples and asked questions."""
+
+    def learn(self, cells: Cells, weights: Float[np.ndarray, " cells"], label: int) -> None: ...
+
+    def margin(self, cells: Cells) -> float | None:
+        """Above 0 for B, below for A; None before anything was learnt."""
+        ...
+
+
+class Prototype:
+    """Remembers a mean of what it was shown of either kind, and answers by the nearer one."""
+
+    def __init__(self, traits: Traits) -> None:
+        self.traits = traits
+        self.means: list[np.ndarray | None] = [None, None]
+
+    def learn(self, cells: Cells, weights: Float[np.ndarray, " cells"], label: int) -> None:
+        example = weights @ cells / weights.sum()
+        old = self.means[label]
+        kept = 1 - max(self.traits.forgetting, 0.05)
+        self.means[label] = example if old is None else kept * old + (1 - kept) * example
+
+    def margin(self, cells: Cells) -> float | None:
+        a, b = self.means
+        if a is None or b is None:
+            return None
+        resemblance = np.stack([cells @ a, cells @ b])
+        attention = _attention(resemblance.max(0), self.traits.focus)
+        return float(attention @ (resemblance[1] - resemblance[0]))
+
+
+class Logistic:
+    """Weighs features by logistic regression, one gradient step for each example, with decay."""
+
+    rate = 4.0
+
+    def __init__(self, traits: Traits) -> None:
+        self.traits = traits
+        self.weights: np.ndarray | None = None
+        self.typical: np.ndarray | None = None
+
+    def learn(self, cells: Cells, weights: Float[np.ndarray, " cells"], label: int) -> None:
+        example = weights @ cells / weights.sum()
+        known = np.zeros_like(example) if self.weights is None else self.weights
+        error = label - 1 / (1 + np.exp(-(known @ example)))
+        self.weights = (1 - self.traits.forgetting / 4) * known + self.rate * error * example
+        self.typical = example if self.typical is None else 0.8 * self.typical + 0.2 * example
+
+    def margin(self, cells: Cells) -> float | None:
+        if self.weights is None or self.typical is None:
+            return None
+        return float(_attention(cells @ self.typical, self.traits.focus) @ (cells @ self.weights))
+
+
+KINDS = {"nearest prototype": Prototype, "logistic": Logistic}
+
+
+def _attention(resemblance: Float[np.ndarray, " cells"], focus: float) -> Float[np.ndarray, " cells"]:
+    weights = np.exp(focus * (resemblance - resemblance.max()))
+    return weights / weights.sum()
+
+
+def perceive(net: Network, sheet: Sheet, images: Path) -> dict[str, Float[np.ndarray, "h w d"]]:
+    """The features of every picture, by its id: centred over all of them, each cell of unit length."""
+    paths = [images / picture.path for picture in sheet.pictures]
+    features = seen.look(net, paths, with_features=True).features
+    features = features - features.mean((0, 1, 2))
+    features = features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
+    return {picture.id: feature for picture, feature in zip(sheet.pictures, features)}
+
+
+def weights(path: str, height: int, width: int) -> Float[np.ndarray, " cells"]:
+    """How much of each cell is lit."""
+    side = 16 * max(height, width)
+    mask = outline.mask(path, side).astype(float)
+    rows, columns = (np.arange(side) * count // side for count in (height, width))
+    lit = np.zeros((height, width))
+    np.add.at(lit, (rows[:, None], columns[None, :]), mask)
+    return lit.ravel() + 1e-9
+
+
+def simulate(
+    sheet: Sheet,
+    perceived: dict[str, Any],
+    kind: str,
+    condition: str,
+    order: int,
+    number: int,
+    seed: int,
+    traits: Traits,
+) -> dict[str, Any]:
+    """Lets one learner take the whole experiment, and returns its result file's contents."""
+    generator = np.random.default_rng([seed, 21, number, sorted(KINDS).index(kind), sheet.conditions.index(condition)])
+    learner = KINDS[kind](traits)
+    trials = {trial.id: trial for trial in sheet.trials}
+    answers = []
+    for id in sheet.orders[order]:
+        trial = trials[id]
+        given = _answer(learner, _look(perceived[trial.picture], traits, generator), traits, generator)
+        answers.append(_record(id, given, generator))
+        if trial.counter:
+            _teach(learner, trial, given, condition, perceived, traits, generator)
+    result = {
+        "format": results.FORMAT,
+        "version": VERSION,
+        "experiment": sheet.experiment,
+        "learner": "sim" + opaque(seed, kind, condition, number),
+        "place": "",
+        "condition": sheet.conditions.index(condition) + 1,
+        "order": order,
+        "simulation": kind,
+        "answers": answers,
+    }
+    return result | {"checksum": seal.checksum(result)}
+
+
+def _teach(
+    learner: Learner,
+    trial: Trial,
+    given: str,
+    condition: str,
+    perceived: dict[str, Any],
+    traits: Traits,
+    generator: np.random.Generator,
+) -> None:
+    label = "AB".index(trial.truth)
+    query = perceived[trial.picture]
+    height, width = query.shape[:2]
+    if given == trial.truth:
+        learner.learn(_look(query, traits, generator), np.ones(height * width), label)
+        return
+    for id, region, kind in zip((trial.picture, trial.counter), trial.lit[condition], (label, 1 - label)):
+        learner.learn(_look(perceived[id], traits, generator), weights(region.outline, height, width), kind)
+
+
+def _look(features: Float[np.ndarray, "h w d"], traits: Traits, generator: np.random.Generator) -> Cells:
+    cells = features.reshape(-1, features.shape[-1])
+    return cells + traits.noise / np.sqrt(cells.shape[1]) * generator.standard_normal(cells.shape)
+
+
+def _answer(learner: Learner, cells: Cells, traits: Traits, generator: np.random.Generator) -> str:
+    margin = learner.margin(cells)
+    if margin is None:
+        return "AB?"[generator.integers(3)]
+    if generator.random() < traits.lapse:
+        return "AB"[generator.integers(2)]
+    return "B" if margin > 0 else "A"
+
+
+def _record(id: str, given: str, generator: np.random.Generator) -> dict[str, Any]:
+    milliseconds = int(np.clip(1000 * generator.lognormal(1.0, 0.5), 300, 60_000))
+    return {"trial": id, "answer": given, "milliseconds": milliseconds, "interrupted": 0}
+
+
+def write(
+    sheet: Sheet, perceived: dict[str, Any], folder: Path, learners: int, seed: int, traits: Traits = ORDINARY
+) -> list[Path]:
+    """Writes a result file for every learner of every kind and condition; the files' names say "simulation"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for kind in KINDS:
+        for condition in sheet.conditions:
+            for number in range(learners):
+                order = number % len(sheet.orders)
+                result = simulate(sheet, perceived, kind, condition, order, number, seed, traits)
+                file = folder / f"simulation-{kind.replace(' ', '-')}-{result['learner']}.json"
+                file.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+                files.append(file)
+    return files
+
+
+def power_table(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> str:
+    """How many learners a condition are needed to tell counterfactual explanations from each other condition.
+
+    Args:
+        sheet: the experiment.
+        found: simulated results of one kind.
+        seed: of the draws.
+
+    Returns:
+        Markdown that says it is a simulation.
+    """
+    (kind,) = {result.simulation for result in found}
+    gains = {
+        name: np.array(
+            [
+                results.accuracy(sheet, r, "after") - results.accuracy(sheet, r, "before")
+                for r in found
+                if r.condition == name
+            ]
+        )
+        for name in sheet.conditions
+    }
+    lines = [
+        f"# SIMULATION ({kind}), no person answered: how many learners are needed",
+        "",
+        "Learners a condition for a power of 80 % at the 5 % level, by the gain in accuracy (two-sided test).",
+        "",
+        "| SIMULATION | against | mean gains | learners a condition |",
+        "| --- | --- | --- | --- |",
+    ]
+    reference = "counterfactual" if "counterfactual" in gains else sheet.conditions[0]
+    for name in sorted(set(gains) - {reference}):
+        needed = statistics.learners_needed(gains[reference], gains[name], seed)
+        means = f"{100 * gains[reference].mean():+.0f} %, {100 * gains[name].mean():+.0f} %"
+        lines.append(f"| {reference} | {name} | {means} | {needed or 'more than 400'} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,266 @@
+"""What the teaching experiment found: a table, tests between the conditions, and a figure.
+
+People and each kind of simulated learner have a report of their own; the published numbers are of people and stand
+beside people only.
+"""
+
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galore.teach import results
+from galore.teach.results import Refusal, Result
+from galore.teach.sheet import Sheet
+from galore.teach.statistics import Interval, difference, holm, mean, permutation_p, wilson
+
+PUBLISHED = {"counterfactual": 0.95, "whole": 0.77, "random": 0.60}
+"""Accuracy after ten explained pairs (Wang & Vasconcelos, SCOUT, CVPR 2020, and GALORE, TPAMI 2023)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One condition.
+
+    Attributes:
+        condition: its name.
+        learners: how many.
+        before, after: accuracy over all answers, with Wilson intervals; "don't know" is not right.
+        unsure_before, unsure_after: the share of "don't know".
+        gain: the learners' mean gain in accuracy, with a bootstrap interval over learners.
+        seconds_before, seconds_training, seconds_after: the median time of an answer.
+        published: the published accuracy after the training; None where there is none, and for simulations.
+    """
+
+    condition: str
+    learners: int
+    before: Interval
+    after: Interval
+    unsure_before: float
+    unsure_after: float
+    gain: Interval
+    seconds_before: float
+    seconds_training: float
+    seconds_after: float
+    published: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two conditions: the difference of their mean gains, and the permutation test with Holm's correction."""
+
+    first: str
+    second: str
+    difference: Interval
+    p: float
+    p_holm: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Everything about one group of learners; `simulation` is "" for people."""
+
+    experiment: str
+    data: str
+    classes: tuple[str, ...]
+    simulation: str
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def title(self) -> str:
+        kinds = " and ".join(name.replace("_", " ") for name in self.classes)
+        who = f"SIMULATION ({self.simulation}), no person answered" if self.simulation else "People"
+        return f"{who}: {kinds}, experiment {self.experiment}"
+
+
+def groups(found: Sequence[Result]) -> dict[str, list[Result]]:
+    """The results of people ("") and of each kind of simulated learner, which are never mixed."""
+    return {kind: [r for r in found if r.simulation == kind] for kind in sorted({r.simulation for r in found})}
+
+
+def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
+    """Summarises one group of learners, who are all people or all of one simulated kind."""
+    (simulation,) = {result.simulation for result in found}
+    conditions = [name for name in ("counterfactual", "attributive", "random", "whole") if name in sheet.conditions]
+    by_condition = {name: [r for r in found if r.condition == name] for name in conditions}
+    rows = tuple(
+        _row(sheet, name, members, bool(simulation), seed) for name, members in by_condition.items() if members
+    )
+    gains = {name: _gains(sheet, members) for name, members in by_condition.items() if members}
+    pairs = list(itertools.combinations(gains, 2))
+    p_values = [permutation_p(gains[a], gains[b], seed) for a, b in pairs]
+    comparisons = tuple(
+        Comparison(a, b, difference(gains[a], gains[b], seed), p, corrected)
+        for (a, b), p, corrected in zip(pairs, p_values, holm(p_values))
+    )
+    return Report(sheet.experiment, sheet.data, sheet.classes, simulation, rows, comparisons)
+
+
+def _gains(sheet: Sheet, members: Sequence[Result]) -> np.ndarray:
+    return np.array(
+        [results.accuracy(sheet, r, "after") - results.accuracy(sheet, r, "before") for r in members], float
+    )
+
+
+def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation: bool, seed: int) -> Row:
+    def pooled(phase: str) -> tuple[Interval, float, float]:
+        is_right = np.concatenate([results.right(sheet, r)[results.in_phase(sheet, r, phase)] for r in members])
+        unsure = np.concatenate([(np.array(r.answers) == "?")[results.in_phase(sheet, r, phase)] for r in members])
+        times = np.concatenate([results.seconds(sheet, r, phase) for r in members])
+        return wilson(int(is_right.sum()), len(is_right)), float(unsure.mean()), float(np.median(times))
+
+    before, training, after = (pooled(phase) for phase in ("before", "training", "after"))
+    return Row(
+        condition=condition,
+        learners=len(members),
+        before=before[0],
+        after=after[0],
+        unsure_before=before[1],
+        unsure_after=after[1],
+        gain=mean(_gains(sheet, members), seed),
+        seconds_before=before[2],
+        seconds_training=training[2],
+        seconds_after=after[2],
+        published=None if is_simulation else PUBLISHED.get(condition),
+    )
+
+
+def percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def interval(value: Interval, signed: bool = False) -> str:
+    """ "72 % (65 to 78)"; "+12 % (+3 to +20)" for a difference."""
+    if math.isnan(value.value):
+        return "–"
+    sign = "+" if signed else ""
+    text = f"{100 * value.value:{sign}.0f} %"
+    return text if math.isnan(value.low) else f"{text} ({100 * value.low:{sign}.0f} to {100 * value.high:{sign}.0f})"
+
+
+def table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """The head and the cells of the table of conditions."""
+    head = ["condition", "learners", "before", "after", "gain", "don't know", "seconds an answer"]
+    cells = [
+        [
+            row.condition,
+            str(row.learners),
+            interval(row.before),
+            interval(row.after),
+            interval(row.gain, signed=True),
+            f"{percent(row.unsure_before)}, then {percent(row.unsure_after)}",
+            f"{row.seconds_before:.1f}, {row.seconds_training:.1f}, {row.seconds_after:.1f}",
+        ]
+        for row in report.rows
+    ]
+    if report.simulation:
+        return head, cells
+    return [*head, "published, after"], [
+        [*cell, "–" if row.published is None else percent(row.published)] for cell, row in zip(cells, report.rows)
+    ]
+
+
+def comparison_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """The head and the cells of the table of tests."""
+    head = ["gain of", "less that of", "difference", "p", "p (Holm)"]
+    return head, [
+        [c.first, c.second, interval(c.difference, signed=True), p_text(c.p), p_text(c.p_holm)]
+        for c in report.comparisons
+    ]
+
+
+def p_text(p: float) -> str:
+    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+NOTES = (
+    'Accuracy pools all answers of a condition, with Wilson 95 % intervals; "don\'t know" is not right.',
+    "Gains are means over learners, with bootstrap 95 % intervals; p is a two-sided permutation test over learners.",
+    "Seconds are medians: before, in the training, after.",
+)
+SOURCE = "Published: SCOUT (CVPR 2020), accuracy of people after ten explained pairs; other pictures and other people."
+
+
+def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
+    """The report as Markdown."""
+    lines = [f"# {report.title}", ""]
+    for head, cells in (table(report), comparison_table(report)):
+        if cells:
+            lines += markdown_table(head, cells, report.simulation)
+    notes = NOTES if report.simulation else (*NOTES, SOURCE)
+    lines += [*(f"- {note}" for note in notes), ""]
+    if refusals:
+        lines += ["Not counted:", "", *(f"- {refusal.file}: {refusal.reason}" for refusal in refusals), ""]
+    return "\n".join(lines)
+
+
+def markdown_table(head: list[str], cells: list[list[str]], simulation: str) -> list[str]:
+    caption = [f"SIMULATION ({simulation}):", ""] if simulation else []
+    rows = [head, ["---"] * len(head), *cells]
+    return [*caption, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
+    """Writes table.md, results.json and figure.png of one group; the names of a simulation's files say so.
+
+    Args:
+        sheet: the experiment.
+        found: people, or simulated learners of one kind.
+        refusals: the files that are not counted.
+        folder: where to; it is made.
+        seed: of the resampling.
+
+    Returns:
+        The tables as Markdown.
+    """
+    report = make(sheet, found, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = "simulation-" if report.simulation else ""
+    (folder / f"{prefix}table.md").write_text(markdown(report, refusals), "utf-8")
+    body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
+    body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
+    text = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8")
+    figure(report, folder / f"{prefix}figure.png")
+    return markdown(report)
+
+
+def figure(report: Report, path: Path) -> None:
+    """Accuracy before and after for each condition, with the published numbers beside people's."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(7.2, 1.3 + 0.65 * len(report.rows)), layout="constrained", dpi=160)
+    axes = drawing.subplots()
+    axes.axvline(50, color="#bbbbbb", lw=1, zorder=0)
+    for y, row in enumerate(reversed(report.rows)):
+        for offset, value, colour, filled in (
+            (0.12, row.before, "#7a828c", "white"),
+            (-0.12, row.after, "#14507a", "#14507a"),
+        ):
+            axes.plot([100 * value.low, 100 * value.high], [y + offset] * 2, color=colour, lw=2)
+            axes.plot(100 * value.value, y + offset, "o", color=colour, mfc=filled, ms=7, mew=2)
+        if row.published is not None:
+            axes.plot(100 * row.published, y - 0.12, "D", color="#b4480f", mfc="white", ms=7, mew=1.8)
+    labels = [f"{row.condition}\n{row.learners} learner{'s' * (row.learners != 1)}" for row in reversed(report.rows)]
+    axes.set_yticks(range(len(report.rows)), labels)
+    axes.set(
+        xlim=(0, 102),
+        ylim=(-0.6, len(report.rows) - 0.4),
+        xlabel="right answers, % (50 is chance, with no “don’t know”)",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.plot([], [], "o-", color="#7a828c", mfc="white", label="before")
+    axes.plot([], [], "o-", color="#14507a", label="after")
+    if not report.simulation and any(row.published is not None for row in report.rows):
+        axes.plot([], [], "D", color="#b4480f", mfc="white", label="after, published (SCOUT, 2020)")
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.32 if len(report.rows) > 2 else -0.5), ncols=3, frameon=False
+    )
+    axes.set_title(report.title, loc="left", fontsize=9, color="#9a2c14" if report.simulation else "#1c2024")
+    drawing.savefig(path)

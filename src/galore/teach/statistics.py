@@ -1,0 +1,136 @@
+"""The few statistics that the two experiments need."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+
+RESAMPLES = 9_999
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval; not a number where there is nothing to estimate from."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOTHING = Interval(math.nan, math.nan, math.nan)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """A proportion with Wilson's score interval, for independent trials (Wilson, 1927)."""
+    if trials == 0:
+        return NOTHING
+    bounds = scipy.stats.binomtest(successes, trials).proportion_ci(method="wilson")
+    return Interval(successes / trials, float(bounds.low), float(bounds.high))
+
+
+def mean(values: Sequence[float] | Float[np.ndarray, " n"], seed: int = 0) -> Interval:
+    """A mean with the percentile bootstrap interval over the values; no interval from a single one."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return NOTHING if len(values) == 0 else Interval(float(values[0]), math.nan, math.nan)
+    means = _resampled(values, np.random.default_rng([seed, 11])).mean(-1)
+    return Interval(float(values.mean()), *(float(q) for q in np.quantile(means, (0.025, 0.975))))
+
+
+def difference(
+    first: Sequence[float] | Float[np.ndarray, " n"], second: Sequence[float] | Float[np.ndarray, " m"], seed: int = 0
+) -> Interval:
+    """The difference of two means (first less second) with its percentile bootstrap interval."""
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if min(len(first), len(second)) == 0:
+        return NOTHING
+    value = float(first.mean() - second.mean())
+    if min(len(first), len(second)) < 2:
+        return Interval(value, math.nan, math.nan)
+    generator = np.random.default_rng([seed, 12])
+    differences = _resampled(first, generator).mean(-1) - _resampled(second, generator).mean(-1)
+    return Interval(value, *(float(q) for q in np.quantile(differences, (0.025, 0.975))))
+
+
+def permutation_p(
+    first: Sequence[float] | Float[np.ndarray, " n"],
+    second: Sequence[float] | Float[np.ndarray, " m"],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> float:
+    """The two-sided permutation test of equal means, of learners between conditions; exact for few learners."""
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    if np.ptp(np.concatenate([first, second])) == 0:
+        return 1.0
+    test = scipy.stats.permutation_test(
+        (np.asarray(first, float), np.asarray(second, float)),
+        lambda a, b, axis: np.mean(a, axis) - np.mean(b, axis),
+        vectorized=True,
+        n_resamples=resamples,
+        rng=np.random.default_rng([seed, 13]),
+    )
+    return float(test.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for several tests (Holm, 1979); tests that could not be made stay out of the count."""
+    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted, largest = list(p_values), 0.0
+    for rank, i in enumerate(sorted(known, key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def power(
+    first: Float[np.ndarray, " n"],
+    second: Float[np.ndarray, " m"],
+    learners: int,
+    seed: int = 0,
+    repetitions: int = 300,
+    level: float = 0.05,
+) -> float:
+    """How often an experiment with so many learners a condition tells two conditions apart.
+
+    Learners are drawn with replacement from either sample; the permutation test of the difference of means is made by
+    its normal approximation, which for bounded scores of 10 learners and more differs little.
+
+    Args:
+        first: a score for each learner of one condition.
+        second: of the other.
+        learners: in either condition, at least 2.
+        seed: of the draws.
+        repetitions: how many experiments.
+        level: of the test, two-sided.
+    """
+    generator = np.random.default_rng([seed, 14, learners])
+    a = generator.choice(first, (repetitions, learners))
+    b = generator.choice(second, (repetitions, learners))
+    gap = a.mean(-1) - b.mean(-1)
+    together = np.concatenate([a, b], -1)
+    # The variance of the difference when 2n values are dealt to two groups of n at random.
+    spread = np.sqrt(2 / learners * together.var(-1, ddof=1))
+    z = np.abs(gap) / np.maximum(spread, 1e-12)
+    return float((2 * scipy.stats.norm.sf(z) < level).mean())
+
+
+def learners_needed(
+    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"], seed: int = 0, wanted: float = 0.8, most: int = 400
+) -> int | None:
+    """The smallest number of learners a condition that tells two conditions apart with the wanted power; None: more."""
+    low, high = 2, 2
+    while power(first, second, high, seed) < wanted:
+        low, high = high, 2 * high
+        if high > most:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(first, second, middle, seed) >= wanted else (middle, high)
+    return high
+
+
+def _resampled(values: Float[np.ndarray, " n"], generator: np.random.Generator) -> Float[np.ndarray, "resamples n"]:
+    return values[generator.integers(len(values), size=(RESAMPLES, len(values)))]
