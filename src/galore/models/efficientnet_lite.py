@@ -10,7 +10,7 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import DepthwiseConv, LayeredNetwork, convolve
+from galore.models.layers import DepthwiseConv, LayeredNetwork, average_pool, convolve
 
 # Kernel size, stride of the first block, expansion, output channels, number of blocks.
 STAGES = (
@@ -82,7 +82,7 @@ class EfficientNetLite0(LayeredNetwork):
         return x
 
     def classifier(self, activation: Float[Array, "*b h w d"]) -> Float[Array, "*b C"]:
-        return self.fc(self.dropout(activation.mean((-3, -2))))
+        return self.fc(self.dropout(average_pool(activation)))
 
 
 def torch_name(path: str) -> str:

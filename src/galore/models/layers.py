@@ -72,7 +72,7 @@ def check_layer(network: LayeredNetwork, layer: str | None) -> str:
 def convolve(
     x: Float[Array, "b H W c"], kernel: Float[Array, "k k c d"], strides: Any, padding: Any, **options: Any
 ) -> Float[Array, "b h w d"]:
-    """`jax.lax.conv_general_dilated` for `nnx.Conv`; a 1 x 1 kernel is a matrix product, up to 1.7 times faster on CPUs."""
+    """`jax.lax.conv_general_dilated` for `nnx.Conv`; a 1 x 1 kernel is a matrix product, faster on CPUs."""
     if kernel.shape[:2] == (1, 1):
         return jnp.matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0], precision=options["precision"])
     return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
@@ -101,6 +101,17 @@ def _maximum(x: Float[Array, "..."], axis: int, size: int, stride: int, padding:
         x = jnp.pad(x, widths, constant_values=-jnp.inf)
     shifts = [jax.lax.slice_in_dim(x, shift, shift + stride * (length - 1) + 1, stride, axis) for shift in range(size)]
     return functools.reduce(lambda first, other: jnp.where((first >= other) | jnp.isnan(first), first, other), shifts)
+
+
+def average_pool(x: Float[Array, "*b h w d"]) -> Float[Array, "*b d"]:
+    """The mean over all locations.
+
+    A matrix product and no `mean`: XLA on CPUs would fuse a mean with all convolutions before it into one slow loop
+    (ResNet-18's last stage: 56 ms instead of 10).
+    """
+    locations = x.shape[-3] * x.shape[-2]
+    weights = jnp.full((locations,), 1 / locations, x.dtype)
+    return jnp.einsum("p,...pd->...d", weights, x.reshape(*x.shape[:-3], locations, x.shape[-1]))
 
 
 def adaptive_average_pool(x: Float[Array, "*b H W c"], size: int) -> Float[Array, "*b {size} {size} c"]:

@@ -9,7 +9,7 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import LayeredNetwork, convolve, max_pool
+from galore.models.layers import LayeredNetwork, average_pool, convolve, max_pool
 
 _Conv = partial(nnx.Conv, use_bias=False, conv_general_dilated=convolve)
 _BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)
@@ -104,7 +104,7 @@ class ResNet(LayeredNetwork):
         return max_pool(nnx.relu(self.bn1(self.conv1(x))), size=3, stride=2, padding=1)
 
     def classifier(self, activation: Float[Array, "*b h w d"]) -> Float[Array, "*b C"]:
-        return self.fc(activation.mean((-3, -2)))
+        return self.fc(average_pool(activation))
 
 
 def _chain(blocks: nnx.List, x: Float[Array, "*b H W c"]) -> Float[Array, "*b h w d"]:

@@ -1,7 +1,7 @@
 """A small convolutional network for small images: trained in a minute or two on two cores.
 
-An overlapping stem reduces the image four times at once and the rest works on few positions with many channels, which is
-what CPUs are good at. The last map is 12 x 12 for an image of 96 x 96.
+An overlapping stem reduces the image four times at once and the rest works on few positions with many channels, which
+is what CPUs are good at. The last map is 12 x 12 for an image of 96 x 96.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)
 class SmallCNN(LayeredNetwork):
     """Four convolutions, each with BatchNorm and ReLU, then the mean over positions and one linear layer.
 
-    Layers (side for an image of 96, channels): `conv1` (24, 32), `conv2` (24, 64), `conv3` (12, 128), `conv4` (12, 128).
+    Layers (side for an image of 96, channels): `conv1` (24, 32), `conv2` (24, 64), `conv3` and `conv4` (12, 128).
     """
 
     def __init__(self, classes: int = 20, *, width: int = 32, rngs: nnx.Rngs):
