@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -25,6 +25,7 @@ def transforms(draw: st.DrawFn) -> Transform:
     return made.flipped() if draw(st.booleans()) else made
 
 
+@settings(max_examples=50, deadline=None)
 @given(transforms(), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
 def test_points_come_back(transform: Transform, shares: list[tuple[float, float]]):
     points = np.array(shares) * [transform.source_width, transform.source_height]
@@ -34,6 +35,7 @@ def test_points_come_back(transform: Transform, shares: list[tuple[float, float]
     )
 
 
+@settings(max_examples=50, deadline=None)
 @given(transforms())
 def test_the_inverse_of_the_inverse_is_the_transform(transform: Transform):
     again = transform.inverse().inverse()
@@ -41,6 +43,7 @@ def test_the_inverse_of_the_inverse_is_the_transform(transform: Transform):
     assert (again.height, again.width, again.flip) == (transform.height, transform.width, transform.flip)
 
 
+@settings(max_examples=50, deadline=None)
 @given(transforms())
 def test_boxes_come_back_and_keep_their_corners(transform: Transform):
     boxes = np.array([[1.0, 2.0, 5.0, 3.0], [0.0, 0.0, transform.source_width, transform.source_height]])
@@ -51,6 +54,7 @@ def test_boxes_come_back_and_keep_their_corners(transform: Transform):
     np.testing.assert_allclose(moved[:, :2] + moved[:, 2:] / 2, centres, atol=1e-6)
 
 
+@settings(max_examples=50, deadline=None)
 @given(transforms(), st.floats(0.2, 0.8), st.floats(0.2, 0.8))
 def test_a_drawn_dot_moves_with_its_point(transform: Transform, across: float, down: float):
     # A bright disc is drawn in the source where it will stay well inside the result; its centre of mass must follow.
@@ -72,6 +76,7 @@ def test_a_drawn_dot_moves_with_its_point(transform: Transform, across: float, d
     np.testing.assert_allclose(found / moved.sum(), transform.points(drawn), atol=0.5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(transforms(), st.integers(0, 2**32))
 def test_masks_are_sampled_where_the_inverse_points(transform: Transform, seed: int):
     rng = np.random.default_rng(seed)
@@ -119,6 +124,7 @@ def test_points_outside_the_crop_are_not_inside():
     assert transform.inside(points).tolist() == [True, True, True, False, False, False]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32), st.integers(8, 900), st.integers(8, 900))
 def test_random_crops_stay_in_the_image_and_keep_the_promised_share(seed: int, height: int, width: int):
     made = geometry.random_resized_crop(np.random.default_rng(seed), height, width, 64, scale=(0.25, 0.5))

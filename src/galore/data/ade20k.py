@@ -61,7 +61,8 @@ def read(root: str | Path, classes: tables.Classes = None) -> SceneDataset:
     names = tuple(sorted({scene for _, scene in found.scenes}))
     chosen = {names[k] for k in tables.select(classes, names)}
     listed = [(name, scene) for name, scene in found.scenes if scene in chosen]
-    present = [(name, scene) for name, scene in listed if (found.root / "images" / _place(name, ".jpg")).is_file()]
+    on_disk = _stems(found.root / "images", ".jpg")
+    present = [(name, scene) for name, scene in listed if name in on_disk]
     kept = sorted({scene for _, scene in present})
     if classes is not None and len(kept) < len(chosen):
         missing = sorted(chosen - set(kept))[0]
@@ -96,12 +97,8 @@ def read_tables(root: str | Path) -> Tables:
 def problems(found: Tables) -> list[tables.Problem]:
     """Where the files contradict one another, with counts; an empty list is a consistent folder."""
     names = [name for name, _ in found.scenes]
-    without_mask = [
-        name
-        for name in names
-        if not (found.root / "annotations" / _place(name, ".png")).is_file()
-        and (found.root / "images" / _place(name, ".jpg")).is_file()
-    ]
+    images, masks = _stems(found.root / "images", ".jpg"), _stems(found.root / "annotations", ".png")
+    without_mask = [name for name in names if name in images and name not in masks]
     candidates = [
         tables.repeated("sceneCategories.txt: images that occur twice", np.array(names)),
         tables.some("annotations: masks that are missing, of images", without_mask),
@@ -158,6 +155,11 @@ def check_size(dataset: SceneDataset, index: int, mask: UInt8[np.ndarray, "heigh
             f"{dataset.mask_path(index)} is {mask.shape[1]} x {mask.shape[0]} pixels, "
             f"expected {width} x {height} like its image"
         )
+
+
+def _stems(folder: Path, suffix: str) -> set[str]:
+    """The names of the files in training and validation, without the suffix (one listing, not 22,210 questions)."""
+    return {path.stem for half in _FOLDERS.values() for path in (folder / half).glob(f"*{suffix}")}
 
 
 def _place(name: str, suffix: str) -> str:

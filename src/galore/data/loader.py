@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped
@@ -33,6 +33,7 @@ Geometry = Callable[[int, int, int], Transform]
 """(index of the image, height, width) -> the transform for it; a function of the index so that it can be repeated."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A sequence of examples."""
 

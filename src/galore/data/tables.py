@@ -78,14 +78,13 @@ def numbers(path: Path, columns: int, expected: str) -> Float[np.ndarray, "rows 
         InputError: the file is missing, or a line holds anything but that many finite numbers.
     """
     rows = lines(path, expected)
-    fields = [line.split() for _, line in rows]
     try:
-        values = np.array(fields, dtype=np.float64)
+        values = np.loadtxt([line for _, line in rows], comments=None, ndmin=2)
     except ValueError:
         values = None
     if values is not None and values.shape == (len(rows), columns) and np.isfinite(values).all():
         return values
-    number, line = next(row for row, field in zip(rows, fields) if not _are_numbers(field, columns))
+    number, line = next((number, line) for number, line in rows if not _are_numbers(line.split(), columns))
     raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
 
 

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from folders import change, write_birds, write_scenes
+from PIL import Image
+
+from galore.data import ade20k, cub, sheet
+from galore.data.check import check
+from galore.errors import InputError
+
+
+def test_a_good_folder_has_no_problems(tmp_path: Path):
+    found = check(write_birds(tmp_path / "birds"))
+    assert not found.problems and not found.oddities and found.dataset is not None
+    text = " ".join(found.facts)
+    assert "12 images of 3 classes" in text and "beak 100%" in text and "60 to 60 wide, 40 to 40 high" in text
+
+
+def test_what_is_wrong_with_birds_is_counted(tmp_path: Path):
+    root = write_birds(tmp_path / "birds")
+    dataset = cub.read(root)
+    dataset.image_path(2).write_text("no image")
+    dataset.image_path(3).write_bytes(b"")
+    change(root / "parts" / "part_locs.txt", "7 2 17.0 20.0 1", "7 2 60.0 20.0 1")
+    change(root / "bounding_boxes.txt", "8 5.0 6.0 30.0", "8 5.0 6.0 70.0")
+    (root / "images" / "stray.jpg").write_text("")
+    found = check(root)
+    problems = {problem.what: problem for problem in found.problems}
+    assert problems["images that cannot be decoded"].count == 2
+    outside = problems["visible parts outside their image"]
+    assert outside.count == 1 and outside.example == "beak of 002.Blue_Bird/Blue_Bird_2.png"
+    oddities = {problem.what: problem.count for problem in found.oddities}
+    assert oddities == {
+        "boxes that reach beyond their image": 1,
+        "visible parts outside the bounding box": 1,
+        "images that are not listed": 1,
+    }
+
+
+def test_contradicting_tables_are_all_listed(tmp_path: Path):
+    root = write_birds(tmp_path / "birds")
+    change(root / "image_class_labels.txt", "5 2", "5 9")
+    change(root / "image_class_labels.txt", "6 2", "6 9")
+    change(root / "train_test_split.txt", "3 0", "3 2")
+    found = check(root)
+    assert found.dataset is None
+    assert [problem.count for problem in found.problems] == [2, 1]
+
+
+def test_empty_classes_are_odd(tmp_path: Path):
+    root = write_birds(tmp_path / "birds")
+    for path in (root / "images" / "002.Blue_Bird").iterdir():
+        path.unlink()
+    assert [str(problem) for problem in check(root).oddities] == ["classes without an image (1, for example Blue_Bird)"]
+
+
+def test_what_is_wrong_with_scenes_is_counted(tmp_path: Path):
+    root = write_scenes(tmp_path / "scenes")
+    assert not check(root).problems
+    dataset = ade20k.read(root)
+    Image.fromarray(np.zeros((20, 40), np.uint8)).save(dataset.mask_path(0))
+    dataset.image_path(1).write_text("no image")
+    dataset.mask_path(2).write_text("no mask")
+    problems = {problem.what: problem for problem in check(root).problems}
+    assert problems["images that cannot be decoded"].count == 1
+    assert problems["masks that cannot be used"].count == 2
+    assert "40 x 20 pixels, expected 40 x 30" in problems["masks that cannot be used"].example
+
+
+def test_progress_is_told(tmp_path: Path):
+    steps = []
+    check(write_birds(tmp_path / "birds"), lambda done, total: steps.append((done, total)))
+    assert steps == [(k, 12) for k in range(1, 13)]
+
+
+def test_other_folders_are_refused_with_a_hint(tmp_path: Path):
+    write_birds(tmp_path / "birds")
+    with pytest.raises(InputError, match=r"did you mean .*birds"):
+        check(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        check(tmp_path / "none")
+
+
+def test_the_sheet_shows_a_part_where_it_is(tmp_path: Path):
+    root = write_birds(tmp_path / "birds", per_class=1, height=sheet.CELL, width=sheet.CELL)
+    for path in (root / "images").rglob("*.png"):
+        Image.new("RGB", (sheet.CELL, sheet.CELL), "black").save(path)
+    drawn = np.asarray(sheet.draw(cub.read(root), count=3, columns=3))
+    colours = sheet.colours(3)
+    # The first cell starts at the margin of 8 pixels and is not scaled; its beak is at (11, 20).
+    np.testing.assert_array_equal(drawn[8 + 20, 8 + 11], colours[1])
+    np.testing.assert_array_equal(drawn[8 + 9, 8 + 8 - 3], colours[0])
+    # The invisible eye is drawn nowhere in the first cell.
+    assert not (drawn[: sheet.CELL, : sheet.CELL] == colours[2]).all(2).any()
+
+
+def test_the_sheet_of_scenes_and_of_broken_images(tmp_path: Path):
+    root = write_scenes(tmp_path / "scenes")
+    dataset = ade20k.read(root)
+    whole = sheet.draw(dataset)
+    dataset.image_path(0).write_text("no image")
+    assert (
+        sheet.draw(dataset, columns=1).height < sheet.draw(dataset.subset([1, 2, 1]), columns=1).height + whole.height
+    )
