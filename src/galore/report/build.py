@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,8 +45,13 @@ class Maps:
     regions: dict[str, Bool[Array, "*n view view"]]
 
 
-HostMaps = Any
-"""`Maps` whose arrays are numpy's."""
+class HostMaps(NamedTuple):
+    """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `explain.Discriminant`."""
+
+    deliberative: Any
+    discriminant: Any
+    regions: dict[str, Bool[np.ndarray, "*n view view"]]
+
 
 Ask = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
 
@@ -180,13 +186,17 @@ def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W
 
 def _finite(maps: Maps, path: str | Path) -> HostMaps:
     """The maps on the host; a number that is not finite stops here and reaches no report."""
-    host: HostMaps = jax.device_get(maps)
-    if not np.isfinite(host.deliberative.logits).all():
+    if not np.isfinite(maps.deliberative.logits).all():
         raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
-    numbers = (leaf for leaf in jax.tree.leaves(host) if np.issubdtype(leaf.dtype, np.floating))
+    numbers = (leaf for leaf in jax.tree.leaves(maps) if jnp.issubdtype(leaf.dtype, jnp.floating))
     if not all(np.isfinite(leaf).all() for leaf in numbers):
         raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
-    return host
+
+    def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
+        return {name: np.asarray(array) for name, array in arrays.items()}
+
+    deliberative, discriminant = on_host(vars(maps.deliberative)), on_host(vars(maps.discriminant))
+    return HostMaps(SimpleNamespace(**deliberative), SimpleNamespace(**discriminant), on_host(maps.regions))
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:

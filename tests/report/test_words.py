@@ -1,0 +1,79 @@
+import dataclasses
+
+import answers
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galore.report import words
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (0.004, "under 1 %"),
+        (0.01, "1 %"),
+        (0.376, "38 %"),
+        (0.994, "99 %"),
+        (0.999, "over 99 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_percentages(share, text):
+    assert words.percent(share) == text.replace(" %", "\u202f%")
+
+
+@given(st.floats(0, 1))
+def test_only_exact_certainty_is_called_so(share):
+    assert (words.percent(share) == "100\u202f%") == (share == 1)
+    assert (words.percent(share) == "0\u202f%") == (share == 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "text"),
+    [
+        (slice(0, 3), slice(0, 3), "upper left"),
+        (slice(4, 6), slice(4, 6), "centre"),
+        (slice(4, 6), slice(7, 10), "right"),
+        (slice(7, 10), slice(4, 6), "lower middle"),
+        (slice(7, 10), slice(0, 2), "lower left"),
+        (slice(0, 10), slice(0, 10), "centre"),
+        (slice(0, 0), slice(0, 0), "nowhere"),
+    ],
+)
+def test_places(rows, columns, text):
+    region = np.zeros((10, 10), bool)
+    region[rows, columns] = True
+    assert words.place(region) == text
+
+
+def test_parts_name_the_place_of_the_largest(tmp_path):
+    finding = answers.answer(tmp_path).attributive
+    region = np.zeros((90, 90), bool)
+    region[0:10, 0:10] = region[60:85, 60:85] = True
+    assert words.parts(dataclasses.replace(finding, region=region)) == "2 parts, the largest lower right"
+    assert words.parts(dataclasses.replace(finding, region=np.zeros((90, 90), bool))) == "no region"
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "start"),
+    [
+        ((0.96, 0.02), "The network is sure: red thing (96"),
+        ((0.7, 0.1), "The network says red thing (70"),
+        ((0.4, 0.1), "The network leans towards red thing (40"),
+        ((0.44, 0.41), "The network can hardly decide between red thing (44"),
+    ],
+)
+def test_the_headline_says_how_sure_the_network_is(tmp_path, probabilities, start):
+    answer = answers.answer(tmp_path)
+    candidates = tuple(
+        dataclasses.replace(candidate, probability=p)
+        for candidate, p in zip(answer.candidates[:2], probabilities, strict=True)
+    )
+    assert words.headline(dataclasses.replace(answer, candidates=candidates)).startswith(start)
+
+
+def test_the_resolution_is_that_of_the_map(tmp_path):
+    assert words.resolution(answers.answer(tmp_path)).startswith("Each map has 4 × 4 cells; a cell is 6\u202f% of")

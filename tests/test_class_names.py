@@ -1,0 +1,71 @@
+import pytest
+
+from galore import InputError, class_names
+
+NAMES = (
+    "tench",
+    "tiger cat",
+    "Egyptian_Mau",
+    "tiger shark",
+    "espresso",
+    "espresso machine",
+    "crane",
+    "crane",
+    "concatenated",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("2", 2),
+        ("tiger cat", 1),
+        ("TIGER  CAT", 1),
+        ("Egyptian Mau", 2),
+        ("egyptian_mau", 2),
+        ("egypt", 2),
+        ("shark", 3),
+    ],
+)
+def test_a_class_is_found_by_index_by_name_and_by_a_part_of_its_name(text, index):
+    assert class_names.find(text, NAMES) == index
+
+
+def test_a_whole_name_comes_before_a_part_of_another():
+    assert class_names.find("espresso", NAMES) == 4
+
+
+def test_a_whole_word_comes_before_letters_inside_a_word():
+    assert class_names.find("cat", NAMES) == 1
+
+
+def test_an_ambiguous_part_lists_what_it_fits():
+    with pytest.raises(InputError, match=r'"tiger" fits 2 classes.*tiger cat \(1\), tiger shark \(3\)'):
+        class_names.find("tiger", NAMES)
+
+
+def test_a_name_that_two_classes_share_needs_an_index():
+    with pytest.raises(InputError, match=r"crane \(6\), crane \(7\)"):
+        class_names.find("crane", NAMES)
+
+
+def test_an_unknown_name_gets_the_closest():
+    with pytest.raises(InputError, match=r"the closest .*tench"):
+        class_names.find("tensh", NAMES)
+
+
+@pytest.mark.parametrize("text", ["9", "-1", "1000"])
+def test_an_index_outside_the_range_is_refused(text):
+    with pytest.raises(InputError, match="from 0 to 8"):
+        class_names.find(text, NAMES)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "_"])
+def test_an_empty_name_is_refused(text):
+    with pytest.raises(InputError, match="empty"):
+        class_names.find(text, NAMES)
+
+
+def test_labels_are_readable_and_tell_classes_of_one_name_apart():
+    assert class_names.label(2, NAMES) == "Egyptian Mau"
+    assert [class_names.label(index, NAMES) for index in (6, 7)] == ["crane (6)", "crane (7)"]
