@@ -18,7 +18,7 @@ SIZES = (0.02, 0.05, 0.1, 0.2)
 def run(cfg) -> Table:
     """One row per user and map, one column per region size."""
     subject = subjects.subject(cfg, needs_parts=True)
-    methods = rules.best_discriminant(subjects.attribution(cfg))
+    methods = rules.best_discriminant(subjects.attribution(cfg), cfg.confidence.score)
     rows = ()
     for asked in questions.users(subject, cfg.seed):
         pair = judging.part_iou(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)

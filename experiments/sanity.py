@@ -35,7 +35,7 @@ def run(cfg) -> Table:
     some = np.sort(np.random.default_rng(cfg.seed).permutation(len(asked.rows))[: cfg.explanation.edited_images])
     asked = asked._replace(rows=asked.rows[some], predicted=asked.predicted[some], counter=asked.counter[some])
     left_out = asked.left_out | {"not drawn": len(subject) - sum(asked.left_out.values()) - len(some)}
-    methods = rules.best_discriminant(subjects.attribution(cfg))
+    methods = rules.best_discriminant(subjects.attribution(cfg), cfg.confidence.score)
     keys = jax.random.split(jax.random.key(cfg.seed), len(some))
     arguments = (asked.predicted, asked.counter, subject.discriminant[asked.predicted, asked.counter], keys)
 
@@ -43,9 +43,11 @@ def run(cfg) -> Table:
         maps = methods(net, predictor, images, y, c)
         shape = next(iter(maps.values())).shape[1:]
         maps |= jax.vmap(lambda n, k, t: n.baselines(k, t, shape))(notes, keys, truth)
-        return OrderedDict(
-            (name, jax.vmap(lambda x, m, k: _areas(net, x, m, k))(images, m, y)) for name, m in maps.items()
-        )
+        one = jax.vmap(lambda image, map_, predicted: _areas(net, image, map_, predicted))
+        return OrderedDict((name, one(images, map_, y)) for name, map_ in maps.items())
+
+    def only_maps(net, predictor, images, notes, y, c):
+        return OrderedDict(methods(net, predictor, images, y, c))
 
     found = in_batches(areas, subject, asked.rows, *arguments, batch_size=cfg.explanation.batch_size)
     rows = rows_of(found, asked.rows, len(subject), left_out=left_out)

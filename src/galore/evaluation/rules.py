@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from galore import explain
 from galore.attribution import gradient_x_activation
 from galore.confidence import Confidence, Predictor, certainty, softmax_score
+from galore.errors import InputError
 from galore.evaluation.judging import DeliberativeMethods, DiscriminantMethods, Insecurities, Maps
 from galore.network import Network
 from galore.scores import RAW, Attribution
@@ -57,12 +58,27 @@ def all_discriminant(attribution: Attribution = gradient_x_activation) -> Discri
     return methods
 
 
-def best_discriminant(attribution: Attribution = gradient_x_activation) -> DiscriminantMethods:
-    """The attributive map, the margin, and the papers' discriminant map (with easiness, where there is a predictor)."""
+def default_score(predictor: Predictor | None) -> str:
+    """The papers' best score, easiness, where there is a predictor; else softmax."""
+    return "easiness" if predictor is not None else "softmax"
+
+
+def best_discriminant(
+    attribution: Attribution = gradient_x_activation, score: str | None = None
+) -> DiscriminantMethods:
+    """The attributive map, the papers' discriminant map, and the margin.
+
+    Args:
+        attribution: of the classes and the confidence.
+        score: "softmax", "certainty" or "easiness"; None: the papers' choice, see `default_score`.
+    """
 
     def methods(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
-        name, score = list(confidences(predictor).items())[-1 if predictor is not None else 0]
-        found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score)
+        name = score or default_score(predictor)
+        if name not in confidences(predictor):
+            raise InputError(f"the score {name!r} needs a hardness predictor; train one with the network")
+        confidence = confidences(predictor)[name]
+        found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=confidence)
         raw = explain.discriminant(net, images, y, c, attribution=attribution, signs=RAW)
         margin_map = raw.predicted_maps - raw.counter_maps
         return {ATTRIBUTIVE: found.predicted_maps, discriminant(name): found.maps, MARGIN: margin_map}
@@ -75,7 +91,7 @@ def attributions(methods: dict[str, Attribution]) -> DiscriminantMethods:
 
     def maps(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
         made: Maps = {}
-        score = list(confidences(predictor).values())[-1 if predictor is not None else 0]
+        score = confidences(predictor)[default_score(predictor)]
         for name, attribution in methods.items():
             found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score)
             made[f"{WITHOUT_SCORE} * s, {name}"] = found.maps

@@ -73,13 +73,12 @@ class Scenes:
 
     def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> dict[str, Array]:
         """The maps that know nothing of the network, by name; the whole object is every annotated pixel."""
-        first, second = jax.random.split(key)
-        order = jax.image.resize(baselines.random(second, shape), self.size, "linear", antialias=False)
+        first, second, third = jax.random.split(key, 3)
         return {
             "random map": baselines.random(first, shape),
             "centred Gaussian": baselines.centred_gaussian(self.size),
-            "whole object": (self.mask > 0) + order,
-            "oracle": baselines.oracle_mask(self.true_pixels(truth)),
+            "whole object": baselines.masked(second, self.mask > 0, shape),
+            "oracle": baselines.masked(third, self.true_pixels(truth), shape),
         }
 
 

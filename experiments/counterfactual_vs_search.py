@@ -1,0 +1,107 @@
+"""Discriminant maps against exhaustive search for counterfactual regions: [SCOUT], table 1.
+
+    python experiments/counterfactual_vs_search.py dataset=synthetic_birds model=small_cnn
+
+Recall, precision and PIoU of regions of one unit of the map, and images explained per second. All methods give regions
+of the same size.
+"""
+
+import functools
+import time
+
+import figures
+import jax
+import jax.numpy as jnp
+import numpy as np
+import running
+import searching
+import subjects
+from claims import Claim
+from table import Row, Table
+
+from galore import explain
+from galore.evaluation import judging, metrics, questions, rules
+
+TITLE = "Discriminant maps against exhaustive search"
+SPEED = "images per second"
+REPEATS = 7
+
+
+def run(cfg) -> Table:
+    """One row per user and method."""
+    subject = subjects.subject(cfg, needs_parts=True)
+    height, width, _ = jax.eval_shape(
+        lambda n, x: n(x)[0], subject.net, jnp.asarray(subject.inputs(np.arange(1))[0])
+    ).shape
+    unit = 1 / (height * width)
+    rows: tuple[Row, ...] = ()
+    methods = rules.best_discriminant(subjects.attribution(cfg), cfg.confidence.score)
+    for asked in questions.users(subject, cfg.seed):
+        found = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
+        pairs = judging.part_iou(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
+        for name in found:
+            scores = {"auroc": found[name]["auroc"]}
+            scores |= {key: _at(found[name][key], unit) for key in ("recall", "precision")}
+            scores["PIoU"] = _at(pairs[name]["piou"], unit)
+            labels = {"user": asked.user, "method": name}
+            for measure, values in scores.items():
+                rows += (Row(labels, measure, _spread(values, asked.rows, len(subject)), asked.left_out),)
+        rows += searching.rows(subject, asked, cfg)
+    speed = _images_per_second(subject, subjects.attribution(cfg), cfg.explanation.batch_size)
+    name = list(rules.confidences(subject.predictor))[-1 if subject.predictor is not None else 0]
+    rows += (Row({"user": "beginner", "method": rules.discriminant(name)}, SPEED, speed[None]),)
+    return Table(
+        rows, (*subjects.remarks(subject), f"One unit of the map is {unit:.2%} of the image.", *searching.remarks())
+    )
+
+
+def claims(table: Table) -> list[Claim]:
+    """The headline of [SCOUT]: faster by far, and better."""
+    made = []
+    name = next(row.labels["method"] for row in table.rows if row.labels["method"].startswith("a * "))
+    for user in ("beginner", "advanced"):
+        for measure in ("recall", "precision", "PIoU"):
+            pair = ({"user": user, "method": name}, {"user": user, "method": searching.NAME})
+            text = f"Discriminant maps have a better {measure} than exhaustive search ({user} user)."
+            estimate = table.difference(measure, *pair)
+            made.append(Claim(text, "SCOUT, table 1", f"{measure}, difference", estimate, "search was not run here"))
+    pair = ({"user": "beginner", "method": name}, {"user": "beginner", "method": searching.NAME})
+    text = "Discriminant maps are faster than exhaustive search."
+    number = "images per second, difference"
+    made.append(Claim(text, "SCOUT, table 1", number, table.difference(SPEED, *pair), "search was not run here"))
+    return made
+
+
+def draw(table: Table) -> dict:
+    """Precision and PIoU."""
+    return {name: figures.dots(table, name, chance=None) for name in ("auroc", "precision", "PIoU")}
+
+
+def _at(curves: np.ndarray, fraction: float) -> np.ndarray:
+    """A curve at the region size nearest to a fraction."""
+    return curves[:, int(np.argmin(np.abs(np.array(metrics.FRACTIONS) - fraction)))]
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
+    spread = np.full((1, images), np.nan)
+    spread[0, rows] = values
+    return spread
+
+
+def _images_per_second(subject, attribution, batch_size: int) -> np.ndarray:
+    """Of pairs of discriminant maps, forward passes included, once everything is compiled."""
+    rows = np.arange(min(batch_size, len(subject)))
+    images = jnp.asarray(subject.inputs(rows))
+    counters = jnp.asarray((subject.predicted[rows] + 1) % subject.logits.shape[1])
+    pair = jax.jit(functools.partial(explain.counterfactual, attribution=attribution))
+    jax.block_until_ready(pair(subject.net, images, counters, images))
+    rates = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        jax.block_until_ready(pair(subject.net, images, counters, images))
+        rates.append(len(rows) / (time.perf_counter() - start))
+    return np.array(rates)
+
+
+if __name__ == "__main__":
+    running.main(__file__)

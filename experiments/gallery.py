@@ -1,0 +1,111 @@
+"""Pictures for the report: insecurities and counterfactual pairs, with the parts that they should point at.
+
+    python experiments/gallery.py dataset=synthetic_birds model=small_cnn
+
+The images are drawn by the seed, not chosen; the table says how the maps score over all of them.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+import running
+import subjects
+from claims import Claim
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from table import Table, rows_of
+
+from galore import explain
+from galore.evaluation import judging, questions, rules
+from galore.evaluation.subject import Parts, Subject
+from galore.regions import largest_fraction, upsample
+
+TITLE = "Gallery"
+COUNT = 4
+REGION = 0.1
+
+
+def run(cfg) -> Table:
+    """The scores of the maps that are shown, and the pictures."""
+    subject = subjects.subject(cfg)
+    asked = questions.users(subject, cfg.seed)[-1]
+    methods = rules.best_discriminant(subjects.attribution(cfg), cfg.confidence.score)
+    judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
+    rows = rows_of({name: {"auroc": scores["auroc"]} for name, scores in judged.items()}, asked.rows, len(subject))
+    shown = np.random.default_rng(cfg.seed).permutation(len(asked.rows))[:COUNT]
+    attribution = subjects.attribution(cfg)
+    pictures = {
+        "counterfactual": _counterfactuals(subject, asked, shown, attribution),
+        "insecurities": _insecurities(subject, asked.rows[shown], attribution),
+    }
+    return Table(rows, subjects.remarks(subject), pictures)
+
+
+def claims(table: Table) -> list[Claim]:
+    """Pictures prove nothing."""
+    return []
+
+
+def draw(table: Table) -> dict:
+    """The pictures."""
+    return table.pictures
+
+
+def _counterfactuals(subject: Subject, asked: questions.Questions, shown: np.ndarray, attribution) -> Figure:
+    """Each row: the query image, its region; the counter image, its region."""
+    rows, counter_rows = asked.rows[shown], asked.counter_rows[shown]
+    explained = explain.counterfactual(
+        subject.net,
+        jnp.asarray(subject.inputs(rows)),
+        jnp.asarray(asked.counter[shown]),
+        jnp.asarray(subject.inputs(counter_rows)),
+        attribution=attribution,
+    )
+    figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
+    for line, row, counter_row, k in zip(axes, rows, counter_rows, range(len(rows))):
+        y, c = int(asked.predicted[shown][k]), int(asked.counter[shown][k])
+        truth = subject.discriminant[y, c]
+        _show(line[0], subject, row, None, truth, f"{subject.class_names[y]}")
+        _show(line[1], subject, row, explained.query.maps[k], truth, f"why not {subject.class_names[c]}?")
+        _show(line[2], subject, counter_row, None, truth, f"{subject.class_names[c]}")
+        _show(line[3], subject, counter_row, explained.counter.maps[k], truth, "what it has instead")
+    return figure
+
+
+def _insecurities(subject: Subject, rows: np.ndarray, attribution) -> Figure:
+    """Each row: the image and its three strongest insecurities."""
+    found = explain.deliberative(subject.net, jnp.asarray(subject.inputs(rows)), attribution=attribution)
+    figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
+    for k, (line, row) in enumerate(zip(axes, rows)):
+        _show(line[0], subject, row, None, None, subject.class_names[int(subject.predicted[row])])
+        for axis, (a, b), map_ in zip(line[1:], np.asarray(found.pairs[k]), found.maps[k]):
+            _show(
+                axis,
+                subject,
+                row,
+                map_,
+                subject.shared[a, b],
+                f"{subject.class_names[a]} or\n{subject.class_names[b]}?",
+            )
+    return figure
+
+
+def _show(axis, subject: Subject, row: int, map_, truth, title: str) -> None:
+    """The image, lit where the region is, with ground-truth parts as filled and other visible parts as open dots."""
+    picture = subject.images[row].astype(np.float32) / 255
+    if map_ is not None:
+        lit = np.asarray(largest_fraction(map_, REGION, subject.size))
+        lit = lit & (np.asarray(upsample(map_, subject.size)) > 0)
+        picture = np.where(lit[..., None], picture, picture * 0.35)
+    axis.imshow(picture)
+    if truth is not None and isinstance(subject.annotations, Parts):
+        points, visible = subject.annotations.points[row], subject.annotations.visible[row].astype(bool)
+        for chosen, fill in ((visible & truth, "#ffcc00"), (visible & ~truth, "none")):
+            axis.scatter(
+                points[chosen, 0], points[chosen, 1], s=14, facecolors=fill, edgecolors="#ffcc00", linewidths=0.8
+            )
+    axis.set_title(title.replace("_", " "), fontsize=8)
+    axis.set_axis_off()
+
+
+if __name__ == "__main__":
+    running.main(__file__)

@@ -1,0 +1,122 @@
+"""Which layer, attribution, rule and score should one use? Chosen on one half of the classes, confirmed on the other.
+
+    python experiments/recommendation.py dataset=cub model=efficientnet_lite0
+
+The number is the AUROC at the ground-truth parts, averaged over both users; on invented birds the AUROC at the part
+whose replacement flips the decision stands beside it. Several checkpoints (`explanation.checkpoints`) compare
+networks that were trained in different ways.
+"""
+
+from functools import partial
+
+import figures
+import numpy as np
+import running
+import subjects
+from claims import Claim
+from table import Row, Table
+
+from galore.attribution import grad_cam, gradient_x_activation, integrated_gradients
+from galore.evaluation import judging, questions, rules, true_counterfactuals
+from galore.evaluation.statistics import bootstrap
+from galore.evaluation.subject import Subject
+
+TITLE = "What we recommend"
+ATTRIBUTIONS = {
+    "gradient": gradient_x_activation,
+    "Grad-CAM": grad_cam,
+    "integrated gradients": partial(integrated_gradients, steps=20),
+}
+CHOOSING, CONFIRMING, FLIPS = "auroc, choosing half", "auroc, confirming half", "auroc, true counterfactual"
+DEFAULT = rules.discriminant("softmax")
+
+
+def run(cfg) -> Table:
+    """One row per network, layer, attribution and rule."""
+    table = Table(())
+    for checkpoint in subjects.checkpoints(cfg):
+        for layer in subjects.layers(cfg, checkpoint):
+            subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer, needs_parts=True)
+            labels = {"network": subjects.training_of(checkpoint), "layer": layer}
+            # Grad-CAM and integrated gradients equal the gradient where a pooled linear head follows: the last layer.
+            for name, attribution in ATTRIBUTIONS.items():
+                table += Table(_rows(cfg, subject, attribution, {**labels, "attribution": name}))
+    return table
+
+
+def claims(table: Table) -> list[Claim]:
+    """The choice, and whether it holds on the classes that it was not made on."""
+    rows = [row for row in table.select(CHOOSING) if row.labels["method"] not in figures.GREY]
+    if not rows:
+        return []
+    best = max(rows, key=lambda row: np.nan_to_num(row.estimate.mean, nan=-1.0)).labels
+    name = ", ".join(best.values())
+    start = {**rows[0].labels, "layer": _last_layer(table, best), "network": best["network"], "attribution": "gradient"}
+    start["method"] = DEFAULT
+    gaussian = {**best, "method": "centred Gaussian"}
+    made = []
+    for rival, text in ((start, "the papers' default"), (gaussian, "a centred Gaussian")):
+        estimate = table.difference(CONFIRMING, best, rival)
+        number = f"AUROC on the other half, {name} minus {text}"
+        made.append(Claim(f"The chosen combination beats {text} on new classes.", "ours", number, estimate))
+    confirmed = table.find(CONFIRMING, **best)
+    if confirmed is not None:
+        text = "The chosen combination is better than chance on new classes."
+        number = f"AUROC on the other half minus 0.5, {name}"
+        made.append(Claim(text, "ours", number, bootstrap(confirmed.values - 0.5)))
+    if table.select(FLIPS):
+        text = "The chosen combination beats the papers' default on true counterfactuals."
+        made.append(Claim(text, "ours", f"AUROC, {name}", table.difference(FLIPS, best, start)))
+    return made
+
+
+def draw(table: Table) -> dict:
+    """The best twelve combinations and the baselines, on both halves."""
+    rows = table.select(CONFIRMING)
+    order = sorted(rows, key=lambda row: -np.nan_to_num(row.estimate.mean, nan=-1.0))
+    own = [row for row in order if row.labels["method"] not in figures.GREY][:12]
+    shown = tuple(
+        Row({"method": ", ".join(row.labels.values())}, row.measure, row.values)
+        for row in own + [row for row in order if row.labels["method"] in figures.GREY][:4]
+    )
+    return {"auroc": figures.dots(Table(shown), CONFIRMING)}
+
+
+def _rows(cfg, subject: Subject, attribution, labels: dict[str, str]) -> tuple[Row, ...]:
+    """The AUROC of all rules, by half of the classes, over both users."""
+    methods = rules.all_discriminant(attribution)
+    by_method: dict[str, list[np.ndarray]] = {}
+    for asked in questions.users(subject, cfg.seed):
+        judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
+        for method, scores in judged.items():
+            by_method.setdefault(method, []).append(_spread(scores["auroc"], asked.rows, len(subject)))
+    rows = []
+    even = subject.labels % 2 == 0
+    for method, values in by_method.items():
+        counted = np.sum(~np.isnan(values), axis=0)
+        mean = np.nansum(values, axis=0) / np.where(counted, counted, np.nan)
+        for measure, half in ((CHOOSING, even), (CONFIRMING, ~even)):
+            rows.append(Row({**labels, "method": method}, measure, np.where(half, mean, np.nan)[None]))
+    flock = subjects.flock(cfg, required=False)
+    if flock is not None:
+        edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
+        asked, batch_size = edits.questions, cfg.explanation.batch_size
+        judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, batch_size, truth=edits.parts)
+        for method, scores in judged.items():
+            values = _spread(scores["auroc"], asked.rows, len(subject))
+            rows.append(Row({**labels, "method": method}, FLIPS, values[None]))
+    return tuple(rows)
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
+    spread = np.full(images, np.nan)
+    spread[rows] = values
+    return spread
+
+
+def _last_layer(table: Table, best: dict[str, str]) -> str:
+    return [row.labels["layer"] for row in table.rows if row.labels["network"] == best["network"]][-1]
+
+
+if __name__ == "__main__":
+    running.main(__file__)
