@@ -1,0 +1,130 @@
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from galore.teach import design, results, seal, sheet
+from galore.teach.sheet import Mark, Picture, Region, Sheet, Trial
+
+SIZES = design.Sizes(before=4, pairs=3, after=4)
+SQUARE = "M200 200L600 200L600 600L200 600Z"
+
+
+def picture(folder: Path, name: str, label: int, seed: int) -> Picture:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True, parents=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((160, 120)).save(path, quality=60)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Picture(sheet.opaque(0, "picture", name), name, digest, label, (20.0, 0.0, 140.0, 120.0), "test")
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("data") / "images"
+
+
+@pytest.fixture(scope="session")
+def lesson_sheet(images) -> Sheet:
+    """A teaching experiment made by hand: 4 questions, 3 pairs, 4 questions."""
+    stock = [[picture(images, f"00{k}.Bird_{k}/{i}.jpg", k, 100 * k + i) for i in range(7)] for k in (0, 1)]
+    tests = [
+        tuple(
+            Trial(sheet.opaque(0, "trial", p.id), p.id, "AB"[p.label])
+            for k in (0, 1)
+            for p in stock[k][start : start + 2]
+        )
+        for start in (0, 2)
+    ]
+    lit = {
+        "counterfactual": (Region(SQUARE, (Mark("eye", 0.3, 0.3),)), Region(SQUARE, (Mark("eye", 0.5, 0.5),))),
+        "attributive": (Region(SQUARE), Region(SQUARE)),
+        "random": (Region(SQUARE), Region(SQUARE)),
+        "whole": (Region(""), Region("")),
+    }
+    training = tuple(
+        Trial(sheet.opaque(0, "trial", a.id), a.id, "AB"[a.label], counter=b.id, lit=lit)
+        for k in range(3)
+        for a, b in [(stock[k % 2][4 + k], stock[1 - k % 2][4 + k])]
+    )
+    ids = [[trial.id for trial in trials] for trials in (tests[0], training, tests[1])]
+    return Sheet(
+        kind=sheet.TEACH,
+        data="invented",
+        classes=("Rusty_Bird", "Plain_Bird"),
+        labels=("A", "B"),
+        subject="birds",
+        network={"name": "none", "layer": "", "params_sha256": ""},
+        settings={"seed": 0, "fraction": 0.1, "sizes": {"before": 4, "pairs": 3, "after": 4}},
+        conditions=design.numbered(design.CONDITIONS, 0),
+        pictures=tuple(p for k in (0, 1) for p in stock[k]),
+        trials=(*tests[0], *training, *tests[1]),
+        orders=design.orders(*ids, seed=0),
+        places=design.places(design.CONDITIONS, 40, 0),
+    )
+
+
+@pytest.fixture(scope="session")
+def agree_sheet(images) -> Sheet:
+    """An agreement experiment made by hand: 2 pieces in each of 3 groups."""
+    stock = [[picture(images, f"01{k}.Fish_{k}/{i}.jpg", k, 500 + 100 * k + i) for i in range(5)] for k in (0, 1)]
+    examples = tuple(tuple(p.id for p in stock[k][3:]) for k in (0, 1))
+    groups = ["insecurity softmax", "random", "discriminant"]
+    trials = tuple(
+        Trial(sheet.opaque(0, "trial", p.id), p.id, "AB"[k], shown=Region(SQUARE), group=groups[i], examples=examples)
+        for k in (0, 1)
+        for i, p in enumerate(stock[k][:3])
+    )
+    ids = tuple(trial.id for trial in trials)
+    return Sheet(
+        kind=sheet.AGREE,
+        data="invented",
+        classes=("Cod", "Eel"),
+        labels=("A", "B"),
+        subject="fish",
+        network={},
+        settings={"seed": 0, "fraction": 0.1, "sizes": {"trials": 6}},
+        conditions=(sheet.AGREE,),
+        pictures=tuple(p for k in (0, 1) for p in stock[k]),
+        trials=trials,
+        orders=(ids, ids[::-1]),
+        places=design.places((sheet.AGREE,), 4, 0, count=2),
+    )
+
+
+@pytest.fixture
+def result_file(tmp_path):
+    """Writes the result file of an invented learner, who answers as a function of the phase and the truth."""
+
+    def write(made: Sheet, answer, *, learner="l1", place=0, simulation="", name=None, **changed) -> Path:
+        seat = made.places[place]
+        truth = {trial.id: trial.truth for trial in made.trials}
+        order = made.orders[seat.order]
+        body = {
+            "format": results.FORMAT,
+            "version": sheet.VERSION,
+            "experiment": made.experiment,
+            "learner": learner,
+            "place": seat.code,
+            "condition": made.conditions.index(seat.condition) + 1,
+            "order": seat.order,
+            "simulation": simulation,
+            "answers": [
+                {"trial": id, "answer": answer(phase, truth[id]), "milliseconds": 1500, "interrupted": 0}
+                for id, phase in zip(order, made.phases(seat.order))
+            ],
+        } | changed
+        path = tmp_path / (name or f"{learner}.json")
+        path.write_text(json.dumps(body | {"checksum": seal.checksum(body)}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def changed():
+    return dataclasses.replace

@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from galore.teach import statistics
+
+
+def test_wilson_agrees_with_the_closed_form():
+    k, n, z = 17, 20, scipy.stats.norm.ppf(0.975)
+    centre = (k / n + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n))
+    assert statistics.wilson(k, n) == pytest.approx((0.85, centre - half, centre + half))
+    assert math.isnan(statistics.wilson(0, 0).value)
+
+
+def test_the_bootstrap_interval_of_a_mean_is_close_to_the_normal_one_for_many_values():
+    values = np.random.default_rng(0).normal(1, 2, 400)
+    low, high = scipy.stats.norm.interval(0.95, values.mean(), scipy.stats.sem(values))
+    assert statistics.mean(values)[1:] == pytest.approx((low, high), abs=0.03)
+    assert statistics.difference(values, values)[0] == 0
+    assert math.isnan(statistics.mean([0.3]).low)
+
+
+def test_the_permutation_test_of_few_learners_is_exact():
+    # Of the 20 ways to deal 6 values to two groups of 3, only two are as extreme as this one.
+    assert statistics.permutation_p([1.0, 2.0, 3.0], [7.0, 8.0, 9.0]) == pytest.approx(2 / 20)
+    assert statistics.permutation_p([1.0, 1.0], [1.0, 1.0]) == 1
+    assert math.isnan(statistics.permutation_p([1.0], [2.0, 3.0]))
+
+
+def test_holm_is_the_textbook_one():
+    assert statistics.holm([0.01, math.nan, 0.04, 0.03])[::2] == pytest.approx([0.03, 0.06])
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_power_is_the_level_without_an_effect_and_grows_with_learners():
+    scores = np.linspace(0, 1, 21)
+    assert statistics.power(scores, scores, 20, repetitions=4000) == pytest.approx(0.05, abs=0.02)
+    few, many = (statistics.power(scores, scores + 0.2, n, repetitions=1000) for n in (10, 60))
+    assert few < many
+
+
+def test_the_learners_needed_agree_with_the_formula_for_two_means():
+    spread, effect = 0.2, 0.15
+    values = np.random.default_rng(1).normal(0, spread, 20_000)
+    formula = 2 * ((scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8)) * spread / effect) ** 2
+    assert statistics.learners_needed(values, values + effect) == pytest.approx(formula, rel=0.25)
+    assert statistics.learners_needed(values, values) is None
