@@ -12,7 +12,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -117,7 +117,7 @@ def _read_legacy(path: Path) -> Any:
         raise InputError(f"{path} is damaged: the storage {error} is missing") from error
 
 
-def _read_storage(stream: BinaryIO, dtype: str | None, path: Path) -> bytes:
+def _read_storage(stream: io.BufferedIOBase, dtype: str | None, path: Path) -> bytes:
     """One storage of the legacy stream: the number of elements, then their bytes."""
     head = stream.read(8)
     if dtype is None or len(head) < 8:
@@ -129,7 +129,7 @@ def _read_storage(stream: BinaryIO, dtype: str | None, path: Path) -> bytes:
     return stream.read(size)
 
 
-def _unpickle(stream: BinaryIO, path: Path, storages: dict[str, str] | None = None) -> Any:
+def _unpickle(stream: io.BufferedIOBase, path: Path, storages: dict[str, str] | None = None) -> Any:
     """One pickle of the stream, of which nothing is run.
 
     Args:
