@@ -2,7 +2,7 @@
 
     python experiments/deliberative_layer.py dataset=synthetic_birds model=small_cnn
 
-All layers of the network by default; `explanation.layers=[layer3,layer4]` for some.
+The last five layers by default; `explanation.layers=[layer3,layer4]` for some.
 """
 
 import deliberations

@@ -96,7 +96,8 @@ def _show(axis, subject: Subject, row: int, map_, truth, title: str) -> None:
         lit = np.asarray(largest_fraction(map_, REGION, subject.size))
         lit = lit & (np.asarray(upsample(map_, subject.size)) > 0)
         picture = np.where(lit[..., None], picture, picture * 0.35)
-    axis.imshow(picture)
+    height, width = subject.size
+    axis.imshow(picture, extent=(0, width, height, 0))
     if truth is not None and isinstance(subject.annotations, Parts):
         points, visible = subject.annotations.points[row], subject.annotations.visible[row].astype(bool)
         for chosen, fill in ((visible & truth, "#ffcc00"), (visible & ~truth, "none")):
@@ -104,6 +105,7 @@ def _show(axis, subject: Subject, row: int, map_, truth, title: str) -> None:
                 points[chosen, 0], points[chosen, 1], s=14, facecolors=fill, edgecolors="#ffcc00", linewidths=0.8
             )
     axis.set_title(title.replace("_", " "), fontsize=8)
+    axis.set(xlim=(0, width), ylim=(height, 0))
     axis.set_axis_off()
 
 

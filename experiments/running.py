@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -30,10 +29,11 @@ def main(file: str) -> None:
     sys.exit(reported(lambda: _hydra_main(Path(file).stem)))
 
 
-def reported(work: Any) -> int:
+def reported(work: Any, check: bool = True) -> int:
     """Runs a piece of work; what a person did wrong becomes one line on stderr and exit code 2."""
     try:
-        check_options(sys.argv[1:])
+        if check:
+            check_options(sys.argv[1:])
         work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,10 +56,15 @@ def write(experiment: ModuleType, cfg: Any, table: Table, folder: Path) -> None:
         lines = [claim_line(claim) for claim in experiment.claims(table)]
         (unfinished / "claims.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
         table.save(unfinished)
-        for name, figure in experiment.draw(table).items():
-            figure.savefig(unfinished / f"{name}.png", dpi=110)
-            plt.close(figure)
+        save_figures(experiment.draw(table), unfinished)
         (unfinished / "provenance.json").write_text(json.dumps(origin(cfg), indent=1) + "\n", encoding="utf-8")
+
+
+def save_figures(drawn: dict[str, Any], folder: Path) -> None:
+    """Writes figures as PNG files."""
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png", dpi=90)
+        plt.close(figure)
 
 
 def claim_line(claim: Any) -> str:
@@ -148,11 +153,3 @@ def _hydra_main(name: str) -> None:
         print(f"written to {folder}")
 
     run()
-
-
-def copy(source: Path, target: Path) -> None:
-    """Replaces a folder of results by another one."""
-    with atomic.folder(target, overwrite=True) as unfinished:
-        for file in source.iterdir():
-            if file.suffix in (".csv", ".md", ".png") or file.name == "provenance.json":
-                shutil.copy(file, unfinished / file.name)

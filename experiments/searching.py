@@ -1,20 +1,81 @@
-"""The exhaustive-search rows of `counterfactual_vs_search`."""
+"""The exhaustive-search rows of `counterfactual_vs_search`: one edit, hence one unit of the map on both images."""
 
+import time
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from table import Row
 
+from galore.evaluation import metrics, search
 from galore.evaluation.questions import Questions
-from galore.evaluation.subject import Subject
+from galore.evaluation.subject import Parts, Subject, in_batches
 
 NAME = "exhaustive search"
 
 
-def rows(subject: Subject, asked: Questions, cfg: Any) -> tuple[Row, ...]:
-    """None yet: the search is not part of this version."""
-    return ()
+def rows(subject: Subject, asked: Questions, fraction: float, batch_size: int) -> tuple[Row, ...]:
+    """The scores of the cells that the first edit exchanges.
+
+    Args:
+        subject: with parts.
+        asked: the questions.
+        fraction: of the image that a region covers, one of `metrics.FRACTIONS`.
+        batch_size: images at once.
+    """
+    notes = subject.annotations
+    assert isinstance(notes, Parts)
+    pictures, place = np.unique(asked.counter_rows, return_inverse=True)
+    features = in_batches(
+        lambda net, predictor, x, notes: jax.vmap(net)(x)[0], subject, pictures, batch_size=batch_size
+    )
+
+    def cells(net: Any, predictor: Any, images: Any, notes: Any, y: Any, c: Any, other: Any):
+        F = jax.vmap(net)(images)[0]
+        found = jax.lax.map(
+            lambda s: search.exhaustive(net, s[0], s[1], s[2], predicted=s[3]).cells[0], (F, other, c, y)
+        )
+        return jax.nn.one_hot(found, F.shape[1] * F.shape[2]).reshape(len(F), 2, *F.shape[1:3])
+
+    arguments = (asked.predicted, asked.counter, features[place])
+    maps = jnp.asarray(in_batches(cells, subject, asked.rows, *arguments, batch_size=batch_size))
+    rank = jax.jit(jax.vmap(lambda m, p: metrics.ranks(m, p, subject.size)))
+    query, counter = (
+        rank(maps[:, k], jnp.asarray(notes.points[r])) for k, r in enumerate((asked.rows, asked.counter_rows))
+    )
+    truth = jnp.asarray(subject.discriminant[asked.predicted, asked.counter])
+    visible, counter_visible = (jnp.asarray(notes.visible[r], bool) for r in (asked.rows, asked.counter_rows))
+    curves = metrics.precision_recall(query, truth, visible, subject.size, (fraction,))
+    common = metrics.part_iou(query, counter, visible, counter_visible, subject.size, (fraction,))
+    scores = {
+        "auroc": metrics.auroc(query, truth, visible),
+        "recall": curves.recall[:, 0],
+        "precision": curves.precision[:, 0],
+        "PIoU": common[:, 0],
+    }
+    made = []
+    for measure, values in scores.items():
+        spread = np.full((1, len(subject)), np.nan)
+        spread[0, asked.rows] = np.asarray(values)
+        made.append(Row({"user": asked.user, "method": NAME}, measure, spread, asked.left_out))
+    return tuple(made)
 
 
-def remarks() -> tuple[str, ...]:
-    """Why there is no row."""
-    return ("The row of exhaustive search is empty: it was not run.",)
+def images_per_second(subject: Subject, batch_size: int, repeats: int) -> np.ndarray:
+    """Of pairs searched for the first edit, both forward passes included, once everything is compiled."""
+    images = jnp.asarray(subject.inputs(np.arange(min(batch_size, len(subject)))))
+    counters = jnp.asarray((subject.predicted[: len(images)] + 1) % subject.logits.shape[1])
+
+    @jax.jit
+    def pairs(net, images, counter_images, counters):
+        F, other = jax.vmap(net)(images)[0], jax.vmap(net)(counter_images)[0]
+        return jax.lax.map(lambda s: search.exhaustive(net, *s).cells, (F, other, counters))
+
+    jax.block_until_ready(pairs(subject.net, images, images[::-1], counters))
+    rates = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(pairs(subject.net, images, images[::-1], counters))
+        rates.append(len(images) / (time.perf_counter() - start))
+    return np.array(rates)

@@ -1,0 +1,144 @@
+"""From options to what is examined: the network, its predictor and student, the test images and the ground truth."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import build
+import hydra
+import numpy as np
+from omegaconf import OmegaConf
+
+from galore.data import synthetic_birds
+from galore.data.ade20k import objects_present
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.data.synthetic_birds import Flock
+from galore.errors import InputError
+from galore.evaluation import ground_truth
+from galore.evaluation.subject import Subject, examine
+from galore.scores import Attribution
+from galore.training import architectures, checkpoint
+
+
+def subject(cfg: Any, *, checkpoint: str | None = None, layer: str | None = None, needs_parts: bool = False) -> Subject:
+    """The network of the options on the test images of the data set; made once for the same choices.
+
+    Args:
+        cfg: the options.
+        checkpoint: another training run than that of the options.
+        layer: another layer than that of the options (of another checkpoint: its own).
+        needs_parts: the caller's metrics are about parts.
+
+    Raises:
+        InputError: the data set has no parts although they are needed, there is no checkpoint, or it is of other
+            classes; before anything is decoded.
+    """
+    if needs_parts and cfg.dataset.kind not in ("cub", "synthetic_birds"):
+        raise InputError(f"{cfg.dataset.name} has no annotated parts, which this experiment needs; try dataset=cub")
+    layer = layer or (None if checkpoint else cfg.model.layer)
+    options = json.dumps(OmegaConf.to_container(cfg.dataset, resolve=True))
+    return _subject(options, checkpoint or cfg.model.checkpoint, layer, cfg.explanation.batch_size)
+
+
+def attribution(cfg: Any) -> Attribution:
+    """The attribution function of the options."""
+    return hydra.utils.instantiate(cfg.attribution)
+
+
+def flock(cfg: Any, required: bool = True) -> Flock | None:
+    """The invented birds of the data set, which can be drawn again.
+
+    Raises:
+        InputError: the data set holds photographs, and birds are required.
+    """
+    if cfg.dataset.kind == "synthetic_birds":
+        return synthetic_birds.read(build.path(cfg.dataset.root))
+    if required:
+        raise InputError(f"{cfg.dataset.name} cannot be drawn again; true counterfactuals need dataset=synthetic_birds")
+    return None
+
+
+def layers(cfg: Any, run: str | None = None) -> list[str]:
+    """The layers of the options, or the network's last five."""
+    if cfg.explanation.layers is not None:
+        return list(cfg.explanation.layers)
+    description = checkpoint.read_description(build.path(run or cfg.model.checkpoint))
+    names = list(architectures.module(description.network, len(description.class_names)).layers())
+    return names[-5:]
+
+
+def checkpoints(cfg: Any) -> list[str]:
+    """The training runs of the options, by default the one of the model."""
+    return list(cfg.explanation.checkpoints or [cfg.model.checkpoint])
+
+
+def training_of(run: str) -> str:
+    """How a network was trained, as a label: its name and the name of the training run."""
+    return f"{checkpoint.read_description(build.path(run)).network} ({Path(run).name})"
+
+
+def remarks(subject: Subject) -> tuple[str, ...]:
+    """What a reader has to know about the subject of a table."""
+    accuracy = np.mean(subject.predicted == subject.labels)
+    said = [
+        f"Network: {subject.net.name}, layer {subject.net.layer}; {len(subject)} test images of "
+        f"{len(subject.class_names)} classes, accuracy {accuracy:.3f}"
+    ]
+    if subject.student is not None:
+        said.append(f"student {np.mean(subject.student == subject.labels):.3f}")
+    if subject.predictor is None:
+        said.append("no hardness predictor, so that rows with easiness and hardness are missing")
+    if subject.student is None:
+        said.append("no student, so that there is no advanced user")
+    return ("; ".join(said) + ".",)
+
+
+def hashes(cfg: Any) -> dict[str, str]:
+    """What identifies the checkpoint: the hash of its parameters, from its header."""
+    found = {}
+    for run in checkpoints(cfg):
+        found[Path(run).name] = checkpoint.read_header(build.path(run))["params_sha256"]
+    return found
+
+
+@functools.lru_cache(maxsize=2)
+def _subject(options: str, run: str, layer: str | None, batch_size: int) -> Subject:
+    path = build.path(run)
+    net = checkpoint.load_network(path, layer)
+    described = checkpoint.read_description(path)
+    whole = _dataset(options)
+    if tuple(whole.class_names) != tuple(described.class_names):
+        raise InputError(
+            f"{run} was trained on {len(described.class_names)} other classes than the {len(whole.class_names)} of "
+            f"{whole.name}; give the checkpoint that was trained on it"
+        )
+    easiness = None if described.predictor_layer is None else checkpoint.load_predictor(path, net.layer)
+    discriminant, shared = _truth(options)
+    test = build.test_part(whole)
+    return examine(net, test, discriminant, shared, predictor=easiness, student=_student(path), batch_size=batch_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _dataset(options: str) -> PartDataset | SceneDataset:
+    return build.dataset(OmegaConf.create(json.loads(options)))
+
+
+@functools.lru_cache(maxsize=2)
+def _truth(options: str) -> tuple[np.ndarray, np.ndarray]:
+    """Discriminant and shared parts or objects by pair of classes."""
+    dataset = _dataset(options)
+    if isinstance(dataset, PartDataset):
+        return ground_truth.discriminant_parts(dataset), ground_truth.shared_parts(dataset)
+    frequencies = ground_truth.object_frequencies(objects_present(dataset), dataset)
+    return ground_truth.discriminant_objects(frequencies), ground_truth.shared_objects(frequencies)
+
+
+def _student(path: Path) -> np.ndarray | None:
+    """What the student of a training run predicts for the test images."""
+    file = path / "predictions.npz"
+    if not file.exists():
+        raise InputError(f"{file} is missing: train to the end with python experiments/train.py")
+    with np.load(file) as arrays:
+        student = arrays["student"]
+    return None if (student < 0).all() else student.astype(np.int32)
