@@ -5,8 +5,9 @@ import pytest
 from folders import change, write_birds, write_scenes
 from PIL import Image
 
-from galore.data import ade20k, cub, sheet
+from galore.data import ade20k, cub, sheet, synthetic_birds
 from galore.data.check import check
+from galore.data.dataset import PartDataset
 from galore.errors import InputError
 
 
@@ -15,6 +16,15 @@ def test_a_good_folder_has_no_problems(tmp_path: Path):
     assert not found.problems and not found.oddities and found.dataset is not None
     text = " ".join(found.facts)
     assert "12 images of 3 classes" in text and "beak 100%" in text and "60 to 60 wide, 40 to 40 high" in text
+
+
+def test_drawn_birds_are_as_good_as_photographed_ones(tmp_path: Path, shared_data: Path):
+    synthetic_birds.write(tmp_path / "birds", synthetic_birds.Flock(classes=4, per_class=3, seed=0))
+    drawn, real = check(tmp_path / "birds"), cub.read(shared_data / "CUB_200_2011", classes=1)
+    assert isinstance(drawn.dataset, PartDataset) and len(drawn.dataset) == 12
+    assert not drawn.problems and not drawn.oddities
+    assert drawn.dataset.part_names == real.part_names
+    assert set(drawn.dataset.attribute_names) <= set(real.attribute_names)
 
 
 def test_what_is_wrong_with_birds_is_counted(tmp_path: Path):

@@ -44,6 +44,7 @@ def test_the_order_follows_from_the_seed_alone(birds: Path):
 
 def test_points_boxes_and_masks_move_with_the_image(birds: Path, tmp_path: Path):
     dataset = cub.read(birds)
+    dataset.points[:, 2] = (30, 20)  # In the middle of the image, yet invisible.
     example = loader.prepared(dataset, SQUARE)[10]
     transform = SQUARE.transform(40, 60)
     np.testing.assert_allclose(example["points"], transform.points(dataset.points[10]))
