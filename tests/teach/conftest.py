@@ -100,22 +100,22 @@ def agree_sheet(images) -> Sheet:
 def result_file(tmp_path):
     """Writes the result file of an invented learner, who answers as a function of the phase and the truth."""
 
-    def write(made: Sheet, answer, *, learner="l1", place=0, simulation="", name=None, **changed) -> Path:
-        seat = made.places[place]
+    def write(made: Sheet, answer, *, learner="l1", seat=0, simulation="", name=None, **changed) -> Path:
+        place = made.places[seat]
         truth = {trial.id: trial.truth for trial in made.trials}
-        order = made.orders[seat.order]
+        order = made.orders[place.order]
         body = {
             "format": results.FORMAT,
             "version": sheet.VERSION,
             "experiment": made.experiment,
             "learner": learner,
-            "place": seat.code,
-            "condition": made.conditions.index(seat.condition) + 1,
-            "order": seat.order,
+            "place": place.code,
+            "condition": made.conditions.index(place.condition) + 1,
+            "order": place.order,
             "simulation": simulation,
             "answers": [
                 {"trial": id, "answer": answer(phase, truth[id]), "milliseconds": 1500, "interrupted": 0}
-                for id, phase in zip(order, made.phases(seat.order))
+                for id, phase in zip(order, made.phases(place.order))
             ],
         } | changed
         path = tmp_path / (name or f"{learner}.json")

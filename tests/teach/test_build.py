@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import html
+import io
 import json
 import re
 
@@ -64,8 +65,6 @@ def test_the_agreement_page_holds_no_truth_and_shows_nothing_but_the_piece(agree
     trial = agree_sheet.trials[0]
     shown = next(picture for picture in agree_sheet.pictures if picture.id == trial.picture)
     data = build.jpeg(shown, images, 160, trial.shown)
-    import io
-
     with Image.open(io.BytesIO(data)) as piece:
         assert all(abs(value - build.HIDDEN) < 6 for value in piece.getpixel((150, 150)))
         assert piece.size == (160, 160)

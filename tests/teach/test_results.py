@@ -57,7 +57,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("reason", DAMAGES)
 def test_damaged_files_are_named_and_the_rest_is_counted(lesson_sheet, result_file, reason):
-    good, bad = result_file(lesson_sheet, knowing), result_file(lesson_sheet, knowing, learner="l2", place=1)
+    good, bad = result_file(lesson_sheet, knowing), result_file(lesson_sheet, knowing, learner="l2", seat=1)
     DAMAGES[reason](bad)
     found, (refusal,) = results.join(lesson_sheet, [bad, good])
     assert [result.file for result in found] == [str(good)]
@@ -66,7 +66,7 @@ def test_damaged_files_are_named_and_the_rest_is_counted(lesson_sheet, result_fi
 
 
 def test_well_formed_contradictions_are_found_although_the_checksum_fits(lesson_sheet, result_file):
-    other = lesson_sheet.conditions.index(lesson_sheet.places[0].condition) % 4 + 1
+    other = (lesson_sheet.conditions.index(lesson_sheet.places[0].condition) + 1) % 4 + 1
     order = lesson_sheet.orders[lesson_sheet.places[0].order]
     answers = [{"trial": id, "answer": "A", "milliseconds": 900, "interrupted": 0} for id in order]
     cases = {

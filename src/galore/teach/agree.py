@@ -6,6 +6,7 @@ difficulty, so that the groups differ in the piece that is shown and not in the 
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -162,15 +163,19 @@ def _candidates(
 
 def _deliberate(net: Network, paths: list[Any], confidence: Confidence | Predictor) -> list[tuple[Any, Any, Any]]:
     """Maps, pairs and whether each occurs, for every image, the strongest insecurity first."""
-    run: Callable[[Network, Array], Any] = jax.jit(
-        lambda net, images: explain.deliberative(net, images, confidence=confidence)
-    )
+    run = _deliberative(confidence)
     made = []
     for images, count in seen.batches(net, paths):
         answer = run(net, images)
         maps, pairs, occurs = (np.asarray(value)[:count] for value in (answer.maps, answer.pairs, answer.occurs))
         made += list(zip(maps, pairs, occurs))
     return made
+
+
+@functools.cache
+def _deliberative(confidence: Confidence | Predictor) -> Callable[[Network, Array], Any]:
+    """Compiled once for each score."""
+    return jax.jit(lambda net, images: explain.deliberative(net, images, confidence=confidence))
 
 
 def _strongest(answer: tuple[Any, Any, Any], truth: int, by_logit: dict[int, int]) -> tuple[int, Any] | None:

@@ -10,7 +10,7 @@ which every cell counts. In the tests nothing is lit: a learner looks at the cel
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -42,16 +42,6 @@ class Traits(NamedTuple):
 ORDINARY = Traits()
 
 
-class Learner(Protocol):
-    """Someone who can be shown examples and asked questions."""
-
-    def learn(self, cells: Cells, weights: Float[np.ndarray, " cells"], label: int) -> None: ...
-
-    def margin(self, cells: Cells) -> float | None:
-        """Above 0 for B, below for A; None before anything was learnt."""
-        ...
-
-
 class Prototype:
     """Remembers a mean of what it was shown of either kind, and answers by the nearer one."""
 
@@ -60,12 +50,14 @@ class Prototype:
         self.means: list[np.ndarray | None] = [None, None]
 
     def learn(self, cells: Cells, weights: Float[np.ndarray, " cells"], label: int) -> None:
+        """Takes in an example of A (0) or B (1), each cell as much as it is lit."""
         example = weights @ cells / weights.sum()
         old = self.means[label]
         kept = 1 - max(self.traits.forgetting, 0.05)
         self.means[label] = example if old is None else kept * old + (1 - kept) * example
 
     def margin(self, cells: Cells) -> float | None:
+        """Above 0 for B, below for A; None before both kinds were shown."""
         a, b = self.means
         if a is None or b is None:
             return None
@@ -85,6 +77,7 @@ class Logistic:
         self.typical: np.ndarray | None = None
 
     def learn(self, cells: Cells, weights: Float[np.ndarray, " cells"], label: int) -> None:
+        """Takes in an example of A (0) or B (1), each cell as much as it is lit."""
         example = weights @ cells / weights.sum()
         known = np.zeros_like(example) if self.weights is None else self.weights
         error = label - 1 / (1 + np.exp(-(known @ example)))
@@ -92,6 +85,7 @@ class Logistic:
         self.typical = example if self.typical is None else 0.8 * self.typical + 0.2 * example
 
     def margin(self, cells: Cells) -> float | None:
+        """Above 0 for B, below for A; None before anything was shown."""
         if self.weights is None or self.typical is None:
             return None
         return float(_attention(cells @ self.typical, self.traits.focus) @ (cells @ self.weights))
@@ -160,7 +154,7 @@ def simulate(
 
 
 def _teach(
-    learner: Learner,
+    learner: Prototype | Logistic,
     trial: Trial,
     given: str,
     condition: str,
@@ -183,7 +177,7 @@ def _look(features: Float[np.ndarray, "h w d"], traits: Traits, generator: np.ra
     return cells + traits.noise / np.sqrt(cells.shape[1]) * generator.standard_normal(cells.shape)
 
 
-def _answer(learner: Learner, cells: Cells, traits: Traits, generator: np.random.Generator) -> str:
+def _answer(learner: Prototype | Logistic, cells: Cells, traits: Traits, generator: np.random.Generator) -> str:
     margin = learner.margin(cells)
     if margin is None:
         return "AB?"[generator.integers(3)]

@@ -231,6 +231,17 @@ def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], fo
     return markdown(report)
 
 
+def finite(value: Any) -> Any:
+    """Plain data for JSON: "not a number" is null, and an interval says what its numbers are."""
+    if isinstance(value, Interval):
+        return {name: finite(number) for name, number in value._asdict().items()}
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def figure(report: Report, path: Path) -> None:
     """Accuracy before and after for each condition, with the published numbers beside people's."""
     from matplotlib.figure import Figure
