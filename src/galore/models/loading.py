@@ -20,6 +20,7 @@ from galore.models.efficientnet_lite import EfficientNetLite0
 from galore.models.layers import LayeredNetwork, check_layer
 from galore.models.published import Download, Packaged, imagenet_class_names
 from galore.models.resnet import ResNet18, ResNet34, ResNet50
+from galore.models.small_cnn import SmallCNN
 from galore.models.vgg import VGG16
 from galore.network import Network, from_nnx
 from galore.preprocessing import Preprocessing
@@ -35,14 +36,14 @@ class Architecture:
     Attributes:
         build: `(classes, rngs=) -> module`.
         classifier: the path of the last linear layer, the one that a change of classes replaces.
-        published: its ImageNet weights.
+        published: its ImageNet weights; None: there are none.
         torch_name: from a parameter's path with torch's leaf names to its name in a weights file.
         preprocessing: what the published weights expect.
     """
 
     build: Callable[..., LayeredNetwork]
     classifier: str
-    published: Packaged | Download
+    published: Packaged | Download | None
     torch_name: Callable[[str], str] = lambda name: name
     preprocessing: Preprocessing = _USUAL_PREPROCESSING
 
@@ -114,6 +115,12 @@ ARCHITECTURES: dict[str, Architecture] = {
             "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
         ),
     ),
+    "small_cnn": Architecture(
+        build=SmallCNN,
+        classifier="fc",
+        published=None,
+        preprocessing=Preprocessing(resize=96, crop=96, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+    ),
 }
 
 
@@ -123,7 +130,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(
-    name: str,
+    name: str | Path,
     weights: str | Path | None = "imagenet",
     layer: str | None = None,
     classes: int | None = None,
@@ -132,8 +139,9 @@ def load(
     """A network with its weights, cut at a layer, ready to be explained.
 
     Args:
-        name: one of `names()`.
-        weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names; None: random.
+        name: one of `names()`; or the folder of a checkpoint of galore's training, which brings everything itself.
+        weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names, or the folder
+            of a checkpoint; None: random.
         layer: where to cut; None: the last layer before the classifier.
         classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
             another number, the last linear layer is drawn anew, and a warning says so.
@@ -145,17 +153,22 @@ def load(
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
     """
+    if Path(name).is_dir() and name not in ARCHITECTURES:
+        return _from_checkpoint(Path(name), None, layer, classes)
+    name = str(name)
     architecture = _architecture(name)
+    if weights is not None and weights != "imagenet" and Path(weights).is_dir():
+        return _from_checkpoint(Path(weights), name, layer, classes)
     if classes is not None and classes < 1:
         raise InputError(f"classes={classes}, expected at least 1")
     if weights is None:
-        network = _template(name, classes or 1000, layer)
+        network = template(name, classes or 1000, layer)
         return dataclasses.replace(network, params=draw(network.params, seed))
     is_published = weights == "imagenet"
-    path = architecture.published.path() if is_published else Path(weights)
+    path = _published_path(name) if is_published else Path(weights)
     tensors, class_names = weights_files.read(path)
     in_file = _classes_in(tensors, architecture)
-    network = _template(name, classes or in_file or 1000, layer)
+    network = template(name, classes or in_file or 1000, layer)
     if classes is None or in_file is None or classes == in_file:
         params = weights_files.match(network.params, tensors, str(path), architecture.torch_name)
         class_names = imagenet_class_names() if is_published else class_names
@@ -207,19 +220,37 @@ def _architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
+def _published_path(name: str) -> Path:
+    published = ARCHITECTURES[name].published
+    if published is None:
+        raise InputError(f"there are no published weights for {name}; give weights=, a path, or None for random ones")
+    return published.path()
+
+
+def _from_checkpoint(path: Path, name: str | None, layer: str | None, classes: int | None) -> Network:
+    from galore.training import checkpoint  # orbax takes a second to import, and most callers have no checkpoint
+
+    network = checkpoint.load_network(path, layer)
+    if name is not None and network.name != name:
+        raise InputError(f"{path} holds the network {network.name!r}, expected {name!r}")
+    if classes is not None and classes != len(network.class_names):
+        raise InputError(f"{path} has {len(network.class_names)} classes, expected {classes}")
+    return network
+
+
 @functools.cache
-def _module(name: str, classes: int) -> LayeredNetwork:
-    """The network without values, only shapes."""
+def module(name: str, classes: int) -> LayeredNetwork:
+    """The network of this name without values, only shapes."""
     return nnx.eval_shape(lambda: ARCHITECTURES[name].build(classes, rngs=nnx.Rngs(0)))
 
 
 @functools.cache
-def _template(name: str, classes: int, layer: str | None) -> Network:
+def template(name: str, classes: int, layer: str | None) -> Network:
     """The network whose parameters are only shapes. Kept, so that a second one is neither built nor traced again."""
-    module = _module(name, classes)
-    layer = check_layer(module, layer)
+    structure = module(name, classes)
+    layer = check_layer(structure, layer)
     return from_nnx(
-        module,
+        structure,
         features=lambda module, x: module.features(x, layer),
         head=lambda module, activation: module.head(activation, layer),
         preprocessing=ARCHITECTURES[name].preprocessing,
@@ -252,6 +283,6 @@ def _with_new_classifier(
     warnings.warn(
         f"{' and '.join(sorted(replaced))} of {path.name} have another number of classes than {classes} and were "
         "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations.",
-        stacklevel=3,
+        stacklevel=3,  # the caller of load
     )
     return params | draw(new, seed)

@@ -5,6 +5,7 @@ He, Zhang, Ren & Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from flax import nnx
 from jaxtyping import Array, Float
@@ -59,8 +60,8 @@ class Bottleneck(nnx.Module):
         return nnx.relu(x + y)
 
 
-def _shortcut(inputs: int, outputs: int, stride: int, rngs: nnx.Rngs) -> nnx.List:
-    """Nothing where the shapes agree, else a 1 x 1 convolution and its BatchNorm."""
+def _shortcut(inputs: int, outputs: int, stride: int, rngs: nnx.Rngs) -> Any:
+    """An `nnx.List`: nothing where the shapes agree, else a 1 x 1 convolution and its BatchNorm."""
     if stride == 1 and inputs == outputs:
         return nnx.List([])
     convolution = _Conv(inputs, outputs, (1, 1), strides=stride, padding=0, rngs=rngs)
@@ -107,7 +108,7 @@ class ResNet(LayeredNetwork):
         return self.fc(average_pool(activation))
 
 
-def _chain(blocks: nnx.List, x: Float[Array, "*b H W c"]) -> Float[Array, "*b h w d"]:
+def _chain(blocks: Any, x: Float[Array, "*b H W c"]) -> Float[Array, "*b h w d"]:
     for block in blocks:
         x = block(x)
     return x

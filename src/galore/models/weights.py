@@ -104,7 +104,7 @@ def match(
     problems += [
         f"{name} {problem}"
         for name, path in wanted.items()
-        if name in found and (problem := _problem(found[name], _torch_shape(shapes[path].shape)))
+        if name in found and (problem := _problem(found[name], to_torch_shape(shapes[path].shape)))
     ]
     if problems:
         count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
@@ -112,7 +112,8 @@ def match(
     return {path: _to_jax(found[name]) for name, path in wanted.items()}
 
 
-def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def to_torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Height, width, inputs, outputs -> outputs, inputs, height, width; inputs, outputs -> outputs, inputs."""
     return tuple(shape[axis] for axis in _TO_TORCH[len(shape)])
 
 

@@ -1,0 +1,124 @@
+"""Every network against numbers that torch gave for the same weights (scripts/make_reference_numbers.py)."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import galore
+from galore.attribution import gradient_x_activation
+from galore.models import loading, weights
+from scripts.make_reference_numbers import CLASS, COUNTER, SIZES, fixed_input, fixed_weights, samples
+
+REFERENCE = Path(__file__).resolve().parents[1] / "reference"
+NETWORKS = [name for name in galore.models.names() if name != "small_cnn"]
+TOLERANCE = 1e-4
+
+
+@functools.lru_cache(maxsize=1)  # VGG16 alone takes half a gigabyte
+def network_and_reference(name):
+    """The network with the weights of the rule, all shapes checked by `match`, and what torch gave for it."""
+    network = loading.template(name, 1000, None)
+    torch_name = loading.ARCHITECTURES[name].torch_name
+    shapes = {
+        torch_name(weights.to_torch_name(path)): weights.to_torch_shape(shape.shape)
+        for path, shape in network.params.items()
+    }
+    tensors = {key: fixed_weights(key, shape) for key, shape in shapes.items()}
+    params = weights.match(network.params, tensors, "the rule", torch_name)
+    return dataclasses.replace(network, params=params), np.load(REFERENCE / f"torch_{name}.npz")
+
+
+def all_layers(name):
+    """Jitted (params, image) -> logits, the activation and the gradient of one logit at every named layer."""
+    view = nnx.view(loading.module(name, 1000), deterministic=True, use_running_average=True, raise_if_not_found=False)
+    graph, shapes = nnx.split(view)
+    variables = dict(nnx.to_flat_state(shapes))
+
+    def run(params, x, nothing):
+        values = {path: params.get(".".join(map(str, path))) for path in variables}
+        filled = {
+            path: variables[path] if value is None else variables[path].replace(value) for path, value in values.items()
+        }
+        module = nnx.merge(graph, nnx.from_flat_state(filled))
+        activations = {}
+        for layer, step in module.layers().items():
+            x = step(x) + nothing.get(layer, 0.0)  # a zero whose gradient is the layer's
+            activations[layer] = x
+        return module.classifier(x), activations
+
+    def numbers(params, x):
+        shapes = jax.eval_shape(run, params, x, {})[1]
+        nothing = {layer: jnp.zeros(shape.shape, shape.dtype) for layer, shape in shapes.items()}
+
+        def logit(nothing):
+            logits, activations = run(params, x, nothing)
+            return logits[CLASS], (logits, activations)
+
+        gradients, (logits, activations) = jax.grad(logit, has_aux=True)(nothing)
+        return logits, activations, gradients
+
+    return jax.jit(numbers)
+
+
+def assert_close(found, expected, what, scale=None):
+    scale = np.abs(expected).max() if scale is None else scale
+    error = np.abs(np.asarray(found, np.float64) - expected).max() / scale
+    assert error <= TOLERANCE, f"{what}: relative error {error:.1e}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_layer_and_its_map_equal_torchs(name):
+    """In double precision: the gradient jumps where a ReLU's input is zero, and some of ten million are within 1e-6.
+
+    About 60 s for the seven networks on 2 cores.
+    """
+    network, reference = network_and_reference(name)
+    index = len(SIZES) - 1
+    with jax.enable_x64(True):
+        params = {path: jnp.asarray(value, jnp.float64) for path, value in network.params.items()}
+        logits, activations, gradients = all_layers(name)(params, jnp.asarray(fixed_input(index), jnp.float64))
+    assert_close(logits, reference[f"{index}/logits"], "logits")
+    for layer, activation in activations.items():
+        key = f"{index}/{layer}"
+        assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
+        map_ = np.asarray(activation * gradients[layer]).sum(-1)
+        assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits_and_map_at_the_last_layer_equal_torchs(name):
+    network, reference = network_and_reference(name)
+
+    def explain(net, x):
+        activation, logits = net(x)
+        return activation, logits, gradient_x_activation(lambda F: net.head(net.params, F)[CLASS], activation)
+
+    explain = jax.jit(explain)
+    for index in (0, 1):
+        activation, logits, map_ = explain(network, jnp.asarray(fixed_input(index)))
+        key = f"{index}/{network.layer}"
+        assert_close(logits, reference[f"{index}/logits"], "logits")
+        assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
+        assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
+
+
+def test_whole_explanations_equal_formulas_written_in_torch(name):
+    network, reference = network_and_reference(name)
+    assert np.count_nonzero(reference["discriminant"]) >= 5  # something to compare
+    assert np.count_nonzero(reference["deliberative/strengths"]) == 10
+    images = jnp.asarray(fixed_input(0))[None]
+    found = jax.jit(lambda net, x: galore.explain.discriminant(net, x, None, COUNTER))(network, images)
+    assert int(found.predicted[0]) == int(reference["predicted"])
+    assert_close(found.maps[0], reference["discriminant"], "discriminant map")
+    found = jax.jit(galore.explain.deliberative)(network, images)
+    np.testing.assert_array_equal(found.pairs[0], reference["deliberative/pairs"])
+    np.testing.assert_array_equal(found.occurs[0], reference["deliberative/occurs"])
+    assert_close(found.strengths[0], reference["deliberative/strengths"], "strengths")
+    assert_close(found.maps[0], reference["deliberative/maps"], "insecurities")
