@@ -1,11 +1,13 @@
 """Draws one invented bird: surroundings, the bird part by part, what is in front of it, then light."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from galore.data.synthetic_birds_shapes import BEAK_LENGTHS, BEAKS, TAILS, WINGS
 from galore.data.synthetic_birds_skeleton import Skeleton, draw_pose
 from galore.data.synthetic_birds_species import GROUPS, KIND_GROUPS, PALETTE, PARTS, Species
 from galore.data.synthetic_birds_surroundings import draw_backdrop, draw_occluders, draw_perch
@@ -55,6 +57,19 @@ def draw(species: Species, individual_seed: tuple[int, ...], size: int, replaced
         size: side of the image in pixels.
         replaced: for a kind of part, the species that it is taken from instead.
     """
+    picture, drawing = _draw(species, individual_seed, size, replaced)
+    if not replaced:
+        return drawing
+    # A new shape would shade what lies around it a little otherwise; only what was painted anew may change.
+    original_picture, original = _draw(species, individual_seed, size, {})
+    same = (picture == original_picture).all(-1, keepdims=True)
+    return dataclasses.replace(drawing, image=np.where(same, original.image, drawing.image))
+
+
+def _draw(
+    species: Species, individual_seed: tuple[int, ...], size: int, replaced: Mapping[str, Species]
+) -> tuple[Float[np.ndarray, "size size 3"], Drawing]:
+    """The picture before light falls on it, and the drawing."""
     rng = np.random.default_rng(np.random.SeedSequence(individual_seed))
     plumage = _plumage(rng, species, replaced)
     pose = draw_pose(rng)
@@ -70,11 +85,12 @@ def draw(species: Species, individual_seed: tuple[int, ...], size: int, replaced
     draw_occluders(front_rng, canvas, _IN_FRONT)
 
     shade = relief(canvas.coverage(1, _FACE), (float(light[0]), float(-abs(light[1]))))
-    image = canvas.picture() * shade[..., None] * tint.astype(np.float32)
+    picture = canvas.picture()
+    image = picture * shade[..., None] * tint.astype(np.float32)
     image += 3.0 * noise_rng.standard_normal((size, size, 1), np.float32)
     labels = canvas.labels()
     points = (np.floor(bird.points * size) + 0.5).astype(np.float32)
-    return Drawing(
+    return picture, Drawing(
         image=np.clip(image + 0.5, 0, 255).astype(np.uint8),
         points=points,
         visible=_visible(labels, points),
@@ -120,45 +136,6 @@ def contrasting(color: Color) -> Color:
     return as_color(values * 0.35 if values.mean() > 105 else values * 0.35 + 150)
 
 
-_BEAKS = {
-    "curved_(up_or_down)": [(0, -0.34), (0.5, -0.3), (0.85, 0.0), (1, 0.5), (0.75, 0.28), (0.4, 0.18), (0, 0.3)],
-    "dagger": [(0, -0.4), (0.5, -0.26), (1, 0.0), (0.5, 0.2), (0, 0.34)],
-    "hooked": [(0, -0.46), (0.6, -0.46), (0.95, -0.2), (1, 0.42), (0.8, 0.12), (0, 0.4)],
-    "needle": [(0, -0.17), (1.1, 0.0), (0, 0.17)],
-    "spatulate": [
-        (0, -0.26),
-        (0.5, -0.2),
-        (0.85, -0.38),
-        (1.02, -0.22),
-        (1.02, 0.22),
-        (0.85, 0.38),
-        (0.5, 0.2),
-        (0, 0.26),
-    ],
-    "all-purpose": [(0, -0.36), (0.6, -0.24), (1, 0.06), (0.5, 0.16), (0, 0.26)],
-    "cone": [(0, -0.66), (0.5, -0.42), (1, 0.05), (0.5, 0.36), (0, 0.52)],
-}
-_BEAK_LENGTHS = {"shorter_than_head": 0.95, "about_the_same_as_head": 1.6, "longer_than_head": 2.6}
-_TAILS = {
-    "forked_tail": [(0, -0.45), (1.12, -1.0), (0.62, 0.0), (1.12, 1.0), (0, 0.45)],
-    "rounded_tail": [(0, -0.45), (0.8, -0.75), (1.0, -0.55), (1.1, 0), (1.0, 0.55), (0.8, 0.75), (0, 0.45)],
-    "notched_tail": [(0, -0.45), (1.0, -0.75), (0.88, 0.0), (1.0, 0.75), (0, 0.45)],
-    "fan-shaped_tail": [(0, -0.4), (0.85, -1.45), (1.02, -0.8), (1.08, 0), (1.02, 0.8), (0.85, 1.45), (0, 0.4)],
-    "pointed_tail": [(0, -0.45), (0.7, -0.42), (1.3, 0.0), (0.7, 0.42), (0, 0.45)],
-    "squared_tail": [(0, -0.45), (1.0, -0.62), (1.0, 0.62), (0, 0.45)],
-}
-_WINGS = {
-    "rounded-wings": [
-        (0, -0.1), (0.12, -0.42), (0.5, -0.46), (0.85, -0.32), (1, 0), (0.9, 0.26), (0.6, 0.5), (0.3, 0.56),
-        (0.06, 0.36),
-    ],
-    "pointed-wings": [
-        (0, -0.1), (0.12, -0.42), (0.5, -0.42), (0.9, -0.2), (1.2, 0), (0.88, 0.14), (0.6, 0.36), (0.3, 0.5),
-        (0.06, 0.34),
-    ],
-}  # fmt: skip
-
-
 def _draw_bird(canvas: Canvas, bird: Skeleton, plumage: _Plumage) -> None:
     near, far = ("right", "left") if bird.pose.faces_right else ("left", "right")
     _draw_leg(canvas, bird, plumage, 0.55, _LABEL[f"{far} leg"])
@@ -183,7 +160,7 @@ def _draw_leg(canvas: Canvas, bird: Skeleton, plumage: _Plumage, behind: float, 
 def _draw_tail(canvas: Canvas, bird: Skeleton, plumage: _Plumage) -> None:
     angle, length = bird.pose.body + bird.pose.tail, bird.shape.tail_length + 0.5
     pattern, color, other = plumage.pattern("tail")
-    outline = np.array(_TAILS[plumage.values["has_tail_shape"]]) * [length, 1.0]
+    outline = np.array(TAILS[plumage.values["has_tail_shape"]]) * [length, 1.0]
     canvas.polygon(bird.along(bird.rump, angle, outline), color, _LABEL["tail"])
     under = np.where(outline[:, 1:] > 0, outline, outline * [1, 0.0] + [0, 0.2])
     canvas.polygon(bird.along(bird.rump, angle, under), plumage.colors["has_under_tail_color"], _LABEL["tail"])
@@ -205,8 +182,8 @@ def _draw_tail(canvas: Canvas, bird: Skeleton, plumage: _Plumage) -> None:
 
 def _draw_beak(canvas: Canvas, bird: Skeleton, plumage: _Plumage) -> None:
     color, label = plumage.colors["has_bill_color"], _LABEL["beak"]
-    length = _BEAK_LENGTHS[plumage.values["has_bill_length"]]
-    upper = np.array(_BEAKS[plumage.values["has_bill_shape"]], float) * [length, 1.0]
+    length = BEAK_LENGTHS[plumage.values["has_bill_length"]]
+    upper = np.array(BEAKS[plumage.values["has_bill_shape"]], float) * [length, 1.0]
     gape = np.array([(0.0, 0.06), (0.75 * length, 0.08)])
     # The beak points away from the body, so its frame is turned round; mirroring y keeps up upwards.
     angle, mirror = np.pi + bird.pose.head, np.array([1.0, -1.0])
@@ -271,10 +248,10 @@ def _draw_wing(canvas: Canvas, bird: Skeleton, plumage: _Plumage, angle: float, 
     pattern, color, other = plumage.pattern("wing")
     scale = np.array([bird.shape.wing_length, 1.75])
 
-    def place(corners: list[tuple[float, float]]) -> np.ndarray:
+    def place(corners: list) -> np.ndarray:
         return bird.along(bird.shoulder, angle, np.array(corners) * scale)
 
-    outline = smooth_curve(place(_WINGS[plumage.values["has_wing_shape"]]))
+    outline = smooth_curve(place(WINGS[plumage.values["has_wing_shape"]]))
     canvas.polygon(outline, color, label)
     if pattern == "multi-colored":
         canvas.polygon(place([(0.5, -0.36), (0.85, -0.24), (0.95, 0.0), (0.85, 0.16), (0.55, 0.4)]), other)

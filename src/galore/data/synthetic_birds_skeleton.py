@@ -100,7 +100,7 @@ class Skeleton:
         """From body coordinates to fractions of the image."""
         return self.place(self._raw(t, s))
 
-    def patch(self, t0: float, t1: float, s0: float, s1: float) -> np.ndarray:
+    def patch(self, t0: float | int, t1: float | int, s0: float | int, s1: float | int) -> np.ndarray:
         """The outline of a rectangle of body coordinates."""
         t = np.concatenate([t0 + (t1 - t0) * _RAMP, np.full(4, t1), t1 + (t0 - t1) * _RAMP, np.full(4, t0)])
         s = np.concatenate(

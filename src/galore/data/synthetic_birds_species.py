@@ -157,7 +157,7 @@ def make_species(classes: int, seed: int) -> tuple[Species, ...]:
     species: list[Species] = []
     for family, size in enumerate(sizes):
         suffix = "" if family < len(_FAMILIES) else f"_{family // len(_FAMILIES) + 1}"
-        species += _make_family(rng, family, size, _FAMILIES[names[family % len(_FAMILIES)]] + suffix)
+        species += _make_family(rng, seed, family, size, _FAMILIES[names[family % len(_FAMILIES)]] + suffix)
     return tuple(species)
 
 
@@ -165,7 +165,7 @@ _VARIED = ("beak", "wing", "breast", "belly", "back", "tail", "crown", "throat",
 """Kinds that tell the species of a family apart; an eye is too small to be the only difference."""
 
 
-def _make_family(rng: np.random.Generator, family: int, size: int, surname: str) -> list[Species]:
+def _make_family(rng: np.random.Generator, seed: int, family: int, size: int, surname: str) -> list[Species]:
     shape = BodyShape(
         length=rng.uniform(4.9, 6.0),
         plumpness=rng.uniform(0.85, 1.12),
@@ -175,10 +175,10 @@ def _make_family(rng: np.random.Generator, family: int, size: int, surname: str)
         wing_length=rng.uniform(3.1, 3.8),
         eye_radius=rng.uniform(0.26, 0.34),
     )
-    base = _base_attributes(rng)
+    base = _base_attributes(rng, seed)
     kinds = [str(kind) for kind in rng.choice(_VARIED[:6], 2, replace=False)]
     kinds.append(str(rng.choice([kind for kind in _VARIED if kind not in kinds])))
-    variants = {kind: _variants(rng, kind, base) for kind in kinds}
+    variants = {kind: _variants(rng, seed, kind, base) for kind in kinds}
     species = []
     for index, combination in enumerate(_combinations(rng, size)):
         chosen = {kind: variants[kind][pick] for kind, pick in zip(kinds, combination)}
@@ -198,7 +198,7 @@ def _combinations(rng: np.random.Generator, count: int) -> list[tuple[int, int, 
     return triples
 
 
-def _base_attributes(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _base_attributes(rng: np.random.Generator, seed: int) -> dict[str, np.ndarray]:
     primary, second, light, accent = _distinct_colors(rng, 4)
     plumage = [primary, primary, second, light]
     main = {group: str(rng.choice(values)) for group, values in GROUPS.items()}
@@ -219,10 +219,12 @@ def _base_attributes(rng: np.random.Generator) -> dict[str, np.ndarray]:
         "has_leg_color": str(rng.choice(["black", "grey", "orange", "pink", "brown"])),
         "has_eye_color": str(rng.choice(["black", "brown", "red", "yellow"])),
     }
-    return {group: _distribution(rng, group, value) for group, value in main.items()}
+    return {group: _distribution(seed, group, value) for group, value in main.items()}
 
 
-def _variants(rng: np.random.Generator, kind: str, base: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+def _variants(
+    rng: np.random.Generator, seed: int, kind: str, base: Mapping[str, np.ndarray]
+) -> list[dict[str, np.ndarray]]:
     """The base's own version of a part and two others, which differ from it and from each other."""
     groups = KIND_GROUPS[kind]
     telling = [group for group in groups if not group.startswith(("has_under", "has_wing_shape"))]
@@ -234,7 +236,7 @@ def _variants(rng: np.random.Generator, kind: str, base: Mapping[str, np.ndarray
         for group in rng.choice(telling, count, replace=False):
             value = _far_value(rng, group, taken[group])
             taken[group].append(value)
-            variant[group] = _distribution(rng, group, value)
+            variant[group] = _distribution(seed, group, value)
         variants.append(variant)
     return variants
 
@@ -246,9 +248,13 @@ def _far_value(rng: np.random.Generator, group: str, taken: list[str]) -> str:
     return str(rng.choice(free))
 
 
-def _distribution(rng: np.random.Generator, group: str, value: str) -> np.ndarray:
-    """Mostly the value; sometimes one that resembles it (a near colour), or another one."""
+def _distribution(seed: int, group: str, value: str) -> np.ndarray:
+    """Mostly the value; sometimes one that resembles it (a near colour), or another one.
+
+    All species with this value have this distribution: they differ in a part exactly where its main values do.
+    """
     values = GROUPS[group]
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 4, list(GROUPS).index(group), values.index(value))))
     probabilities = np.zeros(len(values))
     main = rng.uniform(0.94, 0.99)
     others = [other for other in values if other != value]

@@ -82,7 +82,7 @@ def relief(coverage: Float[np.ndarray, "h w"], toward_light: tuple[float, float]
     return 1 + coverage * np.clip(facing, -0.45, 0.35)
 
 
-def smooth_curve(corners: Points, steps: int = 6, closed: bool = True) -> Points:
+def smooth_curve(corners: Points, steps: int = 6, closed: bool = True) -> Float[np.ndarray, "m 2"]:
     """A curve through the corners (uniform Catmull-Rom spline), `steps` points to a span."""
     padded = (
         np.concatenate([corners[-1:], corners, corners[:2]])
@@ -112,7 +112,7 @@ def soft_blobs(
     return np.asarray(image.filter(ImageFilter.GaussianBlur(blur)))
 
 
-def jitter(rng: np.random.Generator, color: Color | np.ndarray, amount: float) -> Color:
+def jitter(rng: np.random.Generator, color: Color | np.ndarray, amount: float | int) -> Color:
     """The colour, a little off: `amount` is the standard deviation in brightness, a third of it per channel."""
     shift = rng.normal(0, amount) + rng.normal(0, amount / 3, 3)
     return as_color(np.asarray(color) + shift)

@@ -21,9 +21,9 @@ LABEL = {name.split(",")[0]: index + 1 for index, name in enumerate(OBJECTS)}
 Draw = Callable[[np.random.Generator, Canvas, float], None]
 
 
-def rectangle(x0: float, y0: float, x1: float, y1: float) -> Float[np.ndarray, "4 2"]:
+def rectangle(x0: float | int, y0: float | int, x1: float | int, y1: float | int) -> Float[np.ndarray, "4 2"]:
     """The corners of an upright rectangle."""
-    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float)
 
 
 def darker(color: Color, factor: float = 0.75) -> Color:
@@ -31,7 +31,7 @@ def darker(color: Color, factor: float = 0.75) -> Color:
     return as_color(np.asarray(color, float) * factor)
 
 
-def pick(rng: np.random.Generator, colors: Sequence[Color], amount: float = 12) -> Color:
+def pick(rng: np.random.Generator, colors: Sequence[Color], amount: float | int = 12) -> Color:
     return jitter(rng, colors[int(rng.integers(len(colors)))], amount)
 
 
