@@ -192,7 +192,8 @@ def _combinations(rng: np.random.Generator, count: int) -> list[tuple[int, int, 
     """Distinct triples of variants (three variants of each of three kinds); the first is the base itself."""
     triples = [(0, 0, 0)]
     while len(triples) < count:
-        triple = tuple(int(pick) for pick in rng.integers(0, 3, 3))
+        first, second, third = rng.integers(0, 3, 3).tolist()
+        triple = (first, second, third)
         if triple not in triples:
             triples.append(triple)
     return triples
