@@ -35,6 +35,13 @@ def tiny(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def quick(tiny, monkeypatch):
+    """Likewise, without the figures, which take longer than all the rest."""
+    monkeypatch.setattr(figures, "save", lambda *_: ())
+    return tiny
+
+
 def refused(capsys, tmp_path, *arguments: str) -> str:
     """The one line that a refused command prints; checks that it is one, and that nothing was written."""
     before = sorted(tmp_path.rglob("*"))
@@ -78,25 +85,25 @@ def test_without_options_the_report_lies_beside_and_asks_about_the_second_choice
     assert "--counter-image with a photo of" in out
 
 
-def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(tiny):
-    red = answers.write_photo(tiny / "red.png")
+def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(quick):
+    red = answers.write_photo(quick / "red.png")
     cli.main(["explain", red, "--out", "there"])
-    (tiny / "there" / "mine.txt").write_text("mine")
+    (quick / "there" / "mine.txt").write_text("mine")
     cli.main(["explain", red, "--out", "there", "--why-not", "green"])
-    assert json.loads((tiny / "there" / "explanation.json").read_text())["counterfactual"]["counter"]["index"] == 1
-    assert (tiny / "there" / "mine.txt").read_text() == "mine"
+    assert json.loads((quick / "there" / "explanation.json").read_text())["counterfactual"]["counter"]["index"] == 1
+    assert (quick / "there" / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("columns", ["30", "200"])
-def test_the_answer_fits_the_terminal(tiny, capsys, monkeypatch, columns):
+def test_the_answer_fits_the_terminal(quick, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
-    cli.main(["explain", answers.write_photo(tiny / "red.png"), "--out", "o"])
+    cli.main(["explain", answers.write_photo(quick / "red.png"), "--out", "o"])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= int(columns)
 
 
-def test_names_are_printed_as_they_are(tiny, capsys):
+def test_names_are_printed_as_they_are(quick, capsys):
     """Square brackets are markup to the library that prints."""
-    cli.main(["explain", answers.write_photo(tiny / "red.png"), "--why-not", "3"])
+    cli.main(["explain", answers.write_photo(quick / "red.png"), "--why-not", "3"])
     assert "grey <b>stone</b> [x]" in capsys.readouterr().out
 
 
@@ -118,9 +125,9 @@ def test_names_are_printed_as_they_are(tiny, capsys):
         (["--out", "/proc/nowhere/below"], "cannot create the folder /proc/nowhere"),
     ],
 )
-def test_a_wrong_choice_is_refused_in_one_line(tiny, capsys, extra, message):
-    answers.write_photo(tiny / "red.png")
-    assert message in refused(capsys, tiny, "red.png", *extra)
+def test_a_wrong_choice_is_refused_in_one_line(quick, capsys, extra, message):
+    answers.write_photo(quick / "red.png")
+    assert message in refused(capsys, quick, "red.png", *extra)
 
 
 def bad_photos(folder):
@@ -146,32 +153,32 @@ def bad_photos(folder):
     ],
 )
 @pytest.mark.parametrize("as_counter", [False, True])
-def test_a_file_that_is_no_photo_is_refused_in_one_line(tiny, capsys, name, message, as_counter):
-    bad_photos(tiny)
-    good = answers.write_photo(tiny / "red.png")
+def test_a_file_that_is_no_photo_is_refused_in_one_line(quick, capsys, name, message, as_counter):
+    bad_photos(quick)
+    good = answers.write_photo(quick / "red.png")
     arguments = [good, "--counter-image", name] if as_counter else [name]
-    line = refused(capsys, tiny, *arguments)
+    line = refused(capsys, quick, *arguments)
     assert name in line and message in line
 
 
-def test_a_decompression_bomb_is_refused_in_one_line(tiny, capsys, monkeypatch):
+def test_a_decompression_bomb_is_refused_in_one_line(quick, capsys, monkeypatch):
     monkeypatch.setattr(photo_module.Image, "MAX_IMAGE_PIXELS", 1000)
-    assert "million pixels" in refused(capsys, tiny, answers.write_photo(tiny / "bomb.png"))
+    assert "million pixels" in refused(capsys, quick, answers.write_photo(quick / "bomb.png"))
 
 
-def test_a_network_that_gives_nan_is_refused_in_one_line(tiny, capsys, monkeypatch):
+def test_a_network_that_gives_nan_is_refused_in_one_line(quick, capsys, monkeypatch):
     kernel = np.full((3, len(answers.NAMES)), np.nan, np.float32)
     monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network(kernel))
-    assert "not finite" in refused(capsys, tiny, answers.write_photo(tiny / "red.png"))
+    assert "not finite" in refused(capsys, quick, answers.write_photo(quick / "red.png"))
 
 
-def test_a_score_without_gradient_is_reported_as_zeros(tiny, capsys, monkeypatch):
+def test_a_score_without_gradient_is_reported_as_zeros(quick, capsys, monkeypatch):
     net = answers.tiny_network(1e4 * np.asarray(answers.tiny_network().params["kernel"]))
     monkeypatch.setattr(models, "load", lambda *_, **__: net)
-    assert cli.main(["explain", answers.write_photo(tiny / "red.png"), "--out", "there"]) == 0
+    assert cli.main(["explain", answers.write_photo(quick / "red.png"), "--out", "there"]) == 0
     assert "is zero everywhere" in " ".join(capsys.readouterr().out.split())
-    assert "is zero everywhere" in (tiny / "there" / "explanation.html").read_text(encoding="utf-8")
-    with np.load(tiny / "there" / "maps.npz") as maps:
+    assert "is zero everywhere" in (quick / "there" / "explanation.html").read_text(encoding="utf-8")
+    with np.load(quick / "there" / "maps.npz") as maps:
         assert not maps["discriminant"].any()
 
 
@@ -191,26 +198,26 @@ def other_formats(folder) -> dict[str, Image.Image]:
     return {"palette.png": plain, "alpha.png": plain, "cmyk.tif": plain, "animated.gif": plain, "turned.png": plain}
 
 
-def test_a_photo_in_another_format_gets_the_same_answer(tiny):
-    names = other_formats(tiny)
+def test_a_photo_in_another_format_gets_the_same_answer(quick):
+    names = other_formats(quick)
     cli.main(["explain", "plain.png", "--why-not", "blue", "--out", "plain"])
-    expected = json.loads((tiny / "plain" / "explanation.json").read_text())
+    expected = json.loads((quick / "plain" / "explanation.json").read_text())
     for name in names:
         assert cli.main(["explain", name, "--why-not", "blue", "--out", f"{name}-out"]) == 0
-        found = json.loads((tiny / f"{name}-out" / "explanation.json").read_text())
+        found = json.loads((quick / f"{name}-out" / "explanation.json").read_text())
         assert found["attributive"]["boxes"] == pytest.approx(np.array(expected["attributive"]["boxes"]), abs=1.5), name
         logits = [[candidate["logit"] for candidate in record["classes"]] for record in (found, expected)]
         np.testing.assert_allclose(logits[0], logits[1], atol=0.02, err_msg=name)
 
 
-def test_grey_and_16_bit_photos_are_explained_alike(tiny):
-    grey = Image.open(answers.write_photo(tiny / "red.png")).convert("L")
-    grey.save(tiny / "grey.png")
-    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(tiny / "deep.png")
+def test_grey_and_16_bit_photos_are_explained_alike(quick):
+    grey = Image.open(answers.write_photo(quick / "red.png")).convert("L")
+    grey.save(quick / "grey.png")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(quick / "deep.png")
     records = []
     for name in ("grey.png", "deep.png"):
         assert cli.main(["explain", name, "--out", f"{name}-out"]) == 0
-        records.append(json.loads((tiny / f"{name}-out" / "explanation.json").read_text()))
+        records.append(json.loads((quick / f"{name}-out" / "explanation.json").read_text()))
     assert records[0]["classes"] == records[1]["classes"]
 
 
