@@ -164,7 +164,7 @@ def figure(report: Report, path: Path) -> None:
     """How often people cannot tell, by group."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(7.2, 1.2 + 0.45 * len(report.rows)), layout="constrained", dpi=160)
+    drawing = Figure(figsize=(7.2, 1.5 + 0.4 * len(report.rows)), layout="constrained", dpi=160)
     axes = drawing.subplots()
     for y, row in enumerate(reversed(report.rows)):
         colour = "#14507a" if row.group.startswith("insecurity") else "#7a828c"
@@ -176,5 +176,10 @@ def figure(report: Report, path: Path) -> None:
     if report.simulation:
         axes.set(xlabel="SIMULATED answers “cannot tell”, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(report.title, loc="left", fontsize=9, color="#9a2c14" if report.simulation else "#1c2024")
+    axes.set_title(
+        report.title.replace(": ", ":\n", 1),
+        loc="left",
+        fontsize=9,
+        color="#9a2c14" if report.simulation else "#1c2024",
+    )
     drawing.savefig(path)

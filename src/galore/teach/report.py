@@ -246,7 +246,7 @@ def figure(report: Report, path: Path) -> None:
     """Accuracy before and after for each condition, with the published numbers beside people's."""
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(7.2, 1.3 + 0.65 * len(report.rows)), layout="constrained", dpi=160)
+    drawing = Figure(figsize=(7.2, 1.7 + 0.6 * len(report.rows)), layout="constrained", dpi=160)
     axes = drawing.subplots()
     axes.axvline(50, color="#bbbbbb", lw=1, zorder=0)
     for y, row in enumerate(reversed(report.rows)):
@@ -270,8 +270,11 @@ def figure(report: Report, path: Path) -> None:
     axes.plot([], [], "o-", color="#14507a", label="after")
     if not report.simulation and any(row.published is not None for row in report.rows):
         axes.plot([], [], "D", color="#b4480f", mfc="white", label="after, published (SCOUT, 2020)")
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.32 if len(report.rows) > 2 else -0.5), ncols=3, frameon=False
+    drawing.legend(loc="outside lower center", ncols=3, frameon=False)
+    axes.set_title(
+        report.title.replace(": ", ":\n", 1),
+        loc="left",
+        fontsize=9,
+        color="#9a2c14" if report.simulation else "#1c2024",
     )
-    axes.set_title(report.title, loc="left", fontsize=9, color="#9a2c14" if report.simulation else "#1c2024")
     drawing.savefig(path)

@@ -1,6 +1,8 @@
 // What the page says. Every condition reads the same words.
 const list = (words) => words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 
+const minutes = (seconds) => (seconds < 90 ? "a minute" : `${Math.round(seconds / 60)} minutes`);
+
 const SHARED = {
   unknownCode: "This code is unknown here. Please check it, or leave the field empty.",
   pictureProblem: "The picture did not load. Please reload the page; your answers so far are kept.",
@@ -19,7 +21,7 @@ const TEXTS = {
     ...SHARED,
     title: `Can you learn to tell two kinds of ${subject} apart?`,
     welcome: [
-      `You will see two kinds of ${subject} that look much alike: ${a} and ${b}. Nobody expects you to know them. It takes about ten minutes.`,
+      `You will see two kinds of ${subject} that look much alike: ${a} and ${b}. Nobody expects you to know them. It takes about ${minutes(7 * (sizes.before + sizes.after) + 20 * sizes.pairs)}.`,
       [
         `A first try: ${sizes.before} pictures. Mostly you will guess, and that is fine.`,
         `Learning: ${sizes.pairs} pictures. After each answer you hear whether it was right. After a mistake you see what to look at.`,
@@ -51,10 +53,10 @@ const TEXTS = {
   }),
   agree: ({ subject, labels: [a, b], sizes }) => ({
     ...SHARED,
-    title: `How much can you tell from a small piece?`,
+    title: "How much can you tell from a small piece?",
     welcome: [
-      `You will see ${sizes.trials} small pieces of pictures of ${subject}. Each belongs to one of two kinds, ${a} or ${b}, and you see examples of both beside it. The two kinds change from piece to piece.`,
-      `Say ${a}, ${b}, or that the piece does not tell. Often it does not, and then that is the right thing to say. It takes about ten minutes.`,
+      `You will see ${sizes.trials} small pieces of pictures of ${subject}. Each belongs to one of two kinds, ${a} or ${b}, and you see examples of both beside it. The two kinds can change from piece to piece.`,
+      `Say ${a}, ${b}, or that the piece does not tell. Often it does not, and then that is the right thing to say. It takes about ${minutes(8 * sizes.trials)}.`,
     ],
     phase: { agree: "Pieces" },
     intro: { agree: { title: "Look at the piece", text: ({ of }) => [`${of} pieces. Above each are examples of ${a} and ${b}. To which of the two does the piece belong?`] } },
