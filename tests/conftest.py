@@ -1,8 +1,13 @@
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Compilation makes the first example slow, and a busy machine makes any of them slow.
+hypothesis.settings.register_profile("galore", deadline=None)
+hypothesis.settings.load_profile("galore")
 
 
 @pytest.fixture(scope="session")
