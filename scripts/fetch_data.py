@@ -47,7 +47,7 @@ class Archive:
 
 
 ARCHIVES = {
-    # The MD5 sum is the one that CaltechDATA shows beside the file (record 65de6-vp158; 1.15 GB).
+    # The MD5 sum is the one that public downloaders of this file verify (CaltechDATA record 65de6-vp158; 1.15 GB).
     "cub": Archive(
         "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
         "md5:97eceeb196236b17998738112f37df78",
