@@ -4,6 +4,7 @@ A method is a name and the maps that it makes; what they should point at is the 
 question has one map and one truth per image, a deliberative explanation one of each per insecurity.
 """
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -61,19 +62,11 @@ def judge_discriminant(
         truth: what the maps should point at; None: what tells the two classes apart.
     """
 
-    def batch(net: Network, predictor: Any, images: Array, notes: Any, y: Array, c: Array, truth: Array, keys: Array):
-        maps = methods(net, predictor, images, y, c)
-        shape = next(iter(maps.values())).shape[1:]
-        judged = {name: jax.vmap(lambda n, m, t: n.score(m, t))(notes, m, truth) for name, m in maps.items()}
-        others = jax.vmap(lambda n, k, t: n.baselines(k, t, shape))(notes, keys, truth)
-        judged |= {name: jax.vmap(lambda n, m, t: n.score(m, t))(notes, m, truth) for name, m in others.items()}
-        return OrderedDict(judged)
-
     if truth is None:
         truth = subject.discriminant[questions.predicted, questions.counter]
     keys = jax.random.split(jax.random.key(seed), len(truth))
     arguments = (questions.predicted, questions.counter, truth, keys)
-    return in_batches(batch, subject, questions.rows, *arguments, batch_size=batch_size)
+    return in_batches(_discriminant_batch(methods), subject, questions.rows, *arguments, batch_size=batch_size)
 
 
 def judge_deliberative(
@@ -85,30 +78,9 @@ def judge_deliberative(
         The scores per image, and per method the "precision" at every region size [k, K, T] and the "strength" [k, K]
         of each insecurity (NaN where it is not chosen).
     """
-    shared = jnp.asarray(subject.shared)
-
-    def batch(net: Network, predictor: Any, images: Array, notes: Any, keys: Array):
-        found = methods(net, predictor, images, shared)
-        first = next(iter(found.values()))
-        shape = first.maps.shape[2:]
-        judged = {name: jax.vmap(_score_each)(notes, some.maps, some.truth) for name, some in found.items()}
-        others = jax.vmap(lambda n, k, t: _score_baselines(n, k, t, shape))(notes, keys, first.truth)
-        chosen = {name: some.chosen for name, some in found.items()} | dict.fromkeys(others, first.chosen)
-        every = judged | others
-        means = OrderedDict(
-            (name, jax.tree.map(lambda x, c=chosen[name]: _mean_of(x, c), scores)) for name, scores in every.items()
-        )
-        each = {
-            name: {
-                "strength": jnp.where(some.chosen, some.strengths, jnp.nan),
-                **({"precision": judged[name]["precision"]} if "precision" in judged[name] else {}),
-            }
-            for name, some in found.items()
-        }
-        return means, each
-
+    shared = np.broadcast_to(subject.shared, (len(rows), *subject.shared.shape))
     keys = jax.random.split(jax.random.key(seed), len(rows))
-    means, each = in_batches(batch, subject, rows, keys, batch_size=batch_size)
+    means, each = in_batches(_deliberative_batch(methods), subject, rows, keys, shared, batch_size=batch_size)
     return means, each
 
 
@@ -126,20 +98,13 @@ def part_iou(
     if not isinstance(annotations, Parts):
         raise TypeError("part_iou needs a subject with parts")
 
-    def ranks(net: Network, predictor: Any, images: Array, notes: Any, y: Array, c: Array, truth: Array, keys: Array):
-        maps = methods(net, predictor, images, y, c)
-        shape = next(iter(maps.values())).shape[1:]
-        maps |= jax.vmap(lambda n, k, t: n.baselines(k, t, shape))(notes, keys, truth)
-        ranked = {name: jax.vmap(lambda n, m: metrics.ranks(m, n.points, n.size))(notes, m) for name, m in maps.items()}
-        return OrderedDict(ranked)
-
     truth = subject.discriminant[questions.predicted, questions.counter]
     keys = jax.random.split(jax.random.key(seed), 2 * len(truth))
     sides = (
         (questions.rows, questions.predicted, questions.counter, truth, keys[::2]),
         (questions.counter_rows, questions.counter, questions.predicted, truth, keys[1::2]),
     )
-    query, counter = (in_batches(ranks, subject, *side, batch_size=batch_size) for side in sides)
+    query, counter = (in_batches(_rank_batch(methods), subject, *side, batch_size=batch_size) for side in sides)
     visible = [jnp.asarray(annotations.visible[rows], bool) for rows in (questions.rows, questions.counter_rows)]
     curves = {
         name: metrics.part_iou(jnp.asarray(query[name]), jnp.asarray(counter[name]), *visible, subject.size)
@@ -148,22 +113,93 @@ def part_iou(
     return {name: {"piou": np.asarray(curve)} for name, curve in curves.items()}
 
 
+# Each batch function is made once for its methods, so that jax compiles it once for all users and both images of a pair.
+
+
+@functools.lru_cache(maxsize=8)
+def _discriminant_batch(methods: DiscriminantMethods) -> Callable[..., Any]:
+    def batch(net: Network, predictor: Any, images: Array, notes: Any, y: Array, c: Array, truth: Array, keys: Array):
+        maps = methods(net, predictor, images, y, c)
+        maps |= baseline_maps(notes, keys, truth, maps)
+        scores = jax.vmap(_score_all)(notes, maps, truth)
+        return OrderedDict((name, scores[name]) for name in maps)
+
+    return batch
+
+
+@functools.lru_cache(maxsize=8)
+def _rank_batch(methods: DiscriminantMethods) -> Callable[..., Any]:
+    def batch(net: Network, predictor: Any, images: Array, notes: Any, y: Array, c: Array, truth: Array, keys: Array):
+        maps = methods(net, predictor, images, y, c)
+        maps |= baseline_maps(notes, keys, truth, maps)
+        one = lambda n, m: _each_shape(lambda x: metrics.ranks(x, n.points, n.size), m)  # noqa: E731
+        ranked = jax.vmap(one)(notes, maps)
+        return OrderedDict((name, ranked[name]) for name in maps)
+
+    return batch
+
+
+@functools.lru_cache(maxsize=8)
+def _deliberative_batch(methods: DeliberativeMethods) -> Callable[..., Any]:
+    def batch(net: Network, predictor: Any, images: Array, notes: Any, keys: Array, shared: Array):
+        found = methods(net, predictor, images, shared[0])
+        first = next(iter(found.values()))
+        shape = first.maps.shape[2:]
+        maps, truth = (jnp.stack([some[k] for some in found.values()], axis=1) for k in (0, 1))
+        scores = jax.vmap(lambda n, m, t: jax.vmap(lambda *x: _score_each(n, *x))(m, t))(notes, maps, truth)
+        judged = {name: jax.tree.map(lambda x, k=k: x[:, k], scores) for k, name in enumerate(found)}
+        others = jax.vmap(lambda n, k, t: _score_baselines(n, k, t, shape))(notes, keys, first.truth)
+        chosen = {name: some.chosen for name, some in found.items()} | dict.fromkeys(others, first.chosen)
+        means = OrderedDict(
+            (name, jax.tree.map(lambda x, c=chosen[name]: _mean_of(x, c), every))
+            for name, every in (judged | others).items()
+        )
+        each = OrderedDict()
+        for name, some in found.items():
+            each[name] = {"strength": jnp.where(some.chosen, some.strengths, jnp.nan)}
+            if "precision" in judged[name]:
+                each[name]["precision"] = judged[name]["precision"]
+        return means, each
+
+    return batch
+
+
+def baseline_maps(notes: Any, keys: Array, truth: Array, maps: Maps) -> Maps:
+    """The baselines of a batch, the random one at the resolution of the other maps."""
+    shape = next(iter(maps.values())).shape[1:]
+    return dict(jax.vmap(lambda n, k, t: n.baselines(k, t, shape))(notes, keys, truth))
+
+
+def _each_shape(function: Callable[[Array], Any], maps: dict[str, Float[Array, "..."]]) -> dict[str, Any]:
+    """The function of every map, mapped over those of one shape at once: two programs to compile instead of a dozen."""
+    made: dict[str, Any] = {}
+    for shape in dict.fromkeys(map_.shape for map_ in maps.values()):
+        names = [name for name, map_ in maps.items() if map_.shape == shape]
+        results = jax.vmap(function)(jnp.stack([maps[name] for name in names]))
+        made |= {name: jax.tree.map(lambda x, k=k: x[k], results) for k, name in enumerate(names)}
+    return {name: made[name] for name in maps}
+
+
+def _score_all(notes: Any, maps: dict[str, Array], truth: Array) -> dict[str, Measures]:
+    return _each_shape(lambda map_: notes.score(map_, truth), maps)
+
+
 def _score_each(notes: Any, maps: Float[Array, "K h w"], truth: Bool[Array, "K P"]) -> Measures:
-    return jax.vmap(lambda m, t: notes.score(m, t))(maps, truth)
+    return jax.vmap(notes.score)(maps, truth)
 
 
 def _score_baselines(notes: Any, key: Array, truth: Bool[Array, "K P"], shape: tuple[int, int]) -> dict[str, Measures]:
     """Only the oracle depends on the truth; the others are looked at once."""
     every = jax.vmap(lambda t: notes.baselines(key, t, shape)["oracle"])(truth)
     once = notes.baselines(key, truth[0], shape)
-    scored = {"oracle": _score_each(notes, every, truth)}
+    scored = {}
     for name in ("random map", "centred Gaussian", "whole object"):
         if isinstance(notes, Parts):
             ranks = metrics.ranks(once[name], notes.points, notes.size)
             scored[name] = jax.vmap(lambda t, r=ranks: notes.score_ranks(r, t))(truth)
         else:
             scored[name] = jax.vmap(lambda t, m=once[name]: notes.score(m, t))(truth)
-    return scored
+    return scored | {"oracle": _score_each(notes, every, truth)}
 
 
 def _mean_of(values: Float[Array, "B K ..."], chosen: Bool[Array, "B K"]) -> Float[Array, "B ..."]:

@@ -15,12 +15,14 @@ from galore.confidence import Confidence, Predictor, certainty, softmax_score
 from galore.errors import InputError
 from galore.evaluation.judging import DeliberativeMethods, DiscriminantMethods, Insecurities, Maps
 from galore.network import Network
-from galore.scores import RAW, Attribution
+from galore.scores import Attribution
 
 ATTRIBUTIVE = "a"
 WITHOUT_SCORE = "a * comp(b)"
 MARGIN = "margin"
 NO_DIFFICULTY = "none"
+UNFLOORED = explain.Signs(class_floor=None)
+"""Class maps stay signed, so that the margin is exact; the authors' floor is applied to them afterwards."""
 
 
 def discriminant(score: str) -> str:
@@ -46,13 +48,13 @@ def all_discriminant(attribution: Attribution = gradient_x_activation) -> Discri
         maps: Maps = {}
         factors = {}
         for name, score in confidences(predictor).items():
-            found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score)
-            maps[ATTRIBUTIVE] = found.predicted_maps
-            maps[WITHOUT_SCORE] = found.predicted_maps * explain.complement(found.counter_maps)
-            maps[discriminant(name)] = found.maps
+            found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score, signs=UNFLOORED)
+            for_predicted, for_counter = floored(found.predicted_maps), floored(found.counter_maps)
+            maps[ATTRIBUTIVE] = for_predicted
+            maps[WITHOUT_SCORE] = for_predicted * explain.complement(for_counter)
+            maps[discriminant(name)] = maps[WITHOUT_SCORE] * found.confidence_maps
+            maps[MARGIN] = found.predicted_maps - found.counter_maps
             factors[name] = found.confidence_maps
-        raw = explain.discriminant(net, images, y, c, attribution=attribution, signs=RAW)
-        maps[MARGIN] = raw.predicted_maps - raw.counter_maps
         return maps | {margin(name): floored(maps[MARGIN]) * factor for name, factor in factors.items()}
 
     return methods
@@ -78,10 +80,13 @@ def best_discriminant(
         if name not in confidences(predictor):
             raise InputError(f"the score {name!r} needs a hardness predictor; train one with the network")
         confidence = confidences(predictor)[name]
-        found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=confidence)
-        raw = explain.discriminant(net, images, y, c, attribution=attribution, signs=RAW)
-        margin_map = raw.predicted_maps - raw.counter_maps
-        return {ATTRIBUTIVE: found.predicted_maps, discriminant(name): found.maps, MARGIN: margin_map}
+        found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=confidence, signs=UNFLOORED)
+        for_predicted, for_counter = floored(found.predicted_maps), floored(found.counter_maps)
+        return {
+            ATTRIBUTIVE: for_predicted,
+            discriminant(name): for_predicted * explain.complement(for_counter) * found.confidence_maps,
+            MARGIN: found.predicted_maps - found.counter_maps,
+        }
 
     return methods
 
