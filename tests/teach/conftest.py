@@ -3,11 +3,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from galore.teach import design, results, seal, sheet
+from galore.network import Network
+from galore.preprocessing import Preprocessing
+from galore.teach import design, results, seal, seen, sheet
 from galore.teach.sheet import Mark, Picture, Region, Sheet, Trial
 
 SIZES = design.Sizes(before=4, pairs=3, after=4)
@@ -123,6 +126,31 @@ def result_file(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def fitted():
+    """A function of a data set: colours and their squares in 6 x 6 cells, and a linear head that fits every image."""
+
+    def features(params, image):
+        cells = image.reshape(6, 8, 6, 8, 3).mean((1, 3))
+        return jnp.concatenate([cells, cells**2], -1)
+
+    def head(params, F):
+        return params["weight"] @ (F - params["mean"]).ravel()
+
+    def fit(dataset):
+        preprocessing = Preprocessing(resize=48, crop=48)
+        paths = [dataset.image_path(i) for i in range(len(dataset))]
+        images = seen.load(Network({}, features, head, preprocessing), paths)
+        F = np.stack([np.asarray(features({}, jnp.asarray(image))) for image in images])
+        flat = (F - F.mean(0)).reshape(len(F), -1)
+        count = len(dataset.class_names)
+        weight = np.linalg.lstsq(flat, 3 * np.eye(count)[dataset.labels] - 1, rcond=0.01)[0].T
+        params = {"mean": jnp.asarray(F.mean(0)), "weight": jnp.asarray(weight, jnp.float32)}
+        return Network(params, features, head, preprocessing, dataset.class_names, "cells", "colours")
+
+    return fit
 
 
 @pytest.fixture

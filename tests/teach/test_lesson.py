@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,8 +10,6 @@ from galore.commands import agree as agree_command
 from galore.commands import teach, teach_results
 from galore.data import cub, synthetic_birds
 from galore.errors import InputError
-from galore.network import Network
-from galore.preprocessing import Preprocessing
 from galore.teach import agree, build, design, learners, lesson, outline, report, results, seen, sheet
 
 SIZES = design.Sizes(4, 3, 4)
@@ -27,23 +24,8 @@ def birds(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def net(birds):
-    """Means over 6 x 6 cells of the colours and their squares, and a linear head that fits every image."""
-
-    def features(params, image):
-        cells = image.reshape(6, 8, 6, 8, 3).mean((1, 3))
-        return jnp.concatenate([cells, cells**2], -1)
-
-    def head(params, F):
-        return params["weight"] @ (F - params["mean"]).ravel()
-
-    preprocessing = Preprocessing(resize=48, crop=48)
-    images = seen.load(Network({}, features, head, preprocessing), [birds.image_path(i) for i in range(len(birds))])
-    F = np.stack([np.asarray(features({}, jnp.asarray(image))) for image in images])
-    flat = (F - F.mean(0)).reshape(len(F), -1)
-    weight = np.linalg.lstsq(flat, 3 * np.eye(3)[birds.labels] - 1, rcond=0.01)[0].T
-    params = {"mean": jnp.asarray(F.mean(0)), "weight": jnp.asarray(weight, jnp.float32)}
-    return Network(params, features, head, preprocessing, birds.class_names, "cells", "colours")
+def net(birds, fitted):
+    return fitted(birds)
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,10 @@ def check(choices: Choices) -> None:
     for name in choices.conditions:
         if name not in design.CONDITIONS:
             hint = closest(name, design.CONDITIONS)
-            raise InputError(f"there is no condition {name!r}, expected some of {', '.join(design.CONDITIONS)}; {hint}")
+            raise InputError(
+                f"there is no condition {name!r}, expected some of {', '.join(design.CONDITIONS)}"
+                + (f"; {hint}" if hint else "")
+            )
     if len(set(choices.conditions)) < max(1, len(choices.conditions)):
         raise InputError(f"conditions {', '.join(choices.conditions)}: expected each once, and at least one")
     design.check(choices.fraction, choices.learners, choices.seed, choices.post_to)
