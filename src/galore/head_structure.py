@@ -254,7 +254,7 @@ class _Program:
         """What does not depend on F is known now, even while tracing, unless it depends on traced parameters."""
         traced = any(_is_variable(v) and isinstance(self.constants[v], Tracer) for v in equation.invars)
         with contextlib.nullcontext() if traced else jax.ensure_compile_time_eval():
-            return self._results([equation], equation.outvars, self.constants)
+            return _evaluate(equation, self.constants)
 
     def depends(self, variable: Any) -> bool:
         return _is_variable(variable) and variable in self.varying
@@ -278,18 +278,22 @@ class _Program:
     ) -> Any:
         """The equations from start to stop with one variable given: another variable, or what the function returns."""
         values = self.constants | {variable: value}
-        equations = [e for e in self.jaxpr.eqns[start:stop] if any(map(self.depends, e.invars))]
-        wanted = self.jaxpr.outvars if result is None else [result]
-        values |= self._results(equations, [v for v in wanted if _is_variable(v) and v not in values], values)
-        outputs = [values[v] if _is_variable(v) else v.val for v in wanted]
-        return jax.tree.unflatten(self.tree, outputs) if result is None else outputs[0]
+        for equation in self.jaxpr.eqns[start:stop]:
+            if any(map(self.depends, equation.invars)):
+                values |= _evaluate(equation, values)
+        if result is not None:
+            return values[result]
+        outputs = [values[v] if _is_variable(v) else v.val for v in self.jaxpr.outvars]
+        return jax.tree.unflatten(self.tree, outputs)
 
-    def _results(self, equations: list[Any], wanted: list[Any], values: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Evaluates some equations, given the values of what they read."""
-        made = {output for equation in equations for output in equation.outvars}
-        read = {v: None for equation in equations for v in equation.invars if _is_variable(v) and v not in made}
-        part = self.jaxpr.replace(constvars=[], invars=list(read), outvars=wanted, eqns=equations, debug_info=None)
-        return dict(zip(wanted, jax.core.eval_jaxpr(part, (), *(values[v] for v in read)), strict=True))
+
+def _evaluate(equation: Any, values: Mapping[Any, Any]) -> dict[Any, Any]:
+    given = [values[v] if _is_variable(v) else v.val for v in equation.invars]
+    # Before jax 0.10 the functions among the parameters came apart.
+    bound = equation.primitive.get_bind_params(equation.params)
+    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)
+    results = equation.primitive.bind(*functions, *given, **parameters)
+    return dict(zip(equation.outvars, results if equation.primitive.multiple_results else [results], strict=True))
 
 
 def _moved(equation: Any, entries: np.ndarray, leading: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ from galore.evaluation import search
 from galore.evaluation.search import Outcome
 from galore.head_structure import DenseFirst, SumFirst, structure
 
-HEIGHT, WIDTH, DEPTH, CLASSES = 4, 6, 5, 7
+HEIGHT, WIDTH, DEPTH, CLASSES = 4, 2, 5, 7
 
 
 def normal(seed, *shape):
@@ -127,7 +127,7 @@ def test_a_structure_is_the_head_taken_apart(head):
     np.testing.assert_allclose(again, head(PARAMS, F), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
+@pytest.mark.parametrize("chunk", [7, 1000])
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.__name__)
 def test_all_ways_agree_with_a_loop_over_the_candidates(head, chunk):
     net, cells = network(head), DISTRACTOR.reshape(-1, DEPTH)

@@ -66,7 +66,7 @@ class Edits:
 def exhaustive(
     net: Network,
     F: Float[Array, "h w d"],
-    distractor: Float[Array, "h w d"],
+    distractor: Float[Array, "H W D"],
     counter: int | Int[Array, ""],
     *,
     predicted: int | Int[Array, ""] | None = None,

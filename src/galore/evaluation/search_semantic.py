@@ -26,10 +26,10 @@ from galore.network import Network
 def semantic(
     net: Network,
     F: Float[Array, "h w d"],
-    distractors: Float[Array, "N h w d"],
+    distractors: Float[Array, "N H W D"],
     counter: int | Int[Array, ""],
-    features: Float[Array, "h w u"],
-    distractor_features: Float[Array, "N h w u"],
+    features: Float[Array, "a b u"],
+    distractor_features: Float[Array, "M A B u"],
     *,
     predicted: int | Int[Array, ""] | None = None,
     edits: int = 1,

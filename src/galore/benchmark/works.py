@@ -1,0 +1,141 @@
+"""What is timed: a forward pass, every explanation, and counterfactual search in its fast and its naive form."""
+
+import functools
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from galore import attribution, explain
+from galore.benchmark.timing import FORWARD, Work, compiled
+from galore.errors import InputError
+from galore.evaluation import search
+from galore.network import Network
+
+STEPS, TOP, SAMPLED_CANDIDATES = 50, 5, 100
+Call = Callable[[Network, Float[Array, "B H W c"], Int[Array, " B"]], Any]
+
+_second_order = partial(attribution.second_order, absolute_curvature=True)
+_integrated = partial(attribution.integrated_gradients, steps=STEPS)
+
+
+def _forward(net: Network, images: Array, counters: Array) -> Any:
+    return jax.vmap(net)(images)[1]
+
+
+def _forward_twice(net: Network, images: Array, counters: Array) -> tuple[Array, Array, Array]:
+    F, _ = jax.vmap(net)(jnp.concatenate([images, images[::-1]]))
+    return F[: len(images)], F[len(images) :], counters
+
+
+def _search(net: Network, images: Array, counters: Array) -> Any:
+    pairs = _forward_twice(net, images, counters)
+    return jax.lax.map(lambda pair: search.exhaustive(net, *pair), pairs)
+
+
+def _pair(net: Network, images: Array, counters: Array) -> Any:
+    found = explain.counterfactual(net, images, counters, images[::-1])
+    return found.query.maps, found.counter.maps
+
+
+WORKS: dict[str, Call] = {
+    FORWARD: _forward,
+    "attributive": lambda net, x, c: explain.attributive(net, x).maps,
+    "discriminant": lambda net, x, c: explain.discriminant(net, x, None, c).maps,
+    "deliberative": lambda net, x, c: explain.deliberative(net, x, top=TOP).maps,
+    "second order": lambda net, x, c: explain.discriminant(net, x, None, c, confidence_attribution=_second_order).maps,
+    "integrated gradients": lambda net, x, c: explain.attributive(net, x, attribution=_integrated).maps,
+    "discriminant, integrated gradients": lambda net, x, c: (
+        explain.discriminant(net, x, None, c, attribution=_integrated).maps
+    ),
+    "grad-cam": lambda net, x, c: explain.attributive(net, x, attribution=attribution.grad_cam).maps,
+    "counterfactual pair": _pair,
+    "exhaustive search, first edit": _search,
+}
+LOOP = "exhaustive search by a loop"
+
+
+def names() -> tuple[str, ...]:
+    """Every work that can be asked for."""
+    return (*WORKS, LOOP)
+
+
+def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Work]:
+    """Compiles the works for one network, batch size and dtype, on all devices.
+
+    Args:
+        net: the network, float32.
+        names: of the works; the forward pass is always among them.
+        batch: images at once, divided among the devices.
+        dtype: "float32" or "bfloat16".
+        seed: of the images, which are noise: their content does not change the cost.
+        size: of the images in pixels.
+
+    Raises:
+        InputError: an unknown work, or a batch that the devices cannot share equally.
+    """
+    unknown = [name for name in names if name not in (*WORKS, LOOP)]
+    if unknown:
+        raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join((*WORKS, LOOP))}")
+    if batch < 1 or batch % jax.device_count():
+        raise InputError(f"a batch of {batch} cannot be shared equally by {jax.device_count()} devices")
+    mesh = jax.make_mesh((jax.device_count(),), ("images",))
+    split, whole = NamedSharding(mesh, PartitionSpec("images")), NamedSharding(mesh, PartitionSpec())
+    net = jax.device_put(net.astype(jnp.dtype(dtype)), whole)
+    images = jax.random.normal(jax.random.key(seed), (batch, size, size, 3), jnp.dtype(dtype))
+    classes = jax.eval_shape(lambda net, x: net(x)[1], net, images[0]).shape[-1]
+    counters = jnp.arange(batch) % classes
+    arguments = (net, *jax.device_put((images, counters), split))
+    works = [
+        compiled(name, WORKS[name], arguments, batch)
+        for name in {FORWARD: None, **dict.fromkeys(names)}
+        if name in WORKS
+    ]
+    return works + ([_loop(arguments, batch)] if LOOP in names else [])
+
+
+def _loop(arguments: tuple[Network, Array, Array], batch: int) -> Work:
+    """A Python loop over candidates, one head evaluation each: timed on some of them, multiplied to all.
+
+    The forward passes, which are no part of the loop, are left out; they would add one to two hundredths of it.
+    """
+    net, images, counters = arguments
+    start = time.perf_counter()
+    F, others, _ = jax.block_until_ready(jax.jit(_forward_twice)(net, images[:1], counters[:1]))
+    query, cells = F[0], others[0].reshape(-1, F.shape[-1])
+    log_probability = jax.jit(lambda net, F, c: jax.nn.log_softmax(net.head(net.params, F).astype(jnp.float32))[c])
+    replace = jax.jit(lambda F, cell, row, column: F.at[row, column].set(cell))
+    width, candidates = query.shape[1], query.shape[0] * query.shape[1] * len(cells)
+
+    def call() -> float:
+        best = -jnp.inf
+        for k in range(SAMPLED_CANDIDATES):
+            edited = replace(query, cells[k % len(cells)], k // width % len(query), k % width)
+            best = max(best, float(log_probability(net, edited, counters[0])))
+        return float(best)
+
+    call()
+    repeats = batch * candidates / SAMPLED_CANDIDATES
+    return Work(LOOP, call, batch, time.perf_counter() - start, None, repeats)
+
+
+@functools.cache
+def description(name: str) -> str:
+    """What a work does, in a few words."""
+    return {
+        FORWARD: "logits alone",
+        "attributive": "gradient x activation of the prediction",
+        "discriminant": "three maps: prediction, counter class, confidence",
+        "deliberative": f"all pairs of the top {TOP} and the difficulty",
+        "second order": "discriminant, the confidence by exact second order",
+        "integrated gradients": f"of the prediction, activation path, {STEPS} steps",
+        "discriminant, integrated gradients": f"three maps, {STEPS} steps each",
+        "counterfactual pair": "two images, three maps each",
+        "exhaustive search, first edit": "two images, every pair of cells, exact",
+        LOOP: f"one head evaluation a pair, extrapolated from {SAMPLED_CANDIDATES}",
+    }.get(name, "")
