@@ -113,7 +113,7 @@ def part_iou(
     return {name: {"piou": np.asarray(curve)} for name, curve in curves.items()}
 
 
-# Each batch function is made once for its methods, so that jax compiles it once for all users and both images of a pair.
+# Each batch function is made once for its methods, so that jax compiles it once for all users and both images.
 
 
 @functools.lru_cache(maxsize=8)
@@ -164,7 +164,7 @@ def _deliberative_batch(methods: DeliberativeMethods) -> Callable[..., Any]:
     return batch
 
 
-def baseline_maps(notes: Any, keys: Array, truth: Array, maps: Maps) -> Maps:
+def baseline_maps(notes: Any, keys: Array, truth: Array, maps: dict[str, Array]) -> dict[str, Array]:
     """The baselines of a batch, the random one at the resolution of the other maps."""
     shape = next(iter(maps.values())).shape[1:]
     return dict(jax.vmap(lambda n, k, t: n.baselines(k, t, shape))(notes, keys, truth))
