@@ -82,7 +82,7 @@ def _checkpoint(cfg: Any) -> Path:
     folder = path(cfg.model.checkpoint)
     if not folder.exists():
         raise InputError(
-            f"{cfg.model.checkpoint} does not exist; train it with python experiments/train.py dataset={cfg.dataset.name} "
-            f"model={cfg.model.name}, or give model.checkpoint=FOLDER"
+            f"{cfg.model.checkpoint} does not exist; train it with python experiments/train.py "
+            f"dataset={cfg.dataset.name} model={cfg.model.name}, or give model.checkpoint=FOLDER"
         )
     return folder

@@ -144,9 +144,7 @@ def check_choices(train: Any) -> None:
         if not isinstance(train[name], int) or train[name] < 1:
             raise InputError(f"train.{name}={train[name]!r}: expected a whole number of at least 1")
     if train.hardness == "held_out" and not train.validation:
-        raise InputError(
-            "train.hardness=held_out needs held-out images: give train.validation=0.1 or hardness=cross_fit"
-        )
+        raise InputError("train.hardness=held_out needs held-out images: give train.validation=0.1, or cross_fit")
     classifier.checked_rate(train.learning_rate)
     check_batch_size(train.batch_size, device_mesh())
 
@@ -207,7 +205,9 @@ class Crops:
         else:
             source = inputs.Arrays({"image": self.pixels[chosen], "label": self.dataset.labels[chosen]})
         scale = (float(self.train.crop_scale), 1.0)
-        return inputs.augmented(source, self.size, self.train.seed, scale, self.train.flip)
+        early, switch = self.train.early_size, round(self.train.early_share * self.train.epochs)
+        size = self.size if early is None else lambda epoch: early if epoch < switch else self.size
+        return inputs.augmented(source, size, self.train.seed, scale, self.train.flip)
 
 
 def features(compiled: Any, images: list[np.ndarray], show: Show, done: int, total: int) -> np.ndarray:
@@ -303,9 +303,7 @@ def resume(last: Path, like: Any, train: Any) -> tuple[Any, dict[str, Any]]:
     """The state and the progress of the last checkpoint."""
     header, params = checkpoint.read_header(last), checkpoint.load_params(last)
     if header["progress"]["seed"] != train.seed:
-        raise InputError(
-            f"{last} was trained with train.seed={header['progress']['seed']}; name another model.checkpoint"
-        )
+        raise InputError(f"{last} has train.seed={header['progress']['seed']}; name another model.checkpoint")
     trained = {name: params[name] for name in like.trained}
     others = {name: params[name] for name in like.others}
     optimiser = checkpoint.load_optimiser(last, like.optimiser)

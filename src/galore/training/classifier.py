@@ -19,7 +19,7 @@ from galore.training.forward import Forward, Params
 from galore.training.step import Batch, Loss, State, is_finite, replicate, shard
 
 Progress = dict[str, Any]
-"""Where the run stands, besides the `State`: "best" (of the validation), "best_step" and "worse" (evaluations since)."""
+"""Where the run stands, besides the `State`: "best" value, "best_step" and "worse", the evaluations since."""
 
 
 def objective(forward: Forward, inputs: Callable[[Array], Array], smoothing: float = 0.0) -> Loss:
@@ -182,8 +182,8 @@ def fit(
         count += 1
         if not is_finite(metrics):
             raise InputError(
-                f"the loss is {float(metrics['loss'])} at batch {count - 1}; the last checkpoint, after {saved} batches, "
-                "is kept. Try a smaller learning rate"
+                f"the loss is {float(metrics['loss'])} at batch {count - 1}; the last checkpoint, after {saved} "
+                "batches, is kept. Try a smaller learning rate"
             )
         seconds = time.perf_counter() - began
         record = {"step": count, **{name: float(value) for name, value in metrics.items()}}

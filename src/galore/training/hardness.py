@@ -6,6 +6,7 @@ may read the activations of the frozen classifier or be trained jointly with it.
 """
 
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ class HardnessPredictor(nnx.Module):
             rngs: the random numbers of kernels and dropout.
         """
         sizes = (channels, *widths, 1)
-        self.linears = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.linears = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.norms = nnx.List([nnx.BatchNorm(width, momentum=0.9, rngs=rngs) for width in sizes[:-1]])
         self.dropout = nnx.Dropout(dropout, rngs=rngs)
 

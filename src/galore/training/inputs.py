@@ -1,4 +1,4 @@
-"""Which example comes when: a pure function of (seed, epoch, step), so that a resumed run sees what it would have seen."""
+"""Which example comes when: a function of (seed, epoch, step) alone, so that a resumed run sees what it would have."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -111,13 +111,18 @@ def training_batches(
 
 
 def augmented(
-    source: Source, size: int, seed: int, scale: tuple[float, float] = (0.08, 1.0), flip: bool = True
+    source: Source,
+    size: int | Callable[[int], int],
+    seed: int,
+    scale: tuple[float, float] = (0.08, 1.0),
+    flip: bool = True,
 ) -> SourceOfEpoch:
     """Random resized crops and flips; the same seed, epoch and index give the same crop.
 
     Args:
         source: larger or equal images with their labels; anything else in its examples is dropped.
-        size: the side of the square that comes out, in pixels.
+        size: the side of the square that comes out, in pixels; or epoch -> side, for networks that take any size and
+            learn faster from small images at first (Howard, DAWNBench 2018).
         seed: of the crops.
         scale: the smallest and the largest share of the area that is kept.
         flip: whether half of the images are mirrored.
@@ -125,9 +130,11 @@ def augmented(
     bare = _ImageAndLabel(source)
 
     def source_of(epoch: int) -> Source:
+        side = size(epoch) if callable(size) else size
+
         def geometry(index: int, height: int, width: int):
             rng = np.random.default_rng((seed, epoch, index))
-            return random_resized_crop(rng, height, width, size, scale, flip_probability=0.5 if flip else 0.0)
+            return random_resized_crop(rng, height, width, side, scale, flip_probability=0.5 if flip else 0.0)
 
         return Transformed(bare, geometry)
 

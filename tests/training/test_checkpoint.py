@@ -1,0 +1,155 @@
+import dataclasses
+import errno
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import galore
+from galore.errors import InputError
+from galore.preprocessing import Preprocessing
+from galore.training import architectures, checkpoint, hardness, held_out
+
+CLASSES = ("finch", "gull", "wren")
+DESCRIPTION = checkpoint.Description("small_cnn_narrow", CLASSES, Preprocessing(32, 32), "conv3")
+PARAMS = architectures.random_params("small_cnn_narrow", 3, seed=0)
+IMAGE = jax.random.normal(jax.random.key(0), (32, 32, 3))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "checkpoints"
+    checkpoint.save(folder, DESCRIPTION, PARAMS, step=7, optimiser=optax.adam(1e-3).init(PARAMS), progress={"seed": 3})
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy", symlinks=True)
+
+
+def test_galore_load_gives_back_the_network(saved):
+    net = galore.load(str(saved.parent))
+    assert (net.name, net.layer, net.class_names) == ("small_cnn_narrow", "conv3", CLASSES)
+    assert net.preprocessing == Preprocessing(32, 32)
+    assert all((net.params[name] == value).all() for name, value in PARAMS.items())
+    activation, logits = net(IMAGE)
+    assert activation.shape == (4, 4, 64) and logits.shape == (3,)
+    _, at_another_cut = checkpoint.load_network(saved, "conv1")(IMAGE)
+    np.testing.assert_allclose(at_another_cut, logits, atol=1e-5)
+
+
+def test_the_optimiser_comes_back_with_its_structure(saved):
+    like = optax.adam(1e-3).init(PARAMS)
+    found = checkpoint.load_optimiser(saved / "last", like)
+    assert jax.tree.structure(found) == jax.tree.structure(like)
+    with pytest.raises(InputError, match="another optimiser"):
+        checkpoint.load_optimiser(saved / "last", optax.sgd(1e-3, momentum=0.9).init(PARAMS))
+
+
+def test_the_header_says_what_made_it(saved):
+    header = checkpoint.read_header(saved)
+    assert header["step"] == 7 and header["progress"] == {"seed": 3}
+    assert header["layers"] == ["conv1", "conv2", "conv3", "conv4"]
+    assert {"git", "galore", "params_sha256", "version"} <= set(header)
+
+
+def test_only_the_best_and_the_last_are_kept(copy):
+    for step, links in ((8, ("last",)), (9, ("last",))):
+        checkpoint.save(copy, DESCRIPTION, PARAMS, step=step, links=links)
+    assert sorted(path.name for path in copy.glob("*step*")) == ["step-00000007", "step-00000009"]
+    assert checkpoint.find(copy).name == "step-00000007"
+    assert checkpoint.find(copy / "last").name == "step-00000009"
+
+
+def test_equal_parameters_give_equal_hashes_and_files_of_equal_meaning(saved, tmp_path):
+    checkpoint.save(tmp_path, DESCRIPTION, PARAMS, step=7)
+    assert checkpoint.read_header(tmp_path)["params_sha256"] == checkpoint.read_header(saved)["params_sha256"]
+
+
+def test_a_truncated_checkpoint_is_refused(copy):
+    for file in (copy / "step-00000007" / "params").rglob("*"):
+        if file.is_file() and file.stat().st_size > 10_000:
+            file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load_network(copy)
+
+
+def test_arrays_that_changed_are_refused(copy):
+    other = {name: value + 1 for name, value in PARAMS.items()}
+    shutil.rmtree(copy / "step-00000007" / "params")
+    checkpoint._write_arrays(copy / "step-00000007" / "params", other)
+    with pytest.raises(InputError, match="hash"):
+        checkpoint.load_network(copy)
+
+
+def change_header(folder, **changes):
+    file = folder / "step-00000007" / "header.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_another_version_is_refused(copy):
+    change_header(copy, version=99)
+    with pytest.raises(InputError, match="version 99, expected 1"):
+        checkpoint.load_network(copy)
+
+
+def test_another_network_is_refused(copy):
+    header = checkpoint.read_header(copy)
+    change_header(copy, description=header["description"] | {"network": "small_cnn"})
+    with pytest.raises(InputError, match=r"does not hold the network 'small_cnn': .* expected \("):
+        checkpoint.load_network(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "x", "version": 1}', '{"version": 1}'])
+def test_a_damaged_header_is_refused(copy, text):
+    (copy / "step-00000007" / "header.json").write_text(text)
+    with pytest.raises(InputError, match=r"header\.json"):
+        checkpoint.load_network(copy)
+
+
+def test_a_half_written_checkpoint_is_refused_and_says_so(copy, tmp_path):
+    (copy / "step-00000007" / "header.json").unlink()
+    with pytest.raises(InputError, match="not finished"):
+        checkpoint.load_network(copy / "step-00000007")
+    with pytest.raises(InputError, match="no checkpoint"):
+        checkpoint.load_network(tmp_path / "nowhere")
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_alone(copy, monkeypatch):
+    def full(path, arrays):
+        path.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write_arrays", full)
+    with pytest.raises(InputError, match=r"No space left on device.*earlier ones are kept"):
+        checkpoint.save(copy, DESCRIPTION, PARAMS, step=8)
+    monkeypatch.undo()
+    assert checkpoint.find(copy / "last").name == "step-00000007"
+    assert [path.name for path in copy.glob("*step*")] == ["step-00000007"]
+
+
+def test_the_predictor_travels_with_the_network(copy):
+    features = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
+    own = held_out.fit_predictor(features, np.full(40, 0.3, np.float32), widths=(8,), seed=0, steps=5)
+    with_predictor = dataclasses.replace(DESCRIPTION, predictor_layer="conv3", predictor_widths=(8,))
+    with pytest.raises(InputError, match="without a hardness predictor"):
+        checkpoint.load_predictor(copy)
+    checkpoint.add_predictor(copy, with_predictor, PARAMS | own)
+    net, predictor = checkpoint.load_network(copy), checkpoint.load_predictor(copy)
+    activation, _ = net(IMAGE)
+    easiness = predictor.head(predictor.params, activation)
+    by_hand = 1 - held_out.predict(own, np.asarray(activation.mean((0, 1)))[None], (8,))[0]
+    assert float(easiness) == pytest.approx(by_hand, abs=1e-6)
+    assert all(name.startswith(hardness.PREFIX) for name in own)
+
+    elsewhere = checkpoint.load_predictor(copy, "conv1")
+    assert float(elsewhere.head(elsewhere.params, elsewhere.features(elsewhere.params, IMAGE))) == pytest.approx(
+        float(easiness), abs=1e-6
+    )
+    found = galore.explain.discriminant(net, IMAGE[None], 0, 1, confidence=predictor)
+    assert found.maps.shape == (1, 4, 4) and bool(jnp.isfinite(found.maps).all())

@@ -1,0 +1,46 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from galore.training import evaluation
+
+RNG = np.random.default_rng(0)
+
+
+def test_auroc_counts_pairs_and_halves_ties():
+    scores = np.array([0.1, 0.4, 0.4, 0.8], np.float32)
+    positive = np.array([False, True, False, True])
+    pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
+    assert evaluation.auroc(scores, positive) == pytest.approx(np.mean(pairs))
+    assert np.isnan(evaluation.auroc(scores, np.ones(4, bool)))
+
+
+def test_class_balanced_accuracy_gives_every_class_the_same_weight():
+    logits = np.eye(3, dtype=np.float32)[[0, 0, 0, 1]]
+    labels = np.array([0, 0, 0, 2])
+    assert evaluation.accuracy(logits, labels) == 0.75
+    assert evaluation.class_balanced_accuracy(logits, labels) == 0.5
+
+
+def test_the_probability_of_the_true_class():
+    logits = np.log(np.array([[0.2, 0.8], [0.5, 0.5]], np.float32)) + 300
+    np.testing.assert_allclose(evaluation.true_class_probability(logits, np.array([0, 1])), [0.2, 0.5], rtol=1e-4)
+
+
+def test_batches_are_padded_and_cut_again():
+    x = RNG.normal(size=(7, 2)).astype(np.float32)
+    np.testing.assert_allclose(evaluation.in_batches(lambda b: jnp.sin(b), x, 3), np.sin(x), rtol=1e-6)
+
+
+def test_the_bootstrap_of_a_mean_is_about_the_normal_interval():
+    x = RNG.normal(size=400).astype(np.float32)
+    found = evaluation.bootstrap(lambda v: float(v.mean()), x)
+    half = 1.96 * x.std() / 20
+    assert found.value == pytest.approx(x.mean(), abs=1e-6)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.15)
+
+
+def test_rank_correlation_of_a_constant_is_undefined():
+    assert np.isnan(evaluation.spearman(np.zeros(4, np.float32), np.arange(4, dtype=np.float32)))
+    x = RNG.normal(size=9).astype(np.float32)
+    assert evaluation.spearman(x, np.exp(x)) == pytest.approx(1)
