@@ -101,7 +101,7 @@ def test_two_networks_of_one_name_are_traced_once():
 
 @pytest.mark.parametrize("name", models.names())
 def test_features_and_head_make_the_whole_at_every_cut(name):
-    """Traced only (three cuts of the networks with many): the operations of a cut network, put together, are those of the whole."""
+    """Traced only, three cuts of the networks with many: both parts together compute what the whole computes."""
     whole = loading.template(name, 7, None)
     image = jax.ShapeDtypeStruct((64, 64, 3), jnp.float32)
     expected = operations(lambda params, x: whole.head(params, whole.features(params, x)), whole.params, image)
