@@ -13,6 +13,7 @@ from claims import Claim
 from table import Table, rows_of
 
 from galore.evaluation import judging, questions, rules
+from galore.evaluation.statistics import paired_difference
 
 TITLE = "Discriminant against attributive maps"
 SCORES = ("softmax", "certainty", "easiness")
@@ -72,8 +73,6 @@ def _gain_is_larger(table: Table) -> Claim:
     number = "gain of AUROC by the discriminant map, advanced minus beginner, same images"
     if gains["beginner"] is None or gains["advanced"] is None:
         return Claim(text, source, number, None, "there is no student")
-    from galore.evaluation.statistics import paired_difference
-
     return Claim(text, source, number, paired_difference(gains["advanced"], gains["beginner"]))
 
 

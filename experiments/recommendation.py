@@ -7,8 +7,6 @@ whose replacement flips the decision stands beside it. Several checkpoints (`exp
 networks that were trained in different ways.
 """
 
-from functools import partial
-
 import figures
 import numpy as np
 import running
@@ -16,17 +14,13 @@ import subjects
 from claims import Claim
 from table import Row, Table
 
-from galore.attribution import grad_cam, gradient_x_activation, integrated_gradients
+from galore.attribution import grad_cam, gradient_x_activation
 from galore.evaluation import judging, questions, rules, true_counterfactuals
 from galore.evaluation.statistics import bootstrap
 from galore.evaluation.subject import Subject
 
 TITLE = "What we recommend"
-ATTRIBUTIONS = {
-    "gradient": gradient_x_activation,
-    "Grad-CAM": grad_cam,
-    "integrated gradients": partial(integrated_gradients, steps=20),
-}
+ATTRIBUTIONS = {"gradient": gradient_x_activation, "Grad-CAM": grad_cam}
 CHOOSING, CONFIRMING, FLIPS = "auroc, choosing half", "auroc, confirming half", "auroc, true counterfactual"
 DEFAULT = rules.discriminant("softmax")
 
@@ -35,12 +29,14 @@ def run(cfg) -> Table:
     """One row per network, layer, attribution and rule."""
     table = Table(())
     for checkpoint in subjects.checkpoints(cfg):
+        edits = None
         for layer in subjects.layers(cfg, checkpoint):
             subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer, needs_parts=True)
+            flock = subjects.flock(cfg, required=False)
+            if flock is not None and edits is None:  # where the network is cut does not change its decisions
+                edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
             labels = {"network": subjects.training_of(checkpoint), "layer": layer}
-            # Grad-CAM and integrated gradients equal the gradient where a pooled linear head follows: the last layer.
-            for name, attribution in ATTRIBUTIONS.items():
-                table += Table(_rows(cfg, subject, attribution, {**labels, "attribution": name}))
+            table += Table(_rows(cfg, subject, edits, labels), subjects.remarks(subject))
     return table
 
 
@@ -53,7 +49,7 @@ def claims(table: Table) -> list[Claim]:
     name = ", ".join(best.values())
     start = {**rows[0].labels, "layer": _last_layer(table, best), "network": best["network"], "attribution": "gradient"}
     start["method"] = DEFAULT
-    gaussian = {**best, "method": "centred Gaussian"}
+    gaussian = {**best, "attribution": "", "method": "centred Gaussian"}
     made = []
     for rival, text in ((start, "the papers' default"), (gaussian, "a centred Gaussian")):
         estimate = table.difference(CONFIRMING, best, rival)
@@ -76,18 +72,17 @@ def draw(table: Table) -> dict:
     order = sorted(rows, key=lambda row: -np.nan_to_num(row.estimate.mean, nan=-1.0))
     own = [row for row in order if row.labels["method"] not in figures.GREY][:12]
     shown = tuple(
-        Row({"method": ", ".join(row.labels.values())}, row.measure, row.values)
+        Row({"method": ", ".join(filter(None, row.labels.values()))}, row.measure, row.values)
         for row in own + [row for row in order if row.labels["method"] in figures.GREY][:4]
     )
     return {"auroc": figures.dots(Table(shown), CONFIRMING)}
 
 
-def _rows(cfg, subject: Subject, attribution, labels: dict[str, str]) -> tuple[Row, ...]:
-    """The AUROC of all rules, by half of the classes, over both users."""
-    methods = rules.all_discriminant(attribution)
+def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, labels: dict[str, str]) -> tuple[Row, ...]:
+    """The AUROC of all rules by all attributions, by half of the classes, over both users."""
     by_method: dict[str, list[np.ndarray]] = {}
     for asked in questions.users(subject, cfg.seed):
-        judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
+        judged = judging.judge_discriminant(subject, asked, _methods, cfg.seed, cfg.explanation.batch_size)
         for method, scores in judged.items():
             by_method.setdefault(method, []).append(_spread(scores["auroc"], asked.rows, len(subject)))
     rows = []
@@ -96,16 +91,27 @@ def _rows(cfg, subject: Subject, attribution, labels: dict[str, str]) -> tuple[R
         counted = np.sum(~np.isnan(values), axis=0)
         mean = np.nansum(values, axis=0) / np.where(counted, counted, np.nan)
         for measure, half in ((CHOOSING, even), (CONFIRMING, ~even)):
-            rows.append(Row({**labels, "method": method}, measure, np.where(half, mean, np.nan)[None]))
-    flock = subjects.flock(cfg, required=False)
-    if flock is not None:
-        edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
+            rows.append(Row(labels | _named(method), measure, np.where(half, mean, np.nan)[None]))
+    if edits is not None:
         asked, batch_size = edits.questions, cfg.explanation.batch_size
-        judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, batch_size, truth=edits.parts)
+        judged = judging.judge_discriminant(subject, asked, _methods, cfg.seed, batch_size, truth=edits.parts)
         for method, scores in judged.items():
             values = _spread(scores["auroc"], asked.rows, len(subject))
-            rows.append(Row({**labels, "method": method}, FLIPS, values[None]))
+            rows.append(Row(labels | _named(method), FLIPS, values[None], asked.left_out))
     return tuple(rows)
+
+
+def _methods(*arguments):
+    """Every rule by every attribution, under names that `_named` takes apart again."""
+    made = {}
+    for name, attribution in ATTRIBUTIONS.items():
+        made |= {f"{name}: {rule}": map_ for rule, map_ in rules.all_discriminant(attribution)(*arguments).items()}
+    return made
+
+
+def _named(method: str) -> dict[str, str]:
+    attribution, _, rule = method.rpartition(": ")
+    return {"attribution": attribution, "method": rule}
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
