@@ -233,8 +233,7 @@ def _variants(
     variants: list[dict[str, np.ndarray]] = [{group: base[group] for group in groups}]
     for _ in range(2):
         variant = dict(variants[0])
-        count = min(len(telling), int(rng.integers(1, 3)))
-        for group in rng.choice(telling, count, replace=False):
+        for group in rng.choice(telling, min(len(telling), 2), replace=False):
             value = _far_value(rng, group, taken[group])
             taken[group].append(value)
             variant[group] = _distribution(seed, group, value)
@@ -245,7 +244,7 @@ def _variants(
 def _far_value(rng: np.random.Generator, group: str, taken: list[str]) -> str:
     free = [value for value in GROUPS[group] if value not in taken] or list(GROUPS[group])
     if group.endswith("_color"):
-        free = [value for value in free if all(_color_distance(value, other) > 75 for other in taken)] or free
+        free = [value for value in free if all(_color_distance(value, other) > 105 for other in taken)] or free
     return str(rng.choice(free))
 
 
