@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import subjects
 from claims import Claim
@@ -14,7 +15,7 @@ from galore.evaluation.subject import Subject
 
 def hardest(cfg: Any, subject: Subject) -> np.ndarray:
     """The most difficult test images by hesitancy, 100 as in the authors' code."""
-    hesitancy = 1 - np.asarray(softmax_score(subject.logits))
+    hesitancy = 1 - np.asarray(softmax_score(jnp.asarray(subject.logits)))
     return questions.difficult(subject, cfg.explanation.difficult, hesitancy)
 
 

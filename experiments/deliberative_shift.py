@@ -6,6 +6,7 @@ Pixels that a shift brings in repeat the edge. Insecurities are matched by their
 image does not have does not count, and neither does one that holds no part in either.
 """
 
+import functools
 from collections import OrderedDict
 
 import deliberations
@@ -38,7 +39,7 @@ def run(cfg) -> Table:
         moved = jax.vmap(_shifted)(images, dx)
         before, after = (methods(net, predictor, x, shared) for x in (images, moved))
         shape = next(iter(before.values())).maps.shape[2:]
-        one = jax.vmap(lambda *some: _agreement(*some, subject.size))
+        one = jax.vmap(functools.partial(_agreement, size=subject.size))
         agreements = {name: one(before[name], after[name], notes.points, notes.visible, dx) for name in before}
         fixed = jax.vmap(lambda n, d, k: _fixed_agreement(n, d, k, shape))(notes, dx, keys)
         return OrderedDict(agreements | fixed)

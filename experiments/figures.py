@@ -1,5 +1,7 @@
 """The experiments' figures: dots with intervals, curves over region size."""
 
+from typing import Any
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -106,6 +108,6 @@ def _means(row: Row) -> np.ndarray:
     return np.nansum(by_seed, axis=0) / np.where(seen, seen, np.nan)
 
 
-def _style(row: Row) -> dict[str, str]:
+def _style(row: Row) -> dict[str, Any]:
     method = row.labels.get("method", "")
     return {"color": GREY[method], "linestyle": "--"} if method in GREY else {}

@@ -39,7 +39,7 @@ def load_claims(path: Path) -> list[Claim]:
     for row in json.loads(path.read_text(encoding="utf-8")):
         row.pop("verdict")
         numbers = row.pop("estimate")
-        estimate = numbers and Estimate(*(np.nan if x is None else x for x in numbers))
+        estimate = numbers and Estimate(*(np.nan if x is None else x for x in numbers[:3]), numbers[3])
         made.append(Claim(estimate=estimate, **row))
     return made
 

@@ -32,7 +32,7 @@ def run(cfg) -> Table:
         edits = None
         for layer in subjects.layers(cfg, checkpoint):
             subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer, needs_parts=True)
-            flock = subjects.flock(cfg, required=False)
+            flock = subjects.flock(cfg)
             if flock is not None and edits is None:  # where the network is cut does not change its decisions
                 edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
             labels = {"network": subjects.training_of(checkpoint), "layer": layer}

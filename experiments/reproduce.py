@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
 def split(arguments: list[str]) -> tuple[list[str], list[int], str, list[str]]:
     """The overrides, the seeds, the name of the study and the experiments to run (all where none is named)."""
     own = ("seed=", "name=", "only=")
-    given = dict(argument.partition("=")[::2] for argument in arguments if argument.startswith(own))
+    given = {argument.split("=", 1)[0]: argument.split("=", 1)[1] for argument in arguments if argument.startswith(own)}
     overrides = [argument for argument in arguments if not argument.startswith(own)]
     try:
         seeds = [int(seed) for seed in given.get("seed", "0").split(",")]

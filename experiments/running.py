@@ -10,6 +10,7 @@ from typing import Any
 import hydra
 import subjects
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 from table import Table, words
@@ -143,7 +144,7 @@ def _hydra_main(name: str) -> None:
             table = experiment.run(cfg)
         except InputError as error:
             # Inside a sweep one job's mistake must not end the others: the launcher sees an ordinary exception.
-            if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None

@@ -46,17 +46,11 @@ def attribution(cfg: Any) -> Attribution:
     return hydra.utils.instantiate(cfg.attribution)
 
 
-def flock(cfg: Any, required: bool = True) -> Flock | None:
-    """The invented birds of the data set, which can be drawn again.
-
-    Raises:
-        InputError: the data set holds photographs, and birds are required.
-    """
-    if cfg.dataset.kind == "synthetic_birds":
-        return synthetic_birds.read(build.path(cfg.dataset.root))
-    if required:
-        raise InputError(f"{cfg.dataset.name} cannot be drawn again; true counterfactuals need dataset=synthetic_birds")
-    return None
+def flock(cfg: Any) -> Flock | None:
+    """The invented birds of the data set, which can be drawn again; None for other data."""
+    if cfg.dataset.kind != "synthetic_birds":
+        return None
+    return synthetic_birds.read(build.path(cfg.dataset.root))
 
 
 def layers(cfg: Any, run: str | None = None) -> list[str]:

@@ -12,6 +12,7 @@ import subjects
 from claims import Claim
 from table import Table, rows_of
 
+from galore.errors import InputError
 from galore.evaluation import judging, rules, true_counterfactuals
 
 TITLE = "True counterfactuals: the part replaced in the picture"
@@ -20,7 +21,10 @@ SIZES = (0.05, 0.1)
 
 def run(cfg) -> Table:
     """One row per map."""
-    subject, flock = subjects.subject(cfg), subjects.flock(cfg)
+    flock = subjects.flock(cfg)
+    if flock is None:
+        raise InputError(f"{cfg.dataset.name} cannot be drawn again; true counterfactuals need dataset=synthetic_birds")
+    subject = subjects.subject(cfg)
     edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
     asked, batch_size = edits.questions, cfg.explanation.batch_size
     methods = rules.all_discriminant(subjects.attribution(cfg))

@@ -41,7 +41,7 @@ def replacement_curve(
     Returns:
         The score at each size, [T].
     """
-    size = image.shape[:2]
+    size = (image.shape[0], image.shape[1])
 
     def after(fraction: Float[Array, ""]) -> Array:
         return score(jnp.where(largest_fraction(map, fraction, size)[..., None], other, image))

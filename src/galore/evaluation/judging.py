@@ -105,9 +105,9 @@ def part_iou(
         (questions.counter_rows, questions.counter, questions.predicted, truth, keys[1::2]),
     )
     query, counter = (in_batches(_rank_batch(methods), subject, *side, batch_size=batch_size) for side in sides)
-    visible = [jnp.asarray(annotations.visible[rows], bool) for rows in (questions.rows, questions.counter_rows)]
+    here, there = (jnp.asarray(annotations.visible[rows], bool) for rows in (questions.rows, questions.counter_rows))
     curves = {
-        name: metrics.part_iou(jnp.asarray(query[name]), jnp.asarray(counter[name]), *visible, subject.size)
+        name: metrics.part_iou(jnp.asarray(query[name]), jnp.asarray(counter[name]), here, there, subject.size)
         for name in query
     }
     return {name: {"piou": np.asarray(curve)} for name, curve in curves.items()}
@@ -144,7 +144,7 @@ def _deliberative_batch(methods: DeliberativeMethods) -> Callable[..., Any]:
     def batch(net: Network, predictor: Any, images: Array, notes: Any, keys: Array, shared: Array):
         found = methods(net, predictor, images, shared[0])
         first = next(iter(found.values()))
-        shape = first.maps.shape[2:]
+        shape = (first.maps.shape[2], first.maps.shape[3])
         maps, truth = (jnp.stack([some[k] for some in found.values()], axis=1) for k in (0, 1))
         scores = jax.vmap(lambda n, m, t: jax.vmap(lambda *x: _score_each(n, *x))(m, t))(notes, maps, truth)
         judged = {name: jax.tree.map(lambda x, k=k: x[:, k], scores) for k, name in enumerate(found)}

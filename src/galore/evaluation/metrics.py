@@ -157,7 +157,7 @@ def ranked_region(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions:
         mask: the true pixels, at the network's input size.
         fractions: T region sizes between 0 and 1.
     """
-    values = upsample(map, mask.shape).reshape(-1)
+    values = upsample(map, (mask.shape[0], mask.shape[1])).reshape(-1)
     ascending, truth = jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.int32))
     threshold = ascending[_smallest_rank(mask.shape, fractions)]
     below = jnp.searchsorted(ascending, threshold, side="right")
@@ -187,7 +187,7 @@ def pixel_auroc(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> Float[Arr
     Returns:
         A number in [0, 1], exact including ties (they count half); NaN where the mask is empty or full.
     """
-    values = upsample(map, mask.shape).reshape(-1)
+    values = upsample(map, (mask.shape[0], mask.shape[1])).reshape(-1)
     ascending, truth = jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.float32))
     smaller = jnp.searchsorted(ascending, ascending, side="left")
     not_larger = jnp.searchsorted(ascending, ascending, side="right")

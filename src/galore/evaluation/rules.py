@@ -144,7 +144,7 @@ DIFFICULTIES = {"softmax": "hesitancy", "certainty": "entropy", "easiness": "har
 
 def floored(map: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """The authors' sign rule for class maps: negative values become 1e-7."""
-    return jnp.where(map < 0, explain.AUTHORS.class_floor, map)
+    return jnp.where(map < 0, explain.AUTHORS.class_floor or 0.0, map)
 
 
 def _constant(score: object, F: Float[Array, "h w d"]) -> Float[Array, "h w"]:

@@ -59,11 +59,9 @@ def bootstrap(
     return Estimate(mean, float(low), float(high), total)
 
 
-def paired_difference(
-    first: Float[np.ndarray, "seeds images"], second: Float[np.ndarray, "seeds images"], **options: float | int
-) -> Estimate:
+def paired_difference(first: Float[np.ndarray, "seeds images"], second: Float[np.ndarray, "seeds images"]) -> Estimate:
     """The mean of first - second over the images that count for both, with its bootstrap interval."""
-    return bootstrap(first - second, **options)
+    return bootstrap(first - second)
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:

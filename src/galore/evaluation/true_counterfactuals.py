@@ -5,6 +5,7 @@ background, one kind of part replaced. Where that flips the network's decision t
 the decision hung on, and a region can be held against it and against the pixels themselves.
 """
 
+import functools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def flipping(subject: Subject, flock: Flock, images: int, seed: int, tries: int 
     rng = np.random.default_rng(seed)
     right = np.flatnonzero(subject.predicted == subject.labels)
     rows = np.sort(rng.permutation(right)[:images])
-    planned = [(row, kind, c) for row in rows for kind, c in _replacements(flock, numbers[row], tries, rng)]
+    planned = [(row, kind, c) for row in rows for kind, c in _replacements(flock, int(numbers[row]), tries, rng)]
     if not planned:
         raise InputError("the network gets no test image right, so that no decision can be flipped")
     edited = np.stack([_draw(subject, flock, row, kind, c) for row, kind, c in planned])
@@ -98,7 +99,7 @@ def judge(
         shape = next(iter(maps.values())).shape[1:]
         maps |= jax.vmap(lambda n, k, t: n.baselines(k, t, shape))(notes, keys, truth)
         maps["oracle"] = jnp.sum(jnp.abs(goal - images), axis=-1)
-        one = jax.vmap(lambda *some: _moved(net, *some, fractions))
+        one = jax.vmap(functools.partial(_moved, net, fractions))
         return OrderedDict((name, one(images, goal, m, y, c)) for name, m in maps.items())
 
     preprocessing = net.preprocessing
@@ -110,7 +111,7 @@ def judge(
 
 
 def _moved(
-    net: Any, image: Array, goal: Array, map: Array, y: Array, c: Array, fractions: tuple[float, ...]
+    net: Any, fractions: tuple[float, ...], image: Array, goal: Array, map: Array, y: Array, c: Array
 ) -> dict[str, Float[Array, ""]]:
     def logits(x: Array) -> Array:
         return net(x)[1]
