@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from galore import attribution, confidence, data, evaluation, explain, models, regions, report, training
     from galore.errors import InputError
-    from galore.models import load
+    from galore.loading import load
     from galore.network import Network, from_linen, from_nnx
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _NAMES = {
     "Network": "galore.network",
     "from_linen": "galore.network",
     "from_nnx": "galore.network",
-    "load": "galore.models",
+    "load": "galore.loading",
 }
 
 __all__ = [

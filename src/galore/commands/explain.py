@@ -43,7 +43,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
-    add("--model", metavar="NAME", default="efficientnet_lite0", help="the network (%(default)s)")
+    add("--model", metavar="NAME|DIR", default="efficientnet_lite0", help="a network or a checkpoint (%(default)s)")
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
 
@@ -66,8 +66,10 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    if Path(args.model).exists() or Path(args.model).suffix:
-        raise InputError(f"--model {args.model}: expected the name of a network; --weights takes a file")
+    if not Path(args.model).is_dir() and (Path(args.model).exists() or Path(args.model).suffix):
+        raise InputError(
+            f"--model {args.model}: expected the name of a network or a checkpoint folder; --weights takes a file"
+        )
     for photo in photos:
         if photo is not None:
             read_image(photo)
@@ -80,10 +82,10 @@ class Explainer:
         from galore import terminal
 
         with terminal.step(f"Loading {args.model}"):
-            from galore import models
+            from galore import loading
             from galore.report import build
 
-            self.net = models.load(args.model, args.weights or "imagenet", layer=args.layer)
+            self.net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
         top = min(args.top, len(self.net.class_names) or args.top)
         choices = {
             "attribution": args.attribution,

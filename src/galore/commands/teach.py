@@ -82,10 +82,9 @@ def network(model: str) -> "Network":
     from galore import terminal
 
     with terminal.step(f"Loading {model}"):
-        from galore import models
-        from galore.training import checkpoint
+        from galore import loading
 
-        return checkpoint.load_network(model) if checkpoint.is_checkpoint(model) else models.load(model)
+        return loading.load(model)
 
 
 def rebuild(args: argparse.Namespace) -> None:

@@ -130,7 +130,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(
-    name: str | Path,
+    name: str,
     weights: str | Path | None = "imagenet",
     layer: str | None = None,
     classes: int | None = None,
@@ -139,9 +139,8 @@ def load(
     """A network with its weights, cut at a layer, ready to be explained.
 
     Args:
-        name: one of `names()`; or the folder of a checkpoint of galore's training, which brings everything itself.
-        weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names, or the folder
-            of a checkpoint; None: random.
+        name: one of `names()`.
+        weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names; None: random.
         layer: where to cut; None: the last layer before the classifier.
         classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
             another number, the last linear layer is drawn anew, and a warning says so.
@@ -153,12 +152,7 @@ def load(
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
     """
-    if Path(name).is_dir() and name not in ARCHITECTURES:
-        return _from_checkpoint(Path(name), None, layer, classes)
-    name = str(name)
     architecture = _architecture(name)
-    if weights is not None and weights != "imagenet" and Path(weights).is_dir():
-        return _from_checkpoint(Path(weights), name, layer, classes)
     if classes is not None and classes < 1:
         raise InputError(f"classes={classes}, expected at least 1")
     if weights is None:
@@ -225,17 +219,6 @@ def _published_path(name: str) -> Path:
     if published is None:
         raise InputError(f"there are no published weights for {name}; give weights=, a path, or None for random ones")
     return published.path()
-
-
-def _from_checkpoint(path: Path, name: str | None, layer: str | None, classes: int | None) -> Network:
-    from galore.training import checkpoint  # orbax takes a second to import, and most callers have no checkpoint
-
-    network = checkpoint.load_network(path, layer)
-    if name is not None and network.name != name:
-        raise InputError(f"{path} holds the network {network.name!r}, expected {name!r}")
-    if classes is not None and classes != len(network.class_names):
-        raise InputError(f"{path} has {len(network.class_names)} classes, expected {classes}")
-    return network
 
 
 @functools.cache

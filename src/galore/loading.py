@@ -1,0 +1,49 @@
+"""The one way to a network: by name, with published or own weights, or from a checkpoint of the training."""
+
+from pathlib import Path
+
+from galore import models
+from galore.errors import InputError
+from galore.network import Network
+
+
+def load(
+    name: str | Path,
+    weights: str | Path | None = "imagenet",
+    layer: str | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Network:
+    """A network with its weights, cut at a layer, ready to be explained.
+
+    Args:
+        name: one of `galore.models.names()`; or the folder of a checkpoint, which brings everything itself.
+        weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names, or the folder
+            of a checkpoint; None: random.
+        layer: where to cut; None: the last layer before the classifier.
+        classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
+            another number, the last linear layer is drawn anew, and a warning says so.
+        seed: of the random numbers, where any are needed.
+
+    Returns:
+        The network with its preprocessing, and its class names where they are known.
+
+    Raises:
+        InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
+    """
+    if str(name) not in models.names() and Path(name).is_dir():
+        return _from_checkpoint(Path(name), None, layer, classes)
+    if weights is not None and weights != "imagenet" and Path(weights).is_dir():
+        return _from_checkpoint(Path(weights), str(name), layer, classes)
+    return models.load(str(name), weights, layer, classes, seed)
+
+
+def _from_checkpoint(path: Path, name: str | None, layer: str | None, classes: int | None) -> Network:
+    from galore.training import checkpoint  # orbax takes a second to import, and most callers have no checkpoint
+
+    network = checkpoint.load_network(path, layer)
+    if name is not None and network.name != name:
+        raise InputError(f"{path} holds the network {network.name!r}, expected {name!r}")
+    if classes is not None and classes != len(network.class_names):
+        raise InputError(f"{path} has {len(network.class_names)} classes, expected {classes}")
+    return network
