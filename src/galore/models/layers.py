@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from galore.errors import InputError, closest
+from galore.models import winograd
 
 Step = Callable[[Any], Any]
 
@@ -72,10 +73,21 @@ def check_layer(network: LayeredNetwork, layer: str | None) -> str:
 def convolve(
     x: Float[Array, "b H W c"], kernel: Float[Array, "k k c d"], strides: Any, padding: Any, **options: Any
 ) -> Float[Array, "b h w d"]:
-    """`jax.lax.conv_general_dilated` for `nnx.Conv`; a 1 x 1 kernel is a matrix product, faster on CPUs."""
+    """`jax.lax.conv_general_dilated` for `nnx.Conv`, with two cases that are faster otherwise.
+
+    A 1 x 1 kernel is a matrix product. On CPUs a 3 x 3 kernel over few channels is taken by Winograd's method (64
+    channels at 56 x 56, batch 8: 11 to 15 ms instead of 24 to 31; with more channels it gains little or loses).
+    """
+
+    def plain(x: Array, kernel: Array) -> Array:
+        return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
     if kernel.shape[:2] == (1, 1):
         return jnp.matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0], precision=options["precision"])
-    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+    is_padded_by_one = [tuple(sides) for sides in padding] == [(1, 1), (1, 1)]
+    if kernel.shape[:3] == (3, 3, 64) and tuple(strides) == (1, 1) and is_padded_by_one:
+        return jax.lax.platform_dependent(x, kernel, cpu=winograd.convolve_3x3, default=plain)
+    return plain(x, kernel)
 
 
 def max_pool(x: Float[Array, "*b H W c"], size: int, stride: int, padding: int = 0) -> Float[Array, "*b h w c"]:
