@@ -1,5 +1,7 @@
 """What train.py does, in order: inputs, classifier, hardness predictor, student, predictions."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.loader import Files, prepared
 from galore.errors import InputError
 from galore.models.layers import check_layer
-from galore.models.loading import ARCHITECTURES
+from galore.models.loading import ARCHITECTURES, draw
 from galore.training import architectures, checkpoint, classifier, evaluation, forward, hardness, held_out, inputs
 from galore.training.step import check_batch_size, device_mesh, initial_state, make_step
 
@@ -57,10 +59,12 @@ class Setting:
 
     def outputs(self, params: dict[str, Any], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The mean activations of the explained layer [n, d] and the logits [n, C] of undistorted images."""
-        found = evaluation.in_batches(lambda x: self._compiled(params, x), self.whole[rows])
+        found = evaluation.in_batches(lambda x: self.compiled(params, x), self.whole[rows])
         return found[:, : -len(self.description.class_names)], found[:, -len(self.description.class_names) :]
 
-    def __post_init__(self) -> None:
+    @functools.cached_property
+    def compiled(self) -> Callable[[Any, Any], Any]:
+        """(params, inputs) -> mean activations and logits side by side."""
         layer, cut = self.description.layer, self.cut
         to_input = classifier.as_input(self.description.preprocessing)
 
@@ -70,7 +74,7 @@ class Setting:
             return jax.numpy.concatenate([pooled, module.head(activation, layer)], axis=-1)
 
         run = galore.from_nnx(self.module, features=both, head=lambda module, x: x).features
-        object.__setattr__(self, "_compiled", jax.jit(lambda params, x: run(params, to_input(x))))
+        return jax.jit(lambda params, x: run(params, to_input(x)))
 
 
 def fit(
@@ -112,8 +116,9 @@ def fit(
         found["hardness"] = held_out.predict(predictor, activations, widths)
     if cfg.train.student == "few_shot":
         few = few_of_each(labels, cfg.train.shots, cfg.train.seed)
-        weak = train_classifier(setting, few, few[:0], cfg.train.student_epochs, None, lambda r: None, show, "student")
-        found["student"] = setting.outputs(weak, test)[1].argmax(-1)
+        other = with_network(setting, cfg.train.student_network)
+        weak = train_classifier(other, few, few[:0], cfg.train.student_epochs, None, lambda r: None, show, "student")
+        found["student"] = other.outputs(weak, test)[1].argmax(-1)
     # The first step compiles and the input pipeline starts; they say nothing about the rest.
     waited, seconds = (sum(column) for column in zip(*clock[3:], strict=True)) if len(clock) > 3 else (0.0, 1.0)
     return Fitted(found, waited / seconds, seconds / max(1, len(clock) - 3))
@@ -135,7 +140,7 @@ def check_choices(train: Any) -> None:
     known = {
         "hardness": ("none", "held_out", "cross_fit", "joint"),
         "student": ("none", "few_shot"),
-        "optimiser": ("one_cycle", "authors"),
+        "optimiser": ("one_cycle", "muon", "authors"),
     }
     for name, choices in known.items():
         if train[name] not in choices:
@@ -249,11 +254,7 @@ def train_classifier(
     per_epoch = len(rows) // batch_size
     steps = per_epoch * epochs
     source_of = setting.epochs_of(rows)
-    optimiser = (
-        classifier.authors_optimiser(per_epoch, train.learning_rate)
-        if train.optimiser == "authors"
-        else classifier.fast_optimiser(steps, train.learning_rate, train.weight_decay)
-    )
+    optimiser = make_optimiser(train, steps, per_epoch)
     is_joint = train.hardness == "joint" and folder is not None
     params, loss = objective(setting, is_joint)
     state = initial_state(params, trained_names(setting, params), optimiser)
@@ -299,6 +300,14 @@ def train_classifier(
     return best if folder is None else checkpoint.load_params(folder)
 
 
+def make_optimiser(train: Any, steps: int, per_epoch: int) -> Any:
+    """The optimiser of `cfg.train`."""
+    if train.optimiser == "authors":
+        return classifier.authors_optimiser(per_epoch, train.learning_rate)
+    make = classifier.muon_optimiser if train.optimiser == "muon" else classifier.fast_optimiser
+    return make(steps, train.learning_rate, train.weight_decay)
+
+
 def resume(last: Path, like: Any, train: Any) -> tuple[Any, dict[str, Any]]:
     """The state and the progress of the last checkpoint."""
     header, params = checkpoint.read_header(last), checkpoint.load_params(last)
@@ -326,7 +335,7 @@ def objective(setting: Setting, is_joint: bool) -> tuple[dict[str, Any], Any]:
         return setting.params, classifier.objective(alone, to_input, train.label_smoothing)
     channels = architectures.channels(description.network, description.layer, description.preprocessing)
     structure = hardness.module(channels, description.predictor_widths)
-    own = hardness.prefixed(galore.models.loading.draw(forward.shapes(structure), train.seed))
+    own = hardness.prefixed(draw(forward.shapes(structure), train.seed))
     predictor = forward.training_forward(structure)
     return setting.params | own, classifier.joint_objective(run, predictor, to_input, train.label_smoothing)
 
@@ -368,6 +377,19 @@ def fit_hardness(
         probability = held_out.cross_fit(judge, fold)
         activations, _ = setting.outputs(params, setting.training)
     return held_out.fit_predictor(activations, probability, widths=tuple(train.hardness_widths), seed=train.seed)
+
+
+def with_network(setting: Setting, name: str | None) -> Setting:
+    """The same images for another network, trained from random parameters; None: for the same one."""
+    if name is None:
+        return setting
+    if setting.cut is not None:
+        raise InputError("train.student_network needs images: give train.from_layer=null, or student_network=null")
+    classes = len(setting.description.class_names)
+    module = architectures.module(name, classes)
+    description = dataclasses.replace(setting.description, network=name, layer=check_layer(module, None))
+    params = architectures.random_params(name, classes, setting.train.seed)
+    return dataclasses.replace(setting, description=description, module=module, params=params)
 
 
 def few_of_each(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:

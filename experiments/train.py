@@ -23,6 +23,7 @@ import fitting
 import hydra
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -58,7 +59,7 @@ def run(cfg: Any, folder: Path, show: Any = lambda name, done, total, text: None
         dataset = build.dataset(cfg.dataset, workers=cfg.train.threads)
         fitted = fitting.fit(cfg, dataset, folder / "checkpoints", on_record, show)
     with atomic.file(folder / "predictions.npz") as file:
-        np.savez(file, **fitted.predictions)
+        np.savez(file, **fitted.predictions)  # pyright: ignore[reportArgumentType]
     result = summary(fitted) | {"seconds": time.perf_counter() - began}
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     with atomic.file(folder / "config.yaml") as file:
@@ -138,7 +139,7 @@ def main(cfg: Any) -> None:
         with bars.progress:
             result = run(cfg, folder, bars)
     except InputError as error:
-        if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
