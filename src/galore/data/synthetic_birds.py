@@ -34,7 +34,7 @@ from galore.data.synthetic_folder import check_numbers, draw_all, read_header, w
 from galore.errors import InputError, closest
 
 _FORMAT = "galore synthetic birds"
-_VERSION = 2
+_VERSION = 3
 """Raised whenever the same numbers would draw other birds."""
 
 
