@@ -86,7 +86,7 @@ def fit(
     setting = prepare(cfg, dataset, show)
     test = np.flatnonzero(~dataset.is_training)
     labels = setting.labels[setting.training]
-    kept, held = inputs.validation_split(labels, cfg.train.validation, cfg.train.seed)
+    kept, held = inputs.validation_split(labels, float(cfg.train.validation), cfg.train.seed)
     kept, held = np.flatnonzero(kept), np.flatnonzero(held)
 
     clock: list[tuple[float, float]] = []
@@ -175,7 +175,7 @@ def prepare(cfg: Any, dataset: PartDataset | SceneDataset, show: Show) -> Settin
     show("images", len(whole), len(whole), "")
     crops = Crops(train, dataset, training, whole if dataset.name.startswith("synthetic") else None, preprocessing.crop)
     if cut is None:
-        epochs_of = crops.epochs_of
+        epochs_of: Callable[[np.ndarray], inputs.SourceOfEpoch] = crops.epochs_of
     else:
         to_input = classifier.as_input(preprocessing)
         run = galore.from_nnx(module, features=lambda m, x: architectures.through(m, x, None, cut), head=lambda m, x: x)
@@ -188,7 +188,12 @@ def prepare(cfg: Any, dataset: PartDataset | SceneDataset, show: Show) -> Settin
             images = inputs.in_memory(source, threads=train.threads).arrays["image"]
             views.append(features(compiled, [images], show, len(dataset) + view * len(training), total))
         stacked, labels = np.stack(views), dataset.labels[training]
-        epochs_of = lambda rows: lambda epoch: inputs.Views(stacked[:, rows], labels[rows], epoch)  # noqa: E731
+
+        def epochs_of(rows: np.ndarray) -> inputs.SourceOfEpoch:
+            # Chosen once: this copies, and every example of an epoch asks for the epoch's source.
+            some, some_labels = stacked[:, rows], labels[rows]
+            return lambda epoch: inputs.Views(some, some_labels, epoch)
+
     return Setting(train, description, module, dict(params), cut, whole, dataset.labels, training, epochs_of)
 
 
@@ -302,10 +307,11 @@ def train_classifier(
 
 def make_optimiser(train: Any, steps: int, per_epoch: int) -> Any:
     """The optimiser of `cfg.train`."""
+    rate = classifier.checked_rate(train.learning_rate)
     if train.optimiser == "authors":
-        return classifier.authors_optimiser(per_epoch, train.learning_rate)
+        return classifier.authors_optimiser(per_epoch, rate)
     make = classifier.muon_optimiser if train.optimiser == "muon" else classifier.fast_optimiser
-    return make(steps, train.learning_rate, train.weight_decay)
+    return make(steps, rate, float(train.weight_decay))
 
 
 def resume(last: Path, like: Any, train: Any) -> tuple[Any, dict[str, Any]]:

@@ -62,6 +62,6 @@ def test_the_validation_split_takes_the_same_share_of_every_class():
 
 def test_bad_shares_and_batches_are_refused():
     with pytest.raises(InputError, match="share 1"):
-        inputs.validation_split(np.zeros(3, int), 1, seed=0)
+        inputs.validation_split(np.zeros(3, int), 1.0, seed=0)
     with pytest.raises(InputError, match="batch_size 9 is larger than the 4"):
         inputs.training_batches(lambda e: numbered(4), 4, 9, seed=0, start=0, stop=1)

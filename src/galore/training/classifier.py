@@ -129,7 +129,7 @@ def split_optimiser(
 ) -> optax.GradientTransformation:
     """One optimiser for the classifier's parameters and another for those of the hardness predictor."""
 
-    def labels(params: Params) -> dict[str, str]:
+    def labels(params: Mapping[str, Any]) -> dict[str, str]:
         return {name: "predictor" if name.startswith(hardness.PREFIX) else "classifier" for name in params}
 
     return optax.partition({"classifier": classifier, "predictor": predictor}, labels)  # pyright: ignore
@@ -189,7 +189,9 @@ def fit(
         InputError: the loss is not finite; nothing is saved then.
     """
     progress = dict(progress or {"best": -math.inf, "best_step": 0, "worse": 0})
-    state, compiled = replicate(state, mesh), jax.jit(step, donate_argnums=0)
+    # A copy, because each step reuses the memory of the state that it is given, and the caller may want his again.
+    state = replicate(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state), mesh)
+    compiled = jax.jit(step, donate_argnums=0)
     count, batches = int(state.step), iter(batches_from(int(state.step)))
     saved = count
     while count < steps and not (patience is not None and progress["worse"] >= patience):
@@ -225,7 +227,7 @@ def fit(
     return state, progress
 
 
-def _convolutions(params: Params) -> dict[str, Any]:
+def _convolutions(params: Mapping[str, Any]) -> dict[str, Any]:
     """For Muon: a convolution is a matrix from the inputs under its window to its outputs; None for the rest."""
     window = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
     # Depthwise kernels have one input channel, and their channels are not mixed; masked parameters have no shape.

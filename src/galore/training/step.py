@@ -52,9 +52,8 @@ def initial_state(
         trained: the names of those that are trained.
         optimiser: which moves them.
     """
-    # Copies, because a step may reuse the memory of the state that it is given.
-    moving = {name: jnp.array(params[name], copy=True) for name in trained}
-    others = {name: jnp.array(value, copy=True) for name, value in params.items() if name not in moving}
+    moving = {name: jnp.asarray(params[name]) for name in trained}
+    others = {name: jnp.asarray(value) for name, value in params.items() if name not in moving}
     return State(moving, others, optimiser.init(moving), jnp.zeros((), jnp.int32))
 
 
