@@ -39,8 +39,11 @@ def load_claims(path: Path) -> list[Claim]:
     for row in json.loads(path.read_text(encoding="utf-8")):
         row.pop("verdict")
         numbers = row.pop("estimate")
-        estimate = numbers and Estimate(*(np.nan if x is None else x for x in numbers[:3]), numbers[3])
-        made.append(Claim(estimate=estimate, **row))
+        if numbers is None:
+            made.append(Claim(estimate=None, **row))
+            continue
+        mean, low, high = (np.nan if x is None else x for x in numbers[:3])
+        made.append(Claim(estimate=Estimate(mean, low, high, numbers[3]), **row))
     return made
 
 

@@ -14,6 +14,7 @@ from galore.evaluation.metrics import FRACTIONS
 from galore.evaluation.statistics import Estimate
 
 CURVE_RESAMPLES = 300
+UNDEFINED = "the number is undefined (parts of one kind only, or none in the region)"
 SIZES = {"iou": (0.05, 0.2)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
@@ -42,6 +43,12 @@ class Row:
     def estimate(self) -> Estimate:
         """The mean with its interval over images."""
         return statistics.bootstrap(self.values)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why values are missing: `left_out`, and the images that cannot have this number."""
+        undefined = int(np.isnan(self.values).sum()) - sum(self.left_out.values())
+        return self.left_out | ({UNDEFINED: undefined} if undefined > 0 and not self.is_curve else {})
 
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean, low and high at every region size."""
@@ -98,7 +105,7 @@ class Table:
             mean, low, high, counted = row.estimate
             numbers = ["" if np.isnan(x) else f"{x:.5f}" for x in (mean, low, high)]
             by_seed = " ".join(f"{x:.5f}" for x in _means_by_seed(row.values))
-            why = "; ".join(f"{reason}: {count}" for reason, count in row.left_out.items())
+            why = "; ".join(f"{reason}: {count}" for reason, count in row.reasons.items())
             labels = [row.labels.get(name, "") for name in names]
             writer.writerow([*labels, row.measure, *numbers, counted, len(row.values), by_seed, why])
         return text.getvalue()
@@ -123,9 +130,9 @@ class Table:
     def _reasons(self) -> list[str]:
         said: dict[str, None] = {}
         for row in self.rows:
-            if row.left_out:
+            if row.left_out and row.measure == "auroc":
                 who = row.labels.get("user", "")
-                why = ", ".join(f"{reason}: {count}" for reason, count in row.left_out.items())
+                why = ", ".join(f"{reason}: {count}" for reason, count in row.reasons.items())
                 said[f"Images that did not count{f' ({who})' if who else ''}: {why}.\n"] = None
         return list(said)
 
