@@ -352,7 +352,7 @@ def trained_names(setting: Setting, params: dict[str, Any]) -> tuple[str, ...]:
     if setting.cut is None:
         return tuple(names)
     run = forward.training_forward(setting.module, lambda m, x: m.head(x, setting.cut), frozen_statistics=True)
-    used = forward.used_names(run, setting.params, setting.whole[:1])
+    used = forward.used_names(run, setting.params, jax.numpy.asarray(setting.whole[:1]))
     return tuple(name for name in names if name in used or name.startswith(hardness.PREFIX))
 
 

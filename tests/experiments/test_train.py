@@ -85,12 +85,12 @@ def test_the_same_command_again_changes_nothing(trained):
 def test_frozen_layers_stay_and_a_joint_predictor_is_kept(tmp_path, birds):
     cfg = options(
         *SMALL, f"dataset.root={birds}", f"model.checkpoint={tmp_path}", "train=last_stage", "train.from_layer=conv2",
-        "model=small_cnn", "train.epochs=1", "train.views=2", "train.hardness=joint", "train.student=none",
+        "train.epochs=1", "train.views=2", "train.hardness=joint", "train.student=none",
     )  # fmt: skip
     train.run(cfg, tmp_path)
     from galore.training import architectures
 
-    start, end = architectures.random_params("small_cnn", 3, 0), checkpoint.load_params(tmp_path)
+    start, end = architectures.random_params("small_cnn_narrow", 3, 0), checkpoint.load_params(tmp_path)
     moved = {name.split(".")[0] for name in start if not np.array_equal(start[name], end[name])}
     assert moved == {"conv3", "conv4", "bn3", "bn4", "fc"}
     assert checkpoint.read_description(tmp_path).predictor_layer == "conv4"
