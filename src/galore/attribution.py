@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from galore.curvature import location_curvature
+
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 Maps = Float[Array, "h w"] | Float[Array, "K h w"]
 Clip = bool | Bool[Array, ""] | Bool[Array, " K"]
@@ -136,8 +138,9 @@ def second_order(
     """a_ij = <g_ij, f_ij> + 1/2 f_ij' H_ij f_ij, with H_ij the d x d Hessian block of location (i, j); exact.
 
     The quadratic form is the second derivative of the score along F masked to the location, so no Hessian exists at
-    any time: h * w second-order directional derivatives in forward mode, through the head alone. It is exactly zero
-    where the score is piecewise linear, as the logits of most heads are; probabilities and confidences are not.
+    any time: h * w second-order directional derivatives in forward mode, through the head alone (`galore.curvature`).
+    It is exactly zero where the score is piecewise linear, as the logits of most heads are; probabilities and
+    confidences are not.
 
     Args:
         score: one number, or K numbers, as a function of the activation.
@@ -152,36 +155,6 @@ def second_order(
     curvature = location_curvature(score, F, chunk)
     curvature = jnp.abs(curvature) if absolute_curvature else curvature
     return gradient_x_activation(score, F, positive_gradient=positive_gradient) + 0.5 * curvature
-
-
-def location_curvature(score: Score, F: Float[Array, "h w d"], chunk: int = 256) -> Maps:
-    """f_ij' H_ij f_ij at every location: the second derivative of the score along F masked to (i, j).
-
-    Args:
-        score: one number, or K numbers, as a function of the activation.
-        F: the activation, [h, w, d].
-        chunk: locations at once; bounds the memory.
-
-    Returns:
-        The map [h, w], or the maps [K, h, w], float32.
-    """
-    height, width, _ = F.shape
-
-    def second_derivative(location: Array) -> Array:
-        mask = (jnp.arange(height * width) == location).reshape(height, width, 1)
-        direction = jnp.where(mask, F, 0)
-
-        def slope(at: Array) -> Array:
-            return jax.jvp(score, (at,), (direction,))[1]
-
-        return jax.jvp(slope, (F,), (direction,))[1]
-
-    locations = jnp.arange(height * width)
-    if height * width <= chunk:
-        curvature = jax.vmap(second_derivative)(locations)
-    else:
-        curvature = jax.lax.map(second_derivative, locations, batch_size=chunk)
-    return jnp.moveaxis(curvature, 0, -1).reshape(*curvature.shape[1:], height, width).astype(jnp.float32)
 
 
 def gradient(score: Score, F: Float[Array, "h w d"]) -> Float[Array, "h w d"] | Float[Array, "K h w d"]:

@@ -10,8 +10,7 @@ The analysis reads the operations that the head performs, not its numbers: what 
 for any function, and it finds nothing (None) where it meets an operation that it has no rule for.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +18,21 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core
 from jaxtyping import Array, Bool, Float, Int
+
+from galore.head_program import (
+    as_variable,
+    CALLS,
+    ELEMENTWISE,
+    MOVES,
+    REDUCTIONS,
+    WINDOWS,
+    Program,
+    inner,
+    is_piecewise_linear,
+    is_scaling,
+    is_variable,
+    moved,
+)
 
 MOST_ENTRIES = 2**28
 """Dependence tables beyond this size (locations times entries of F) are not made; the structure counts as unknown."""
@@ -45,6 +59,7 @@ class DenseFirst(NamedTuple):
         affected: the entries of x that each location can change, as many columns as the busiest location needs.
         valid: which of the columns of `affected` count.
         after: z[m] -> whatever the head returns.
+        is_piecewise_linear: whether `before` is certain to be, as pooling is.
     """
 
     before: Callable[[Float[Array, "h w d"]], Float[Array, " n"]]
@@ -52,6 +67,7 @@ class DenseFirst(NamedTuple):
     affected: Int[np.ndarray, "hw c"]
     valid: Bool[np.ndarray, "hw c"]
     after: Callable[[Float[Array, " m"]], Any]
+    is_piecewise_linear: bool
 
 
 def structure(head: Callable[[Array], Any], F: Float[Array, "h w d"]) -> SumFirst | DenseFirst | None:
@@ -64,11 +80,11 @@ def structure(head: Callable[[Array], Any], F: Float[Array, "h w d"]) -> SumFirs
     Returns:
         The structure, whose functions close over the head's parameters, or None where none is recognised.
     """
-    program = _Program(head, F)
+    program = Program(head, F)
     return _sum_first(program, F) or _dense_first(program, F)
 
 
-def _sum_first(program: "_Program", F: Array) -> SumFirst | None:
+def _sum_first(program: Program, F: Array) -> SumFirst | None:
     """The first thing that happens to F, apart from being moved about, is a sum over all locations."""
     locations, channels = F.shape[0] * F.shape[1], F.shape[2]
     places = {program.input: np.arange(F.size).reshape(F.shape)}
@@ -77,8 +93,8 @@ def _sum_first(program: "_Program", F: Array) -> SumFirst | None:
         name = equation.primitive.name
         if len(sources) != 1 or sources[0] not in places:
             return None
-        if name in _MOVES:
-            places[equation.outvars[0]] = _moved(equation, places[sources[0]])
+        if name in MOVES:
+            places[equation.outvars[0]] = moved(equation, places[sources[0]])
             continue
         axes, scale = _summed_axes(equation, program)
         summed = None if axes is None else _summed_channels(places[sources[0]], axes, locations, channels)
@@ -88,7 +104,7 @@ def _sum_first(program: "_Program", F: Array) -> SumFirst | None:
     return None
 
 
-def _summed_axes(equation: Any, program: "_Program") -> tuple[Sequence[int] | None, float]:
+def _summed_axes(equation: Any, program: Program) -> tuple[Sequence[int] | None, float]:
     """The axes that an operation sums over, and its factor: a sum, or a product with a vector of one known number."""
     if equation.primitive.name == "reduce_sum":
         return equation.params["axes"], 1.0
@@ -111,17 +127,19 @@ def _summed_channels(places: np.ndarray, axes: Sequence[int], locations: int, ch
     """Which channel each output of the sum is, where each is the sum of one channel over all locations."""
     kept = [axis for axis in range(places.ndim) if axis not in axes]
     groups = places.transpose(*kept, *axes).reshape(int(np.prod([places.shape[axis] for axis in kept])), -1)
+    if groups.shape[1] != locations:
+        return None
     same_channel = (groups % channels == groups[:, :1] % channels).all()
-    every_location = (np.sort(groups // channels, axis=1) == np.arange(locations)).all(1).all()
-    return groups[:, 0] % channels if groups.shape[1] == locations and same_channel and every_location else None
+    every_location = (np.sort(groups // channels, axis=1) == np.arange(locations)).all()
+    return groups[:, 0] % channels if same_channel and every_location else None
 
 
-def _behind_the_sum(program: "_Program", number: int, total: core.Var, summed: np.ndarray, scale: float) -> SumFirst:
+def _behind_the_sum(program: Program, number: int, total: core.Var, summed: np.ndarray, scale: float) -> SumFirst:
     """Takes the dense layer behind the sum into `project`, where only linear operations lie between."""
     end, last = number, total
     for later, equation in program.dependent(after=number):
         name = equation.primitive.name
-        if name not in _MOVES and not _is_scaling(equation, program) and name != "dot_general":
+        if name not in MOVES and not is_scaling(equation, program.depends) and name != "dot_general":
             break
         if name == "dot_general" and (
             sum(map(program.depends, equation.invars)) != 1 or not program.is_bottleneck(later, equation.outvars[0])
@@ -132,16 +150,16 @@ def _behind_the_sum(program: "_Program", number: int, total: core.Var, summed: n
             break
 
     def project(sums: Float[Array, " d"]) -> Float[Array, " m"]:
-        given = (sums[summed] * scale).reshape(total.aval.shape).astype(total.aval.dtype)
+        given = as_variable(sums[summed] * scale, total)
         return program.run(total, given, number + 1, end + 1, last).reshape(-1)
 
     def after(z: Float[Array, " m"]) -> Any:
-        return program.run(last, z.reshape(last.aval.shape).astype(last.aval.dtype), end + 1)
+        return program.run(last, as_variable(z, last), end + 1)
 
     return SumFirst(project, after)
 
 
-def _dense_first(program: "_Program", F: Array) -> DenseFirst | None:
+def _dense_first(program: Program, F: Array) -> DenseFirst | None:
     """F is pooled or rearranged without parameters, then contracted as a whole with a matrix."""
     first = next(((n, e) for n, e in program.dependent() if e.primitive.name == "dot_general"), None)
     if first is None or F.shape[0] * F.shape[1] * F.size > MOST_ENTRIES:
@@ -166,14 +184,15 @@ def _dense_first(program: "_Program", F: Array) -> DenseFirst | None:
         return program.run(program.input, activation, 0, number, x).transpose(order).reshape(-1)
 
     def after(z: Float[Array, " m"]) -> Any:
-        return program.run(output, z.reshape(output.aval.shape).astype(output.aval.dtype), number + 1)
+        return program.run(output, as_variable(z, output), number + 1)
 
     weights = program.value(matrix)
     columns = [axis for axis in range(weights.ndim) if axis not in contracted[1 - side]]
     weights = weights.transpose(*contracted[1 - side], *columns).reshape(int(np.prod(x.aval.shape)), -1)
     reached = reached.transpose(0, *(axis + 1 for axis in order)).reshape(len(reached), -1)
     affected, valid = _as_columns(reached)
-    return DenseFirst(before, weights, affected, valid, after)
+    straight = all(is_piecewise_linear(equation, program.depends) for _, equation in program.dependent(before=number))
+    return DenseFirst(before, weights, affected, valid, after, straight)
 
 
 def _as_columns(reached: Bool[np.ndarray, "hw n"]) -> tuple[Int[np.ndarray, "hw c"], Bool[np.ndarray, "hw c"]]:
@@ -184,7 +203,7 @@ def _as_columns(reached: Bool[np.ndarray, "hw n"]) -> tuple[Int[np.ndarray, "hw 
     return affected, valid
 
 
-def _dependence(program: "_Program", number: int, target: core.Var, F: Array) -> np.ndarray | None:
+def _dependence(program: Program, number: int, target: core.Var, F: Array) -> np.ndarray | None:
     """Which entries of a variable depend on which location: [locations, *shape], or None where there is no rule."""
     height, width, _ = F.shape
     ours = np.eye(height * width, dtype=bool).reshape(-1, height, width, 1)
@@ -198,19 +217,19 @@ def _dependence(program: "_Program", number: int, target: core.Var, F: Array) ->
 def _spread(equation: Any, known: dict[Any, Any], depends: Callable[[Any], bool]) -> bool:
     """Adds the dependence of an operation's outputs; False where there is no rule for it."""
     name, output = equation.primitive.name, equation.outvars[0]
-    sources = [variable for variable in equation.invars if _is_variable(variable) and variable in known]
+    sources = [variable for variable in equation.invars if is_variable(variable) and variable in known]
     if not sources:
         return not any(map(depends, equation.invars))
     shapes = {known[variable].shape[1:] for variable in sources}
-    if name in _CALLS:
+    if name in CALLS:
         return _spread_through_call(equation, known)
-    if name in _MOVES and len(sources) == 1:
-        known[output] = _moved(equation, known[sources[0]], leading=1)
-    elif name in _ELEMENTWISE and shapes == {output.aval.shape}:
+    if name in MOVES and len(sources) == 1:
+        known[output] = moved(equation, known[sources[0]], leading=1)
+    elif name in ELEMENTWISE and shapes == {output.aval.shape}:
         known[output] = np.logical_or.reduce([known[variable] for variable in sources])
-    elif name in ("reduce_max", "reduce_min", "reduce_sum"):
+    elif name in REDUCTIONS:
         known[output] = known[sources[0]].any(tuple(axis + 1 for axis in equation.params["axes"]))
-    elif name in ("reduce_window_max", "reduce_window_sum"):
+    elif name in WINDOWS:
         with jax.ensure_compile_time_eval():
             window = lambda mask: equation.primitive.bind(mask, **equation.params)  # noqa: E731
             known[output] = np.asarray(jax.vmap(window)(known[sources[0]].astype(np.float32))) > 0
@@ -220,161 +239,15 @@ def _spread(equation: Any, known: dict[Any, Any], depends: Callable[[Any], bool]
 
 
 def _spread_through_call(equation: Any, known: dict[Any, Any]) -> bool:
-    inner = _inner(equation)
+    inside_program = inner(equation)
     inside = {
         formal: known[actual]
-        for formal, actual in zip(inner.jaxpr.invars, equation.invars, strict=True)
-        if _is_variable(actual) and actual in known
+        for formal, actual in zip(inside_program.jaxpr.invars, equation.invars, strict=True)
+        if is_variable(actual) and actual in known
     }
-    if not all(_spread(step, inside, inside.__contains__) for step in inner.jaxpr.eqns):
+    if not all(_spread(step, inside, inside.__contains__) for step in inside_program.jaxpr.eqns):
         return False
-    for formal, actual in zip(inner.jaxpr.outvars, equation.outvars, strict=True):
-        if _is_variable(formal) and formal in inside:
+    for formal, actual in zip(inside_program.jaxpr.outvars, equation.outvars, strict=True):
+        if is_variable(formal) and formal in inside:
             known[actual] = inside[formal]
     return True
-
-
-class _Program:
-    """A function of F as a list of equations, with the values of all that does not depend on F."""
-
-    def __init__(self, function: Callable[[Array], Any], F: Array):
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(jax.ShapeDtypeStruct(F.shape, F.dtype))
-        self.jaxpr = closed.jaxpr
-        self.input = self.jaxpr.invars[0]
-        self.tree = jax.tree.structure(shape)
-        self.constants: dict[Any, Any] = dict(zip(self.jaxpr.constvars, closed.consts, strict=True))
-        self.varying = {self.input}
-        for equation in self.jaxpr.eqns:
-            if any(map(self.depends, equation.invars)):
-                self.varying.update(equation.outvars)
-            else:
-                self.constants.update(self._constants_of(equation))
-
-    def _constants_of(self, equation: Any) -> dict[Any, Any]:
-        """What does not depend on F is known now, even while tracing, unless it depends on traced parameters."""
-        traced = any(_is_variable(v) and isinstance(self.constants[v], Tracer) for v in equation.invars)
-        with contextlib.nullcontext() if traced else jax.ensure_compile_time_eval():
-            return _evaluate(equation, self.constants)
-
-    def depends(self, variable: Any) -> bool:
-        return _is_variable(variable) and variable in self.varying
-
-    def dependent(self, after: int = -1, before: int | None = None) -> list[tuple[int, Any]]:
-        """The numbered equations that depend on F."""
-        numbered = list(enumerate(self.jaxpr.eqns))[after + 1 : before]
-        return [(number, equation) for number, equation in numbered if any(map(self.depends, equation.invars))]
-
-    def is_bottleneck(self, number: int, variable: core.Var) -> bool:
-        """Whether all that follows an equation sees F through this variable alone."""
-        later = {output for _, equation in self.dependent(after=number) for output in equation.outvars} | {variable}
-        used = [v for _, equation in self.dependent(after=number) for v in equation.invars] + list(self.jaxpr.outvars)
-        return all(v in later for v in used if self.depends(v))
-
-    def value(self, variable: Any) -> Array:
-        return variable.val if isinstance(variable, core.Literal) else self.constants[variable]
-
-    def run(
-        self, variable: core.Var, value: Array, start: int, stop: int | None = None, result: core.Var | None = None
-    ) -> Any:
-        """The equations from start to stop with one variable given: another variable, or what the function returns."""
-        values = self.constants | {variable: value}
-        for equation in self.jaxpr.eqns[start:stop]:
-            if any(map(self.depends, equation.invars)):
-                values |= _evaluate(equation, values)
-        if result is not None:
-            return values[result]
-        outputs = [values[v] if _is_variable(v) else v.val for v in self.jaxpr.outvars]
-        return jax.tree.unflatten(self.tree, outputs)
-
-
-def _evaluate(equation: Any, values: Mapping[Any, Any]) -> dict[Any, Any]:
-    given = [values[v] if _is_variable(v) else v.val for v in equation.invars]
-    # Before jax 0.10 the functions among the parameters came apart.
-    bound = equation.primitive.get_bind_params(equation.params)
-    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)
-    results = equation.primitive.bind(*functions, *given, **parameters)
-    return dict(zip(equation.outvars, results if equation.primitive.multiple_results else [results], strict=True))
-
-
-def _moved(equation: Any, entries: np.ndarray, leading: int = 0) -> np.ndarray:
-    """An operation that only rearranges, applied to a table with some leading axes more than F has."""
-    name, given = equation.primitive.name, equation.params
-    front = entries.shape[:leading]
-    if name == "reshape":
-        return entries.reshape(*front, *given["new_sizes"])
-    if name == "squeeze":
-        return entries.squeeze(tuple(axis + leading for axis in given["dimensions"]))
-    if name == "transpose":
-        return entries.transpose(*range(leading), *(axis + leading for axis in given["permutation"]))
-    if name == "rev":
-        return np.flip(entries, tuple(axis + leading for axis in given["dimensions"]))
-    if name == "slice":
-        strides = given["strides"] or (1,) * len(given["start_indices"])
-        cuts = zip(given["start_indices"], given["limit_indices"], strides)
-        return entries[(slice(None),) * leading + tuple(slice(*cut) for cut in cuts)]
-    if name == "broadcast_in_dim":
-        old = dict(zip(given["broadcast_dimensions"], entries.shape[leading:]))
-        widened = entries.reshape(*front, *(old.get(axis, 1) for axis in range(len(given["shape"]))))
-        return np.broadcast_to(widened, (*front, *given["shape"]))
-    return entries
-
-
-def _is_scaling(equation: Any, program: _Program) -> bool:
-    """A product or a quotient with something that does not depend on F."""
-    name, (left, *right) = equation.primitive.name, equation.invars
-    if name == "mul":
-        return not (program.depends(left) and program.depends(right[0]))
-    return name == "div" and not program.depends(right[0])
-
-
-def _inner(equation: Any) -> Any:
-    return equation.params["call_jaxpr"] if "call_jaxpr" in equation.params else equation.params["jaxpr"]
-
-
-def _is_variable(variable: Any) -> bool:
-    return not isinstance(variable, core.Literal)
-
-
-_MOVES = frozenset(
-    ["reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "rev", "copy", "convert_element_type"]
-)
-_CALLS = frozenset(["jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call"])
-_ELEMENTWISE = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "max",
-        "min",
-        "neg",
-        "abs",
-        "sign",
-        "exp",
-        "log",
-        "log1p",
-        "expm1",
-        "tanh",
-        "logistic",
-        "erf",
-        "sqrt",
-        "rsqrt",
-        "square",
-        "pow",
-        "integer_pow",
-        "clamp",
-        "select_n",
-        "ge",
-        "gt",
-        "le",
-        "lt",
-        "eq",
-        "ne",
-        "and",
-        "or",
-        "xor",
-        "not",
-        "is_finite",
-        "stop_gradient",
-    ]
-)

@@ -40,7 +40,7 @@ def build(
     """
     if importlib.util.find_spec("torch") is None:
         raise InputError(f"--against torch: torch is not installed; {INSTALL}")
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     module = _module(net, builders or {})
     if module is None:
@@ -69,7 +69,7 @@ def build(
 
 
 def _discriminant(module: Any, layer: Any, images: Any, counters: Any) -> Any:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
     from captum.attr import LayerGradientXActivation  # pyright: ignore[reportMissingImports]
 
     with torch.no_grad():
@@ -82,12 +82,12 @@ def _discriminant(module: Any, layer: Any, images: Any, counters: Any) -> Any:
 
 
 def _module(net: Network, builders: dict[str, Callable[[], Any]]) -> Any:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
     from safetensors.numpy import load_file
 
     build = builders.get(net.name)
     if build is None and importlib.util.find_spec("torchvision"):
-        import torchvision
+        import torchvision  # pyright: ignore[reportMissingImports]
 
         build = getattr(torchvision.models, net.name, None)
     if build is None:
@@ -112,7 +112,7 @@ def _layer(module: Any, name: str) -> Any:
 
 
 def _work(name: str, call: Callable[[], Any], batch: int) -> Work:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     def wait() -> Any:
         result = call()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from galore import atomic
@@ -23,8 +24,9 @@ def table(records: Sequence[Record], ratios: np.ndarray) -> Table:
     shown = Table(
         title=f"{first.network}, batch {first.batch}, {first.dtype}, {first.devices} x {first.device}",
         title_justify="left",
+        box=box.SIMPLE,
     )
-    shown.add_column("work")
+    shown.add_column("work", no_wrap=True)
     for heading in ("median", "spread", "images/s", "/ forward", "(min - max)", "memory", "compile"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for record, column in zip(records, ratios.T, strict=True):

@@ -96,7 +96,7 @@ def interleaved(works: Sequence[Work], rounds: int, warm_up: int = 1) -> np.ndar
             work.call()
     seconds = np.zeros((rounds, len(works)))
     for number in range(rounds):
-        for index in np.roll(np.arange(len(works)), -number):
+        for index in np.roll(np.arange(len(works)), -number).tolist():
             start = time.perf_counter()
             works[index].call()
             seconds[number, index] = (time.perf_counter() - start) * works[index].repeats_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from galore import attribution, explain
@@ -84,7 +84,7 @@ def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0,
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join((*WORKS, LOOP))}")
     if batch < 1 or batch % jax.device_count():
         raise InputError(f"a batch of {batch} cannot be shared equally by {jax.device_count()} devices")
-    mesh = jax.make_mesh((jax.device_count(),), ("images",))
+    mesh = jax.make_mesh((jax.device_count(),), ("images",), axis_types=(AxisType.Auto,))
     split, whole = NamedSharding(mesh, PartitionSpec("images")), NamedSharding(mesh, PartitionSpec())
     net = jax.device_put(net.astype(jnp.dtype(dtype)), whole)
     images = jax.random.normal(jax.random.key(seed), (batch, size, size, 3), jnp.dtype(dtype))

@@ -10,6 +10,10 @@ from galore.errors import InputError
 USUAL = ("forward", "discriminant", "deliberative", "second order", "integrated gradients")
 
 
+WIDTH = 118
+"""Of the table, where the output is no terminal."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", nargs="+", metavar="NAME", default=["efficientnet_lite0"], help="%(default)s")
     parser.add_argument(
@@ -61,7 +65,8 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
                     with jax.profiler.trace(str(args.trace)):
                         timing.interleaved(works, 1, warm_up=0)
                 records = timing.records(works, seconds, name, batch, dtype)
-                console.print(report.table(records, timing.ratios(works, seconds)))
+                shown = report.table(records, timing.ratios(works, seconds))
+                console.print(shown, width=max(console.width, WIDTH), crop=False)
                 everything += records
     console.print(f"The process held at most {timing.resident_bytes() / 2**20:.0f} MiB.")
     if args.json:

@@ -11,7 +11,7 @@ map size serve. The default numbers are those of their released configuration.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -163,5 +163,5 @@ def keypoint_cells(
     return held
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if np.size(values) else math.nan
