@@ -174,9 +174,8 @@ def prepare(cfg: Any, dataset: PartDataset | SceneDataset, show: Show) -> Settin
     whole = inputs.in_memory(prepared(dataset, preprocessing), threads=train.threads).arrays["image"]
     show("images", len(whole), len(whole), "")
     crops = Crops(train, dataset, training, whole if dataset.name.startswith("synthetic") else None, preprocessing.crop)
-    if cut is None:
-        epochs_of: Callable[[np.ndarray], inputs.SourceOfEpoch] = crops.epochs_of
-    else:
+    cached = None
+    if cut is not None:
         to_input = classifier.as_input(preprocessing)
         run = galore.from_nnx(module, features=lambda m, x: architectures.through(m, x, None, cut), head=lambda m, x: x)
         compiled = jax.jit(lambda x: run.features(params, to_input(x)))
@@ -187,12 +186,14 @@ def prepare(cfg: Any, dataset: PartDataset | SceneDataset, show: Show) -> Settin
             source = crops.epochs_of(np.arange(len(training)))(view)
             images = inputs.in_memory(source, threads=train.threads).arrays["image"]
             views.append(features(compiled, [images], show, len(dataset) + view * len(training), total))
-        stacked, labels = np.stack(views), dataset.labels[training]
+        cached = np.stack(views)
 
-        def epochs_of(rows: np.ndarray) -> inputs.SourceOfEpoch:
-            # Chosen once: this copies, and every example of an epoch asks for the epoch's source.
-            some, some_labels = stacked[:, rows], labels[rows]
-            return lambda epoch: inputs.Views(some, some_labels, epoch)
+    def epochs_of(rows: np.ndarray) -> inputs.SourceOfEpoch:
+        if cached is None:
+            return crops.epochs_of(rows)
+        # Chosen once: this copies, and every example of an epoch asks for the epoch's source.
+        some, labels = cached[:, rows], dataset.labels[training[rows]]
+        return lambda epoch: inputs.Views(some, labels, epoch)
 
     return Setting(train, description, module, dict(params), cut, whole, dataset.labels, training, epochs_of)
 

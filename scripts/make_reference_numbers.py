@@ -11,6 +11,8 @@ galore, following Wang & Vasconcelos (TPAMI 2023) and the sign rules of their co
 This file imports only numpy at the top, so that the tests can use its rules.
 """
 
+# pyright: reportMissingImports=false
+
 import itertools
 import math
 import zlib
@@ -231,7 +233,7 @@ def reference(name, build, layers):
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, (build, layers) in networks().items():
-        np.savez_compressed(FOLDER / f"torch_{name}.npz", **reference(name, build, layers))
+        np.savez_compressed(FOLDER / f"torch_{name}.npz", **reference(name, build, layers))  # pyright: ignore[reportArgumentType]
 
 
 if __name__ == "__main__":

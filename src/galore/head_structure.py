@@ -20,13 +20,13 @@ from jax.extend import core
 from jaxtyping import Array, Bool, Float, Int
 
 from galore.head_program import (
-    as_variable,
     CALLS,
     ELEMENTWISE,
     MOVES,
     REDUCTIONS,
     WINDOWS,
     Program,
+    as_variable,
     inner,
     is_piecewise_linear,
     is_scaling,

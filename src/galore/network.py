@@ -151,7 +151,7 @@ def from_linen(
 
 def _method(module: Any, name: str) -> Callable[[Any, Array], Array]:
     method: Any = getattr(type(module), name, None)
-    if not callable(method):
+    if method is None:
         raise InputError(
             f"{type(module).__name__} has no method .{name}; give {name}=, a function of the module and its input"
         )

@@ -13,9 +13,20 @@ from galore import InputError, Network
 from galore.benchmark import report, timing, works
 from galore.benchmark.timing import FORWARD, Work
 
-FIELDS = (
-    "work network batch dtype device devices median_s spread images_per_s ratio_to_forward peak_bytes compile_s"
-).split()
+FIELDS = [
+    "work",
+    "network",
+    "batch",
+    "dtype",
+    "device",
+    "devices",
+    "median_s",
+    "spread",
+    "images_per_s",
+    "ratio_to_forward",
+    "peak_bytes",
+    "compile_s",
+]
 
 
 def sleeping(name, seconds, images=4, repeats_of=1.0):
@@ -37,7 +48,7 @@ def test_works_take_turns_and_the_order_turns():
     calls = []
     three = [Work(name, lambda name=name: calls.append(name), 1) for name in "abc"]
     timing.interleaved(three, rounds=3)
-    assert "".join(calls) == "abc" + "abc" + "cab" + "bca"
+    assert "".join(calls) == "abc" + "abc" + "bca" + "cab"
 
 
 def test_a_slow_round_slows_all_works_and_no_ratio():

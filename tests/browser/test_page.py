@@ -28,26 +28,25 @@ def report(request, tmp_path_factory):
 
 def browse(path, profile, *options: str) -> str:
     """Opens a file in a browser without a window; returns what it prints, its console messages included."""
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-            "--enable-logging=stderr",
-            f"--user-data-dir={profile}",
-            *options,
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        "--enable-logging=stderr",
+        f"--user-data-dir={profile}",
+        *options,
+        path.as_uri(),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:  # a browser on a busy machine sometimes never starts; it is given one more chance
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.stdout + "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 

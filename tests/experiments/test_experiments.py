@@ -75,7 +75,7 @@ def test_scenes_are_judged_by_pixels(monkeypatch, cfg, tmp_path):
 @pytest.mark.parametrize("choice", GROUPS)
 def test_every_configuration_composes(choice):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=[f"+{choice}" if choice.startswith("experiment=") else choice])
+        cfg = compose("config", overrides=[choice])
     assert cfg.model.name and cfg.dataset.name
     assert callable(hydra.utils.instantiate(cfg.attribution))
 

@@ -135,6 +135,7 @@ def description(name: str) -> str:
         "second order": "discriminant, the confidence by exact second order",
         "integrated gradients": f"of the prediction, activation path, {STEPS} steps",
         "discriminant, integrated gradients": f"three maps, {STEPS} steps each",
+        "grad-cam": "Grad-CAM of the prediction",
         "counterfactual pair": "two images, three maps each",
         "exhaustive search, first edit": "two images, every pair of cells, exact",
         LOOP: f"one head evaluation a pair, extrapolated from {SAMPLED_CANDIDATES}",

@@ -119,7 +119,7 @@ def muon_optimiser(
         weight_decay=weight_decay,
         adam_learning_rate=optax.schedules.cosine_onecycle_schedule(steps, rate / 5, 0.1),
         adam_weight_decay=weight_decay,
-        muon_weight_dimension_numbers=_convolutions,
+        muon_weight_dimension_numbers=_convolutions,  # pyright: ignore[reportArgumentType]
     )
     return split_optimiser(kernels, optax.adamw(predictor_rate, weight_decay=1e-3))
 
