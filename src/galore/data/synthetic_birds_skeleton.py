@@ -66,15 +66,15 @@ class Skeleton:
         neck = np.exp(-(((_T - 0.31) / 0.06) ** 2))
         radius = np.interp(_T, _STOPS, _RADII) * (1 + body * (shape.plumpness - 1)) * (1 + neck * (shape.neck - 1))
         self._table = np.concatenate([self._spine, normal * radius[:, None]], 1)
+        self._slopes = np.diff(self._table, axis=0)
         self.hip = self._raw(0.7, -0.75)
         self._toes = self.hip + np.array([0.25, shape.leg_length])
         self._place()
 
     def _raw(self, t: float | np.ndarray, s: float | np.ndarray) -> np.ndarray:
-        position = np.asarray(t) * (len(_T) - 1)
-        below = np.minimum(position.astype(int), len(_T) - 2)
-        share = (position - below)[..., None]
-        at = self._table[below] * (1 - share) + self._table[below + 1] * share
+        position = np.multiply(t, len(_T) - 1)
+        below = np.minimum(position.astype(np.intp), len(_T) - 2)
+        at = self._table.take(below, 0) + (position - below)[..., None] * self._slopes.take(below, 0)
         return at[..., :2] + np.asarray(s)[..., None] * at[..., 2:]
 
     def _place(self) -> None:
