@@ -1,18 +1,24 @@
 """From options to objects: the data set, the trained network, its predictor, its student."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from galore.confidence import Predictor
-from galore.data import ade20k, cub, synthetic_birds
+from galore.data import ade20k, cub, synthetic_birds, synthetic_scenes
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
 from galore.network import Network
 from galore.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
+INVENTED = {
+    "synthetic_birds": (synthetic_birds, synthetic_birds.Flock, cub.read),
+    "synthetic_scenes": (synthetic_scenes, synthetic_scenes.Album, ade20k.read),
+}
+"""Kinds of data that are drawn on first use: what draws them, from which numbers, and what reads the folder."""
 
 
 def path(name: str | Path) -> Path:
@@ -31,14 +37,19 @@ def dataset(options: Any, workers: int = 1) -> PartDataset | SceneDataset:
         return cub.read(root, None if classes is None else list(classes))
     if options.kind == "ade20k":
         return ade20k.read(root, None if classes is None else list(classes))
-    if options.kind == "synthetic_birds":
-        flock = synthetic_birds.Flock(options.classes, options.per_class, options.seed, options.size)
-        if not (root / "images.txt").exists():
-            synthetic_birds.write(root, flock, workers=workers)
-        elif synthetic_birds.read(root) != flock:
-            raise InputError(f"{root} holds other birds than dataset asks for; name another dataset.root")
-        return cub.read(root)
-    raise InputError(f"dataset.kind={options.kind}: expected cub, ade20k or synthetic_birds")
+    if options.kind in INVENTED:
+        drawing, make, read = INVENTED[options.kind]
+        _draw_once(root, drawing, make(options.classes, options.per_class, options.seed, options.size), workers)
+        return read(root)
+    raise InputError(f"dataset.kind={options.kind}: expected cub, ade20k or {', '.join(INVENTED)}")
+
+
+def _draw_once(root: Path, drawing: ModuleType, asked: Any, workers: int) -> None:
+    """Draws an invented data set, unless the same one lies there."""
+    if not root.exists():
+        drawing.write(root, asked, workers=workers)
+    elif drawing.read(root) != asked:
+        raise InputError(f"{root} holds other images than dataset asks for; name another dataset.root")
 
 
 def test_part(whole: PartDataset | SceneDataset) -> PartDataset | SceneDataset:

@@ -2,7 +2,7 @@
 
     python experiments/counterfactual_attribution.py dataset=synthetic_birds model=small_cnn
 
-A sweep over `model` compares networks; `collect.py` joins its tables.
+Several `explanation.checkpoints` compare networks as well.
 """
 
 from functools import partial
@@ -25,26 +25,31 @@ METHODS = {
 
 
 def run(cfg) -> Table:
-    """One row per user and attribution."""
-    subject = subjects.subject(cfg)
-    rows = ()
-    for asked in questions.users(subject, cfg.seed):
-        judged = judging.judge_discriminant(
-            subject, asked, rules.attributions(METHODS), cfg.seed, cfg.explanation.batch_size
-        )
-        rows += rows_of(judged, asked.rows, len(subject), left_out=asked.left_out, user=asked.user)
-    return Table(rows, subjects.remarks(subject))
+    """One row per network, user and attribution."""
+    table, methods = Table(()), rules.attributions(METHODS)
+    for checkpoint, label in subjects.networks(cfg).items():
+        subject = subjects.subject(cfg, checkpoint=checkpoint if label else None)
+        rows = ()
+        for asked in questions.users(subject, cfg.seed):
+            judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
+            labels = {**label, "user": asked.user}
+            rows += rows_of(judged, asked.rows, len(subject), left_out=asked.left_out, **labels)
+        table += Table(rows, subjects.remarks(subject))
+    return table
 
 
 def claims(table: Table) -> list[Claim]:
     """The papers' default needs no better attribution."""
     made = []
-    for user in ("beginner", "advanced"):
-        for other in ("Grad-CAM", "integrated gradients"):
-            pair = [{"user": user, "method": f"a * comp(b) * s, {name}"} for name in ("gradient", other)]
-            text = f"Gradient attribution is better than {other} ({user} user)."
-            estimate = table.difference("auroc", *pair)
-            made.append(Claim(text, "GALORE", f"AUROC, gradient minus {other}", estimate, "there is no student"))
+    for network in dict.fromkeys(row.labels.get("network", "") for row in table.rows):
+        label = {"network": network} if network else {}
+        for user in ("beginner", "advanced"):
+            for other in ("Grad-CAM", "integrated gradients"):
+                pair = [{**label, "user": user, "method": f"a * comp(b) * s, {name}"} for name in ("gradient", other)]
+                who = f"{user} user, {network}" if network else f"{user} user"
+                text = f"Gradient attribution is better than {other} ({who})."
+                estimate = table.difference("auroc", *pair)
+                made.append(Claim(text, "GALORE", f"AUROC, gradient minus {other}", estimate, "there is no student"))
     return made
 
 

@@ -2,7 +2,8 @@
 
     python experiments/deliberative_layer.py dataset=synthetic_birds model=small_cnn
 
-The last five layers by default; `explanation.layers=[layer3,layer4]` for some.
+The last five layers by default; `explanation.layers=[layer3,layer4]` for some. Several `explanation.checkpoints` are
+cut at theirs.
 """
 
 import deliberations
@@ -16,23 +17,28 @@ TITLE = "Layers in deliberative explanations"
 
 
 def run(cfg) -> Table:
-    """One row per layer and difficulty score."""
+    """One row per network, layer and difficulty score."""
     table = Table(())
-    for layer in subjects.layers(cfg):
-        subject = subjects.subject(cfg, layer=layer)
-        table += deliberations.table(cfg, subject, labels={"layer": layer}, scores=("softmax", "easiness"))
+    for checkpoint, label in subjects.networks(cfg).items():
+        for layer in subjects.layers(cfg, checkpoint):
+            subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer)
+            labels = {**label, "layer": layer}
+            table += deliberations.table(cfg, subject, labels=labels, scores=("softmax", "easiness"))
     return table
 
 
 def claims(table: Table) -> list[Claim]:
     """Later layers, which are more semantic, are better."""
-    layers = list(dict.fromkeys(row.labels["layer"] for row in table.rows))
     made = []
-    for layer in layers[:-1]:
-        pair = ({"layer": layers[-1], "method": "hesitancy"}, {"layer": layer, "method": "hesitancy"})
-        text = f"The last layer ({layers[-1]}) makes better insecurities than {layer}."
-        number = f"AUROC, {layers[-1]} minus {layer}"
-        made.append(Claim(text, "GALORE", number, table.difference("auroc", *pair)))
+    for network in dict.fromkeys(row.labels.get("network", "") for row in table.rows):
+        label = {"network": network} if network else {}
+        layers = list(dict.fromkeys(row.labels["layer"] for row in table.select("auroc", **label)))
+        where = f" of {network}" if network else ""
+        for layer in layers[:-1]:
+            pair = [{**label, "layer": name, "method": "hesitancy"} for name in (layers[-1], layer)]
+            text = f"The last layer ({layers[-1]}{where}) makes better insecurities than {layer}."
+            number = f"AUROC, {layers[-1]} minus {layer}"
+            made.append(Claim(text, "GALORE", number, table.difference("auroc", *pair)))
     return made
 
 

@@ -18,9 +18,9 @@ TITLE = "Networks in deliberative explanations"
 def run(cfg) -> Table:
     """One row per network and difficulty score."""
     table = Table(())
-    for checkpoint in subjects.checkpoints(cfg):
+    for checkpoint, label in subjects.networks(cfg).items():
         subject = subjects.subject(cfg, checkpoint=checkpoint)
-        labels = {"network": subject.net.name}
+        labels = label or {"network": subject.net.name}
         table += deliberations.table(cfg, subject, labels=labels, scores=("softmax", "easiness"))
     return table
 

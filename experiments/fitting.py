@@ -159,6 +159,8 @@ def prepare(cfg: Any, dataset: PartDataset | SceneDataset, show: Show) -> Settin
     train, name = cfg.train, cfg.model.name
     module = architectures.module(name, len(dataset.class_names))
     preprocessing = ARCHITECTURES[name.removesuffix("_narrow")].preprocessing
+    if cfg.model.size is not None:
+        preprocessing = preprocessing.at(cfg.model.size)
     if cfg.model.weights is None:
         params = architectures.random_params(name, len(dataset.class_names), train.seed)
     else:

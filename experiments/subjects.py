@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,24 @@ def checkpoints(cfg: Any) -> list[str]:
     return list(cfg.explanation.checkpoints or [cfg.model.checkpoint])
 
 
+def networks(cfg: Any) -> dict[str, dict[str, str]]:
+    """The training runs of the options, each with the label that tells its rows from those of the others.
+
+    The label is the network's name, with the run's name beside it where several runs trained the same network; empty
+    where there is one run only.
+    """
+    runs = checkpoints(cfg)
+    if len(runs) == 1:
+        return {runs[0]: {}}
+    names = {run: checkpoint.read_description(build.path(run)).network for run in runs}
+    doubled = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return {run: {"network": training_of(run) if name in doubled else name} for run, name in names.items()}
+
+
 def training_of(run: str) -> str:
-    """How a network was trained, as a label: its name and the name of the training run."""
-    return f"{checkpoint.read_description(build.path(run)).network} ({Path(run).name})"
+    """How a network was trained, as a label: its name and that of the training run, which is the same for all seeds."""
+    name = re.sub(r"-seed\d+$", "", Path(run).name)
+    return f"{checkpoint.read_description(build.path(run)).network} ({name})"
 
 
 def remarks(subject: Subject) -> tuple[str, ...]:

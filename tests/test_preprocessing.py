@@ -32,6 +32,12 @@ def test_apply_gives_the_square_that_the_network_takes():
     np.testing.assert_allclose(found, 0, atol=1e-6)
 
 
+def test_another_input_size_cuts_the_same_share_of_the_image():
+    assert LITE.at(448) == Preprocessing(512, 448, LITE.mean, LITE.std) and LITE.at(224) == LITE
+    with pytest.raises(InputError, match="0 pixels"):
+        LITE.at(0)
+
+
 def test_it_is_hashable():
     assert hash(Preprocessing()) == hash(Preprocessing()) and Preprocessing() == Preprocessing(256, 224)
 

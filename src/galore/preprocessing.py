@@ -1,5 +1,6 @@
 """From the pixels of a photo to what a network takes."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,16 @@ class Preprocessing:
             raise InputError(f"preprocessing with crop {self.crop} and resize {self.resize}: expected crop <= resize")
         if not all(std > 0 for std in self.std):
             raise InputError(f"preprocessing with standard deviation {self.std}: expected numbers above zero")
+
+    def at(self, side: int) -> "Preprocessing":
+        """The same for another input size: the square has `side` pixels and cuts the same share of the image.
+
+        Raises:
+            InputError: the side is not a number of pixels above zero.
+        """
+        if side < 1:
+            raise InputError(f"an input size of {side} pixels: expected a number above zero")
+        return dataclasses.replace(self, resize=round(side * self.resize / self.crop), crop=side)
 
     def transform(self, height: int, width: int) -> geometry.Transform:
         """The geometry for an image of this size; it also moves points, boxes and masks."""
