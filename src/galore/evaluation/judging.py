@@ -121,7 +121,8 @@ def _discriminant_batch(methods: DiscriminantMethods) -> Callable[..., Any]:
     def batch(net: Network, predictor: Any, images: Array, notes: Any, y: Array, c: Array, truth: Array, keys: Array):
         maps = methods(net, predictor, images, y, c)
         maps |= baseline_maps(notes, keys, truth, maps)
-        scores = jax.vmap(_score_all)(notes, maps, truth)
+        # One image at a time, so that its pixels stay in the cache.
+        scores = jax.lax.map(lambda one: _score_all(*one), (notes, maps, truth))
         return OrderedDict((name, scores[name]) for name in maps)
 
     return batch
@@ -133,7 +134,7 @@ def _rank_batch(methods: DiscriminantMethods) -> Callable[..., Any]:
         maps = methods(net, predictor, images, y, c)
         maps |= baseline_maps(notes, keys, truth, maps)
         one = lambda n, m: _each_shape(lambda x: metrics.ranks(x, n.points, n.size), m)  # noqa: E731
-        ranked = jax.vmap(one)(notes, maps)
+        ranked = jax.lax.map(lambda x: one(*x), (notes, maps))
         return OrderedDict((name, ranked[name]) for name in maps)
 
     return batch

@@ -23,6 +23,8 @@ FRACTIONS = (0.005, *(percent / 100 for percent in range(1, 100)))
 
 Fractions = tuple[float, ...]
 
+_STRIPES = 64
+
 
 class PrecisionRecall(NamedTuple):
     """Per region size T; NaN where an image does not count for the number."""
@@ -46,10 +48,7 @@ def ranks(maps: Float[Array, "*maps h w"], points: Float[Array, "P 2"], size: tu
     columns = jnp.clip(jnp.floor(points[:, 0]).astype(jnp.int32), 0, size[1] - 1)
     rows = jnp.clip(jnp.floor(points[:, 1]).astype(jnp.int32), 0, size[0] - 1)
     flat = pixels.reshape(*pixels.shape[:-2], -1)
-    values = jnp.moveaxis(pixels[..., rows, columns], -1, 0)
-    # One part at a time: on CPU, XLA does this 25 times faster than all comparisons in one reduction.
-    count = jax.lax.map(lambda value: jnp.sum(flat < value[..., None], axis=-1, dtype=jnp.int32), values)
-    return jnp.moveaxis(count, 0, -1)
+    return _count_smaller(flat, pixels[..., rows, columns])
 
 
 def held(ranks: Int[Array, "*#n P"], size: tuple[int, int], fractions: Fractions = FRACTIONS) -> Bool[Array, "*n T P"]:
@@ -203,6 +202,19 @@ def _smallest_rank(size: tuple[int, ...], fractions: Fractions) -> Int[np.ndarra
     """The position of the quantile in the sorted pixels, rounded as `jax.numpy.quantile` rounds it (float32)."""
     quantiles = np.float32(1) - np.asarray(fractions, np.float32)
     return np.floor(quantiles * np.float32(size[0] * size[1] - 1)).astype(np.int32)
+
+
+def _count_smaller(pixels: Float[Array, "*maps N"], values: Float[Array, "*maps P"]) -> Int[Array, "*maps P"]:
+    """How many of the pixels are strictly smaller than each value.
+
+    The sum over `_STRIPES` stripes is written out, so that XLA makes one vectorised loop of it and only the short rest is
+    a reduction: five times faster on CPUs than one reduction over all pixels.
+    """
+    missing = -pixels.shape[-1] % _STRIPES
+    padded = jnp.pad(pixels, [(0, 0)] * (pixels.ndim - 1) + [(0, missing)], constant_values=jnp.inf)
+    stripes = padded.reshape(*pixels.shape[:-1], 1, _STRIPES, -1)
+    partial = sum((stripes[..., k, :] < values[..., None]).astype(jnp.int32) for k in range(_STRIPES))
+    return jnp.sum(partial, axis=-1, dtype=jnp.int32)
 
 
 def _count(values: Bool[Array, "*#n P"]) -> Float[Array, "*n"]:
