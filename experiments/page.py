@@ -1,18 +1,16 @@
 """The page of results: one folder per data set and network, and an index over all of them."""
 
-import dataclasses
 import html
-import json
-import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from claims import FAILS, HOLDS, UNKNOWN, Claim
+import claims
+import summary
+from claims import FAILS, HOLDS, UNKNOWN, VERDICTS, Claim
+from markdown_it import MarkdownIt
 from table import words
 
 from galore import atomic
-from galore.evaluation.statistics import Estimate
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -22,29 +20,12 @@ th,td{border-bottom:1px solid #e3e3e3;padding:.25rem .6rem;text-align:left;verti
 th{background:#f6f6f6}img{max-width:100%;height:auto}code{background:#f3f3f3;padding:0 .2rem}
 .holds{background:#dcf3df}.does-not-hold{background:#fbdcd9}.cannot-tell{background:#eeeeee}
 """
-
-
-def save_claims(claims: list[Claim], path: Path) -> None:
-    """Writes the claims as data."""
-    rows = [
-        {**dataclasses.asdict(claim), "estimate": claim.estimate and _plain(claim.estimate), "verdict": claim.verdict}
-        for claim in claims
-    ]
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-
-
-def load_claims(path: Path) -> list[Claim]:
-    """Reads what `save_claims` wrote."""
-    made = []
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        row.pop("verdict")
-        numbers = row.pop("estimate")
-        if numbers is None:
-            made.append(Claim(estimate=None, **row))
-            continue
-        mean, low, high = (np.nan if x is None else x for x in numbers[:3])
-        made.append(Claim(estimate=Estimate(mean, low, high, numbers[3]), **row))
-    return made
+_METHODS = (
+    "The maps: *a* supports the predicted class, *b* the counter class, *comp(b)* is max(b) - b, *s* supports the "
+    "confidence (softmax score, certainty, or easiness by the hardness predictor); *margin* supports the difference of "
+    "the two classes' logits. Grey rows know nothing of the network: *random map*, *centred Gaussian*, *whole object* "
+    "(its bounding box), and *oracle*, the best map there is."
+)
 
 
 def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines: list[str]) -> None:
@@ -56,10 +37,10 @@ def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines:
         sections: in order, each with "name", "title" and "published" (see published.json) of an experiment.
         lines: what was run, how long it took, with which seeds.
     """
-    text = [f"# {title}", "", *[f"{line}\n" for line in lines], "## The claims", "", *_legend()]
+    text = [f"# {title}", "", *[f"{line}\n" for line in lines], "## The claims", "", *_legend(), _METHODS, ""]
     text += ["| verdict | claim | source | number | ours, 95 % interval | counted |", "|---|---|---|---|---|---|"]
     for section in sections:
-        for claim in load_claims(folder / section["name"] / "claims.json"):
+        for claim in claims.load(folder / section["name"] / "claims.json"):
             text.append(_claim_row(claim))
     for section in sections:
         place = folder / section["name"]
@@ -72,21 +53,27 @@ def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines:
             for row in published["rows"]:
                 text.append("| " + " | ".join([row["network"], row["measure"], *row["cells"]]) + " |")
             text.append("")
-        text += [f"![{picture.stem}]({section['name']}/{picture.name})" for picture in sorted(place.glob("*.png"))]
+        pictures = sorted(place.glob("*.png"))
+        text += [line for picture in pictures for line in (_picture(section["name"], picture.name), "")]
     _write(folder, title, "\n".join(text) + "\n")
 
 
-def write_index(results: Path) -> None:
-    """Writes results/index.md and results/index.html: every claim, one column per data set and network."""
+def write_index(results: Path, titles: dict[str, str]) -> None:
+    """Writes results/index.md and results/index.html: what held and how surely, over all studies.
+
+    Args:
+        results: holds one folder per data set and network.
+        titles: of the experiments, in order.
+    """
     studies = sorted(path.parent for path in results.glob("*/index.md"))
-    text = ["# Results", "", "Every claim of the papers and of ours, by what was examined; each column is a page.", ""]
-    text += [*_legend(), "| claim | source | " + " | ".join(f"[{s.name}]({s.name}/index.md)" for s in studies) + " |"]
-    text += ["|" + "---|" * (2 + len(studies))]
-    cells: dict[tuple[str, str], dict[str, Claim]] = {}
-    for study in studies:
-        for path in [study / name / "claims.json" for name in json.loads((study / "order.json").read_text())]:
-            for claim in load_claims(path):
-                cells.setdefault((claim.text, claim.source), {})[study.name] = claim
+    cells = summary.gather(studies)
+    text = ["# Results", "", *_legend(), "## At a glance", "", *summary.counts(studies, titles), ""]
+    text += ["How well maps find the parts (objects) that tell two classes apart, by who asks; chance is 0.5:", ""]
+    text += [*summary.headline(studies), "", _METHODS, "", "## What held and what did not", ""]
+    text += [*summary.verdicts(cells), "", "## What we would use", ""]
+    text += ["Chosen by the AUROC on one half of the classes, confirmed on the other:", "", *summary.recommended(cells)]
+    columns = " | ".join(f"[{study.name}]({study.name}/index.md)" for study in studies)
+    text += ["", "## Every claim", "", f"| claim | source | {columns} |", "|" + "---|" * (2 + len(studies))]
     for (statement, source), by_study in cells.items():
         verdicts = [_verdict(by_study[study.name]) if study.name in by_study else "" for study in studies]
         text.append(f"| {statement} | {source} | " + " | ".join(verdicts) + " |")
@@ -94,27 +81,15 @@ def write_index(results: Path) -> None:
 
 
 def to_html(markdown: str, title: str) -> str:
-    """The little Markdown that these pages use: headings, tables, paragraphs, pictures, links, bold, code."""
-    out, lines, k = [], markdown.split("\n"), 0
-    while k < len(lines):
-        line = lines[k]
-        if line.startswith("|"):
-            block = []
-            while k < len(lines) and lines[k].startswith("|"):
-                block.append([cell.strip() for cell in lines[k].strip("|").split("|")])
-                k += 1
-            out.append(_html_table(block))
-            continue
-        if heading := re.match(r"(#+) (.*)", line):
-            level = len(heading[1])
-            out.append(f"<h{level}>{_inline(heading[2])}</h{level}>")
-        elif line.strip():
-            out.append(f"<p>{_inline(line)}</p>")
-        k += 1
+    """A page from Markdown, with verdicts in colour and tables that scroll by themselves."""
+    body = MarkdownIt("commonmark").enable("table").render(markdown)
+    for verdict in VERDICTS:
+        body = body.replace(f"<td>{verdict}", f'<td class="{verdict.replace(" ", "-")}">{verdict}')
+    body = body.replace("<table>", "<div class=scroll><table>").replace("</table>", "</table></div>")
+    body = body.replace("<img ", "<img loading=lazy ")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     head += f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
-    body = "\n".join(out)
-    return f"<!doctype html>\n<html lang=en>\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n"
+    return f"<!doctype html>\n<html lang=en>\n<head>{head}</head>\n<body>\n{body}</body>\n</html>\n"
 
 
 def _write(folder: Path, title: str, markdown: str) -> None:
@@ -132,6 +107,10 @@ def _legend() -> list[str]:
     ]
 
 
+def _picture(section: str, name: str) -> str:
+    return f"![{Path(name).stem} of {section.replace('_', ' ')}]({section}/{name})"
+
+
 def _claim_row(claim: Claim) -> str:
     shown = words(claim.estimate) if claim.estimate else claim.why
     counted = claim.estimate.counted if claim.estimate else ""
@@ -140,28 +119,3 @@ def _claim_row(claim: Claim) -> str:
 
 def _verdict(claim: Claim) -> str:
     return f"{claim.verdict}: {words(claim.estimate)}" if claim.estimate else f"{claim.verdict} ({claim.why})"
-
-
-def _plain(estimate: Estimate) -> list[float | int | None]:
-    return [None if isinstance(x, float) and np.isnan(x) else x for x in estimate]
-
-
-def _html_table(block: list[list[str]]) -> str:
-    head, rows = block[0], [row for row in block[1:] if not all(set(cell) <= {"-"} and cell for cell in row)]
-    out = ["<div class=scroll><table><tr>" + "".join(f"<th>{_inline(cell)}</th>" for cell in head) + "</tr>"]
-    for row in rows:
-        cells = []
-        for cell in row:
-            verdict = next((v for v in (FAILS, HOLDS, UNKNOWN) if cell.startswith(v)), "")
-            mark = f' class="{verdict.replace(" ", "-")}"' if verdict else ""
-            cells.append(f"<td{mark}>{_inline(cell)}</td>")
-        out.append("<tr>" + "".join(cells) + "</tr>")
-    return "\n".join([*out, "</table></div>"])
-
-
-def _inline(text: str) -> str:
-    text = html.escape(text, quote=False)
-    text = re.sub(r"!\[([^]]*)\]\(([^)]*)\)", r'<img loading=lazy alt="\1" src="\2">', text)
-    text = re.sub(r"\[([^]]*)\]\(([^)]*)\)", r'<a href="\2">\1</a>', text)
-    text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)

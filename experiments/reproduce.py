@@ -18,10 +18,12 @@ from types import ModuleType
 from typing import Any
 
 import build
+import claims
 import hydra
 import jax
 import page
 import running
+import subjects
 import table as tables
 
 from galore import atomic
@@ -96,6 +98,8 @@ def applies(experiment: str, cfg: Any) -> bool:
     """Whether an experiment can be made on a data set."""
     if experiment == "true_counterfactual":
         return cfg.dataset.kind == "synthetic_birds"
+    if experiment == "deliberative_network":
+        return len(subjects.checkpoints(cfg)) > 1
     return experiment not in PARTS_ONLY or cfg.dataset.kind in ("cub", "synthetic_birds")
 
 
@@ -135,7 +139,7 @@ def write_results(name: str, experiments: list[str], configurations: list[Any], 
         with atomic.folder(results / name / experiment, overwrite=True) as unfinished:
             (unfinished / "table.csv").write_text(joined.csv(), encoding="utf-8")
             (unfinished / "table.md").write_text(f"# {module.TITLE}\n\n{joined.markdown()}", encoding="utf-8")
-            page.save_claims(module.claims(joined), unfinished / "claims.json")
+            claims.save(module.claims(joined), unfinished / "claims.json")
             origins = [json.loads((folder / "provenance.json").read_text()) for folder in folders]
             (unfinished / "provenance.json").write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
             running.save_figures(module.draw(joined), unfinished)
@@ -162,7 +166,7 @@ def write_results(name: str, experiments: list[str], configurations: list[Any], 
         "is beside its table.",
     ]
     page.write_study(results / name, name, sections, lines)
-    page.write_index(results)
+    page.write_index(results, {name: importlib.import_module(name).TITLE for name in EXPERIMENTS})
 
 
 if __name__ == "__main__":
