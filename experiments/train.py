@@ -1,4 +1,4 @@
-"""Trains a classifier, its hardness predictor and a student; the same command resumes a run that was interrupted.
+"""Trains a classifier, its hardness predictor and students; the same command resumes a run that was interrupted.
 
     python experiments/train.py experiment=synthetic_birds_fast
     python experiments/train.py experiment=cub_lite0
@@ -21,19 +21,17 @@ from typing import Any
 import build
 import fitting
 import hydra
+import jax
 import numpy as np
+import records
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
+from progress import Bars, console
 
 from galore import atomic
 from galore.errors import InputError
 from galore.training import evaluation, figures
-
-console = Console(stderr=True)
 
 
 def run(cfg: Any, folder: Path, show: Any = lambda name, done, total, text: None) -> dict[str, Any]:
@@ -46,34 +44,42 @@ def run(cfg: Any, folder: Path, show: Any = lambda name, done, total, text: None
 
     Returns:
         The numbers of the run, with 95 % bootstrap intervals over the test images.
+
+    Raises:
+        InputError: options or data that cannot be trained with, a checkpoint of another training, a loss that is no
+            number, or a full disk.
     """
     began = time.perf_counter()
-    records = folder / "metrics.jsonl"
-    resumed = folder.joinpath("checkpoints", "last").exists()
-    with open(records, "a" if resumed else "w", encoding="utf-8") as log:
-
-        def on_record(record: dict[str, Any]) -> None:
-            log.write(json.dumps(record) + "\n")
-            log.flush()
-
+    try:
         dataset = build.dataset(cfg.dataset, workers=cfg.train.threads)
-        fitted = fitting.fit(cfg, dataset, folder / "checkpoints", on_record, show)
-    with atomic.file(folder / "predictions.npz") as file:
-        np.savez(file, **fitted.predictions)  # pyright: ignore[reportArgumentType]
-    result = summary(fitted) | {"seconds": time.perf_counter() - began}
-    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    with atomic.file(folder / "config.yaml") as file:
-        file.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
-    history = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
-    figures.training_curve(history).savefig(folder / "training.png", dpi=110)
-    found = fitted.predictions
-    if not np.isnan(found["hardness"]).any():
-        wrong = found["logits"].argmax(-1) != found["labels"]
-        figures.calibration(found["hardness"], wrong).savefig(folder / "calibration.png", dpi=110)
+        with records.writer(folder / "metrics.jsonl", folder / "checkpoints") as on_record:
+            fitted = fitting.fit(cfg, dataset, folder / "checkpoints", on_record, show)
+        result = summary(fitted) | {"seconds": time.perf_counter() - began}
+        if jax.process_index() == 0:
+            write(cfg, fitted.predictions, result, folder)
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     return result
 
 
-def summary(fitted: Any) -> dict[str, Any]:
+def write(cfg: Any, found: dict[str, np.ndarray], result: dict[str, Any], folder: Path) -> None:
+    """Writes predictions, numbers, options and figures, each file whole or not at all; result.json comes last."""
+    with atomic.file(folder / "predictions.npz") as file:
+        np.savez(file, **found)  # pyright: ignore[reportArgumentType]
+    with atomic.file(folder / "config.yaml") as file:
+        file.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
+    drawn = {"training": figures.training_curve(records.read(folder / "metrics.jsonl"))}
+    if not np.isnan(found["hardness"]).any():
+        wrong = found["logits"].argmax(-1) != found["labels"]
+        drawn["calibration"] = figures.calibration(found["hardness"], wrong)
+    for name, figure in drawn.items():
+        with atomic.file(folder / f"{name}.png") as file:
+            figure.savefig(file, dpi=110)
+    with atomic.file(folder / "result.json") as file:
+        file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(fitted: fitting.Fitted) -> dict[str, Any]:
     """The numbers on the test images."""
     found = fitted.predictions
     labels, logits, hardness = found["labels"], found["logits"], found["hardness"]
@@ -81,19 +87,24 @@ def summary(fitted: Any) -> dict[str, Any]:
     wrong = logits.argmax(-1) != labels
     result: dict[str, Any] = {
         "test_images": len(labels),
-        "accuracy": vars(evaluation.bootstrap(lambda hit: float(hit.mean()), ~wrong)),
+        "accuracy": share(~wrong),
         "class_balanced_accuracy": evaluation.class_balanced_accuracy(logits, labels),
         "input_share": fitted.input_share,
         "seconds_per_step": fitted.seconds_per_step,
     }
-    if (found["student"] >= 0).all():
-        hit = found["student"] == labels
-        result["student_accuracy"] = vars(evaluation.bootstrap(lambda hit: float(hit.mean()), hit))
+    for name in [name for name in found if name.startswith("student")]:
+        if (found[name] >= 0).all():
+            result[f"{name}_accuracy"] = share(found[name] == labels)
     if not np.isnan(hardness).any():
         result["hardness_spearman"] = vars(evaluation.bootstrap(evaluation.spearman, hardness, difficulty))
         result["hardness_auroc_of_errors"] = vars(evaluation.bootstrap(evaluation.auroc, hardness, wrong))
-        result["entropy_auroc_of_errors"] = evaluation.auroc(-logits.max(-1), wrong)
+        result["entropy_auroc_of_errors"] = evaluation.auroc(evaluation.entropy(logits), wrong)
     return result
+
+
+def share(hits: np.ndarray) -> dict[str, float]:
+    """The share of hits with its bootstrap interval."""
+    return vars(evaluation.bootstrap(lambda hit: float(hit.mean()), hits))
 
 
 def line(result: dict[str, Any]) -> str:
@@ -106,33 +117,25 @@ def line(result: dict[str, Any]) -> str:
     return ", ".join([*parts, f"{result['seconds']:.0f} s"])
 
 
-class Rate(ProgressColumn):
-    """How many a second."""
-
-    def render(self, task: Any) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
-
-
-class Bars:
-    """One progress bar a phase, on stderr."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-        times = (Rate(), TimeElapsedColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, *times, TextColumn("{task.fields[text]}"), console=console)
-        self.tasks: dict[str, Any] = {}
-
-    def __call__(self, name: str, done: int, total: int, text: str = "") -> None:
-        if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=total, text=text)
-        self.progress.update(self.tasks[name], completed=done, total=total, text=text)
+def told(result: dict[str, Any], folder: Path) -> None:
+    """More about the run, on stderr."""
+    console.print(
+        f"{result['test_images']} test images; waiting for input {100 * result['input_share']:.1f} % of a step of "
+        f"{1000 * result['seconds_per_step']:.0f} ms; written to {folder}"
+    )
+    console.print(f"class-balanced accuracy: {result['class_balanced_accuracy']:.2f}", highlight=False)
+    for name, value in result.items():
+        if isinstance(value, dict):
+            console.print(f"{name.replace('_', ' ')}: {evaluation.Interval(**value)}", highlight=False)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="training")
 def main(cfg: Any) -> None:
     """The program: trains and prints one line."""
     warnings.filterwarnings("ignore", message=".*drawn anew.*")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Hydra puts everything from INFO upwards on stdout, where the one line belongs.
+    for name in ("absl", "jax"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = Bars()
     try:
@@ -143,13 +146,7 @@ def main(cfg: Any) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    console.print(
-        f"{result['test_images']} test images; waiting for input {100 * result['input_share']:.1f} % of a step of "
-        f"{1000 * result['seconds_per_step']:.0f} ms; written to {folder}"
-    )
-    for name in ("accuracy", "student_accuracy", "hardness_spearman", "hardness_auroc_of_errors"):
-        if name in result:
-            console.print(f"{name}: {evaluation.Interval(**result[name])}", highlight=False)
+    told(result, folder)
     print(line(result))
 
 

@@ -37,7 +37,7 @@ def options(*overrides):
 SMALL = (
     "experiment=synthetic_birds_fast", "dataset.classes=3", "dataset.per_class=15", "dataset.size=32",
     "model.name=small_cnn_narrow", "train.epochs=2", "train.batch_size=8", "train.early_size=null",
-    "train.student_epochs=1", "train.shots=3",
+    "train.few_shot_epochs=1", "train.small_cnn_epochs=1", "train.shots=3",
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_the_same_command_again_changes_nothing(trained):
 def test_frozen_layers_stay_and_a_joint_predictor_is_kept(tmp_path, birds):
     cfg = options(
         *SMALL, f"dataset.root={birds}", f"model.checkpoint={tmp_path}", "train=last_stage", "train.from_layer=conv2",
-        "train.epochs=1", "train.views=2", "train.hardness=joint", "train.student=none",
+        "train.epochs=1", "train.views=2", "train.hardness=joint", "train.students=[]",
     )  # fmt: skip
     train.run(cfg, tmp_path)
     from galore.training import architectures
@@ -124,7 +124,7 @@ def test_bad_options_are_one_clear_sentence(tmp_path, birds, trained, override, 
 def test_data_that_cannot_be_trained_on(trained, change, message):
     cfg, _, _ = trained
     with pytest.raises(InputError, match=message):
-        train.fitting.check(change(train.build.dataset(cfg.dataset)))
+        train.fitting.check_dataset(change(train.build.dataset(cfg.dataset)))
 
 
 def test_every_configuration_composes():

@@ -12,10 +12,10 @@ import pytest
 import galore
 from galore.errors import InputError
 from galore.preprocessing import Preprocessing
-from galore.training import architectures, checkpoint, hardness, held_out
+from galore.training import architectures, arrays, checkpoint, hardness, header, held_out
 
 CLASSES = ("finch", "gull", "wren")
-DESCRIPTION = checkpoint.Description("small_cnn_narrow", CLASSES, Preprocessing(32, 32), "conv3")
+DESCRIPTION = header.Description("small_cnn_narrow", CLASSES, Preprocessing(32, 32), "conv3")
 PARAMS = architectures.random_params("small_cnn_narrow", 3, seed=0)
 IMAGE = jax.random.normal(jax.random.key(0), (32, 32, 3))
 
@@ -82,7 +82,7 @@ def test_a_truncated_checkpoint_is_refused(copy):
 def test_arrays_that_changed_are_refused(copy):
     other = {name: value + 1 for name, value in PARAMS.items()}
     shutil.rmtree(copy / "step-00000007" / "params")
-    checkpoint._write_arrays(copy / "step-00000007" / "params", other)
+    arrays.write(copy / "step-00000007" / "params", other)
     with pytest.raises(InputError, match="hash"):
         checkpoint.load_network(copy)
 
@@ -121,11 +121,11 @@ def test_a_half_written_checkpoint_is_refused_and_says_so(copy, tmp_path):
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_alone(copy, monkeypatch):
-    def full(path, arrays):
+    def full(path, values):
         path.mkdir()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_write_arrays", full)
+    monkeypatch.setattr(arrays, "write", full)
     with pytest.raises(InputError, match=r"No space left on device.*earlier ones are kept"):
         checkpoint.save(copy, DESCRIPTION, PARAMS, step=8)
     monkeypatch.undo()

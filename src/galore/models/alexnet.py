@@ -15,16 +15,23 @@ _pool = partial(max_pool, size=3, stride=2)
 class AlexNet(LayeredNetwork):
     """Layers: `conv1` to `conv5`, each after its ReLU and before the pooling that may follow."""
 
-    def __init__(self, classes: int = 1000, *, rngs: nnx.Rngs):
-        self.conv1 = nnx.Conv(3, 64, (11, 11), strides=4, padding=2, rngs=rngs)
-        self.conv2 = nnx.Conv(64, 192, (5, 5), padding=2, rngs=rngs)
-        self.conv3 = _Conv(192, 384, rngs=rngs)
-        self.conv4 = _Conv(384, 256, rngs=rngs)
-        self.conv5 = _Conv(256, 256, rngs=rngs)
+    def __init__(self, classes: int = 1000, *, width: int = 64, rngs: nnx.Rngs):
+        """Builds the network.
+
+        Args:
+            classes: how many logits.
+            width: channels of the first layer; the others keep their ratio to it. 64 is the published network.
+            rngs: the random numbers of kernels and dropout.
+        """
+        self.conv1 = nnx.Conv(3, width, (11, 11), strides=4, padding=2, rngs=rngs)
+        self.conv2 = nnx.Conv(width, 3 * width, (5, 5), padding=2, rngs=rngs)
+        self.conv3 = _Conv(3 * width, 6 * width, rngs=rngs)
+        self.conv4 = _Conv(6 * width, 4 * width, rngs=rngs)
+        self.conv5 = _Conv(4 * width, 4 * width, rngs=rngs)
         self.dropout = nnx.Dropout(0.5, rngs=rngs)
-        self.fc6 = nnx.Linear(256 * 6 * 6, 4096, rngs=rngs)
-        self.fc7 = nnx.Linear(4096, 4096, rngs=rngs)
-        self.fc8 = nnx.Linear(4096, classes, rngs=rngs)
+        self.fc6 = nnx.Linear(4 * width * 6 * 6, 64 * width, rngs=rngs)
+        self.fc7 = nnx.Linear(64 * width, 64 * width, rngs=rngs)
+        self.fc8 = nnx.Linear(64 * width, classes, rngs=rngs)
 
     def layers(self) -> dict[str, Callable]:
         return {

@@ -77,18 +77,28 @@ class ResNet(LayeredNetwork):
         counts: tuple[int, int, int, int],
         classes: int = 1000,
         *,
+        width: int = 64,
         rngs: nnx.Rngs,
     ):
-        self.conv1 = _Conv(3, 64, (7, 7), strides=2, padding=3, rngs=rngs)
-        self.bn1 = _BatchNorm(64, rngs=rngs)
-        channels, stages = 64, []
+        """Builds the network.
+
+        Args:
+            block: of which the stages are made.
+            counts: blocks in each of the four stages.
+            classes: how many logits.
+            width: channels of the stem and of the first stage's convolutions; each stage doubles it. 64 is the
+                published network.
+            rngs: the random numbers of the initial kernels.
+        """
+        self.conv1 = _Conv(3, width, (7, 7), strides=2, padding=3, rngs=rngs)
+        self.bn1 = _BatchNorm(width, rngs=rngs)
+        channels, stages = width, []
         for index, count in enumerate(counts):
-            width = 64 * 2**index
             blocks = []
             for position in range(count):
                 stride = 2 if index > 0 and position == 0 else 1
-                blocks.append(block(channels, width, stride, rngs=rngs))
-                channels = width * block.EXPANSION
+                blocks.append(block(channels, width * 2**index, stride, rngs=rngs))
+                channels = width * 2**index * block.EXPANSION
             stages.append(nnx.List(blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc = nnx.Linear(channels, classes, rngs=rngs)
@@ -101,7 +111,7 @@ class ResNet(LayeredNetwork):
             "layer4": lambda x: _chain(self.layer4, x),
         }
 
-    def _stem(self, x: Float[Array, "*b H W 3"]) -> Float[Array, "*b h w 64"]:
+    def _stem(self, x: Float[Array, "*b H W 3"]) -> Float[Array, "*b h w d"]:
         return max_pool(nnx.relu(self.bn1(self.conv1(x))), size=3, stride=2, padding=1)
 
     def classifier(self, activation: Float[Array, "*b h w d"]) -> Float[Array, "*b C"]:

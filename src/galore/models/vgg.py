@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 
 from galore.models.layers import LayeredNetwork, adaptive_average_pool, flatten_channels_first, max_pool
 
-# Channels and number of convolutions of each stage; a 2 x 2 max pooling stands between two stages, and one at the end.
-STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+# Channels (in units of the first stage's) and number of convolutions of each stage; a 2 x 2 max pooling stands between
+# two stages, and one at the end.
+STAGES = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
 NAMES = tuple(f"{stage}_{index}" for stage, (_, count) in enumerate(STAGES, 1) for index in range(1, count + 1))
 
 _pool = partial(max_pool, size=2, stride=2)
@@ -21,11 +22,19 @@ _pool = partial(max_pool, size=2, stride=2)
 class VGG16(LayeredNetwork):
     """Layers: `conv1_1`, `conv1_2`, `conv2_1`, ..., `conv5_3`, each after its ReLU and before the pooling."""
 
-    def __init__(self, classes: int = 1000, *, batch_norm: bool = False, rngs: nnx.Rngs):
+    def __init__(self, classes: int = 1000, *, batch_norm: bool = False, width: int = 64, rngs: nnx.Rngs):
+        """Builds the network.
+
+        Args:
+            classes: how many logits.
+            batch_norm: whether BatchNorm follows every convolution.
+            width: channels of the first stage; the other layers keep their ratio to it. 64 is the published network.
+            rngs: the random numbers of kernels and dropout.
+        """
         channels = 3
         convolutions, norms = {}, {}
         for name in NAMES:
-            outputs = STAGES[int(name[0]) - 1][0]
+            outputs = STAGES[int(name[0]) - 1][0] * width
             convolutions[name] = nnx.Conv(channels, outputs, (3, 3), padding=1, rngs=rngs)
             if batch_norm:
                 norms[name] = nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs)
@@ -33,9 +42,9 @@ class VGG16(LayeredNetwork):
         self.conv = nnx.Dict(convolutions)
         self.bn = nnx.Dict(norms)
         self.dropout = nnx.Dropout(0.5, rngs=rngs)
-        self.fc6 = nnx.Linear(512 * 7 * 7, 4096, rngs=rngs)
-        self.fc7 = nnx.Linear(4096, 4096, rngs=rngs)
-        self.fc8 = nnx.Linear(4096, classes, rngs=rngs)
+        self.fc6 = nnx.Linear(channels * 7 * 7, 64 * width, rngs=rngs)
+        self.fc7 = nnx.Linear(64 * width, 64 * width, rngs=rngs)
+        self.fc8 = nnx.Linear(64 * width, classes, rngs=rngs)
 
     def layers(self) -> dict[str, Callable]:
         return {f"conv{name}": partial(self._layer, name=name) for name in NAMES}

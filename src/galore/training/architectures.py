@@ -12,14 +12,17 @@ from jaxtyping import Array, Float
 from galore.errors import InputError, closest
 from galore.models.layers import LayeredNetwork, check_layer
 from galore.models.loading import ARCHITECTURES, draw
-from galore.models.small_cnn import SmallCNN
 from galore.network import Network, from_nnx
 from galore.preprocessing import Preprocessing
 from galore.training.forward import shapes
 
+_NARROW = "_narrow"
+_WIDTHS = {"small_cnn": 16, "alexnet": 16, "vgg16_bn": 16, "resnet18": 16}
+"""Channels of the first layer of the narrow networks: half of the small CNN's, a quarter of the others'."""
+
 _BUILDERS: dict[str, Callable[..., LayeredNetwork]] = {
     name: architecture.build for name, architecture in ARCHITECTURES.items()
-} | {"small_cnn": SmallCNN, "small_cnn_narrow": functools.partial(SmallCNN, width=16)}
+} | {f"{name}{_NARROW}": functools.partial(ARCHITECTURES[name].build, width=width) for name, width in _WIDTHS.items()}
 
 
 def names() -> tuple[str, ...]:
@@ -27,9 +30,8 @@ def names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
-@functools.cache
-def module(name: str, classes: int) -> LayeredNetwork:
-    """The structure of a network, without values.
+def build(name: str, classes: int, *, rngs: nnx.Rngs) -> LayeredNetwork:
+    """A network with random values.
 
     Raises:
         InputError: an unknown name.
@@ -39,7 +41,22 @@ def module(name: str, classes: int) -> LayeredNetwork:
         raise InputError(
             f"unknown network {name!r}, expected one of {', '.join(names())}" + (f" ({hint})" if hint else "")
         )
-    return nnx.eval_shape(lambda: _BUILDERS[name](classes, rngs=nnx.Rngs(0)))
+    return _BUILDERS[name](classes, rngs=rngs)
+
+
+@functools.cache
+def module(name: str, classes: int) -> LayeredNetwork:
+    """The structure of a network, without values.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    return nnx.eval_shape(lambda: build(name, classes, rngs=nnx.Rngs(0)))
+
+
+def preprocessing(name: str) -> Preprocessing:
+    """What a network expects, one of `names()`."""
+    return ARCHITECTURES[name.removesuffix(_NARROW)].preprocessing
 
 
 def random_params(name: str, classes: int, seed: int) -> dict[str, Float[Array, "..."]]:

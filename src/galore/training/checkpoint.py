@@ -13,48 +13,20 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jaxtyping import Array, PyTree, Shaped
 
-import galore
 from galore import provenance
 from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.network import Network
-from galore.preprocessing import Preprocessing
-from galore.training import architectures, hardness
-from galore.training.forward import shapes
-
-FORMAT = "galore checkpoint"
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class Description:
-    """What the parameters belong to.
-
-    Attributes:
-        network: its name, one of `architectures.names()`.
-        class_names: in the order of the logits.
-        preprocessing: what the network expects.
-        layer: where the network is cut when nothing else is asked for.
-        predictor_layer: whose activations the hardness predictor reads; None: there is no predictor.
-        predictor_widths: the sizes of its hidden layers.
-    """
-
-    network: str
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    layer: str
-    predictor_layer: str | None = None
-    predictor_widths: tuple[int, ...] = ()
+from galore.training import architectures, arrays, hardness, header
+from galore.training.header import Description, expected_shapes, find, read_description, read_header
 
 
 def save(
@@ -96,11 +68,11 @@ def save(
         _barrier(f"checkpoint-{name}-begins")
         if not (final / "header.json").exists():
             leaves = {f"{index:05d}": leaf for index, leaf in enumerate(jax.tree.leaves(optimiser))}
-            _write_arrays(unfinished / "params", dict(params))
-            _write_arrays(unfinished / "optimiser", leaves)
+            arrays.write(unfinished / "params", params)
+            arrays.write(unfinished / "optimiser", leaves)
             if _is_main():
-                header = _header(description, params, leaves, step, progress or {})
-                (unfinished / "header.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+                text = json.dumps(header.make(description, params, leaves, step, progress or {}), indent=2)
+                (unfinished / "header.json").write_text(text + "\n", encoding="utf-8")
                 os.replace(unfinished, final)
         if _is_main():
             for link in links:
@@ -114,11 +86,6 @@ def save(
     return final
 
 
-def without_predictor(description: Description) -> Description:
-    """The description of the classifier alone."""
-    return replace(description, predictor_layer=None, predictor_widths=())
-
-
 def add_predictor(path: str | Path, description: Description, params: Mapping[str, Shaped[Array, "..."]]) -> None:
     """Gives a finished checkpoint the predictor that was trained on its frozen activations.
 
@@ -130,71 +97,13 @@ def add_predictor(path: str | Path, description: Description, params: Mapping[st
     Raises:
         InputError: as `save`.
     """
-    folder, header = find(path), read_header(path)
+    folder, known = find(path), read_header(path)
+    # Another predictor for the same step must not be taken for this one.
+    suffix = f"-hardness-{provenance.params_sha256(dict(params))[:8]}"
     save(
-        folder.parent, description, params, step=header["step"], progress=header["progress"], links=("best",),
-        suffix="-with-predictor",
+        folder.parent, description, params, step=known["step"], progress=known["progress"], links=("best",),
+        suffix=suffix,
     )  # fmt: skip
-
-
-def find(path: str | Path) -> Path:
-    """The folder of a checkpoint: itself, or the best one of a folder of checkpoints or of a run.
-
-    Raises:
-        InputError: there is none.
-    """
-    path = Path(path)
-    for candidate in (path, path / "best", path / "checkpoints" / "best"):
-        if (candidate / "header.json").is_file():
-            return candidate.resolve()
-    unfinished = [*path.glob(".step-*.unfinished"), *path.glob("checkpoints/.step-*.unfinished")]
-    if (path / "params").is_dir() or unfinished:
-        raise InputError(f"{path} holds a checkpoint that was not finished (no header.json); train again to resume")
-    raise InputError(f"{path} is no checkpoint: expected a folder with header.json, or the folder of a training run")
-
-
-def is_checkpoint(path: str | Path) -> bool:
-    """Whether a path leads to a checkpoint, finished or not, rather than to something else."""
-    path = Path(path)
-    places = (path, path / "best", path / "checkpoints" / "best")
-    return path.is_dir() and any((place / name).exists() for place in places for name in ("header.json", "params"))
-
-
-def read_header(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint says about itself.
-
-    Raises:
-        InputError: it is none, is damaged, or was written by another version.
-    """
-    file = find(path) / "header.json"
-    try:
-        header = json.loads(file.read_text(encoding="utf-8"))
-        found = header["format"]
-        version = header["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is damaged, expected the header of a checkpoint: {error}") from error
-    if found != FORMAT:
-        raise InputError(f"{file} is of the format {found!r}, expected {FORMAT!r}")
-    if version != VERSION:
-        raise InputError(f"{file} is of version {version}, expected {VERSION}: train again with this version of galore")
-    return header
-
-
-def read_description(path: str | Path) -> Description:
-    """What the parameters of a checkpoint belong to.
-
-    Raises:
-        InputError: as `read_header`, or the header lacks something.
-    """
-    header = read_header(path)
-    try:
-        known = dict(header["description"])
-        pre = known.pop("preprocessing")
-        preprocessing = Preprocessing(pre["resize"], pre["crop"], tuple(pre["mean"]), tuple(pre["std"]))
-        names, widths = tuple(known.pop("class_names")), tuple(known.pop("predictor_widths"))
-        return Description(class_names=names, preprocessing=preprocessing, predictor_widths=widths, **known)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{find(path) / 'header.json'} is damaged: it lacks or misnames {error}") from error
 
 
 def load_params(path: str | Path) -> dict[str, Array]:
@@ -203,19 +112,17 @@ def load_params(path: str | Path) -> dict[str, Array]:
     Raises:
         InputError: they are damaged or belong to another network.
     """
-    folder, header, description = find(path), read_header(path), read_description(path)
-    expected = expected_shapes(description)
-    arrays = _read_arrays(folder / "params")
-    if missing := sorted(set(expected) ^ set(arrays)):
+    folder, description = find(path), read_description(path)
+    expected, found = expected_shapes(description), arrays.read(folder / "params", read_header(path)["params_sha256"])
+    if missing := sorted(set(expected) ^ set(found)):
         raise InputError(f"{folder} does not hold the network {description.network!r}: {missing[0]} is in only one")
-    for name, array in arrays.items():
+    for name, array in found.items():
         if array.shape != expected[name].shape:
             raise InputError(
                 f"{folder} does not hold the network {description.network!r}: {name} has the shape {array.shape}, "
                 f"expected {expected[name].shape}"
             )
-    _check_hash(folder, arrays, header["params_sha256"])
-    return {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+    return {name: jax.numpy.asarray(array) for name, array in found.items()}
 
 
 def load_optimiser(path: str | Path, like: PyTree) -> PyTree:
@@ -228,15 +135,14 @@ def load_optimiser(path: str | Path, like: PyTree) -> PyTree:
     Raises:
         InputError: it is damaged or of another optimiser.
     """
-    folder, header = find(path), read_header(path)
-    arrays = _read_arrays(folder / "optimiser")
-    leaves = [arrays[name] for name in sorted(arrays)]
+    folder = find(path)
+    found = arrays.read(folder / "optimiser", read_header(path)["optimiser_sha256"])
+    leaves = [found[name] for name in sorted(found)]
     wanted = jax.tree.leaves(like)
     if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in wanted]:
         raise InputError(
             f"{folder} was trained with another optimiser or other parameters; resume with the same choices"
         )
-    _check_hash(folder, arrays, header["optimiser_sha256"])
     return jax.tree.unflatten(jax.tree.structure(like), [jax.numpy.asarray(leaf) for leaf in leaves])
 
 
@@ -266,8 +172,8 @@ def load_predictor(path: str | Path, layer: str | None = None) -> Predictor:
 
     Args:
         path: as in `load_network`.
-        layer: where the explained network is cut. Where that is not the layer that the predictor reads, the
-            predictor computes its own activations.
+        layer: where the explained network is cut. Where that is not the layer that the predictor reads, or where the
+            predictor has its own trunk, it computes its own activations.
 
     Raises:
         InputError: as `load_network`, or the checkpoint has no predictor.
@@ -277,68 +183,14 @@ def load_predictor(path: str | Path, layer: str | None = None) -> Predictor:
         raise InputError(
             f"{find(path)} was trained without a hardness predictor; train with hardness, or choose another"
         )
-    network = load_network(path, description.predictor_layer)
     own = {name: value for name, value in params.items() if name.startswith(hardness.PREFIX)}
+    if description.predictor_trunk:
+        structure = hardness.with_trunk(description.network, description.predictor_widths)
+        return hardness.network_as_confidence(own, structure, description.predictor_layer)
+    network = load_network(path, description.predictor_layer)
     channels = own[f"{hardness.PREFIX}linears.0.kernel"].shape[0]
     shared = (layer or description.layer) == description.predictor_layer
     return hardness.as_confidence(own, channels, description.predictor_widths, None if shared else network)
-
-
-def expected_shapes(description: Description) -> dict[str, jax.ShapeDtypeStruct]:
-    """The names and shapes that a checkpoint of this description holds."""
-    module = architectures.module(description.network, len(description.class_names))
-    expected = shapes(module)
-    if description.predictor_layer is not None:
-        channels = architectures.channels(description.network, description.predictor_layer, description.preprocessing)
-        expected |= hardness.shapes(channels, description.predictor_widths)
-    return expected
-
-
-def _header(
-    description: Description,
-    params: Mapping[str, Any],
-    leaves: Mapping[str, Any],
-    step: int,
-    progress: Mapping[str, Any],
-) -> dict[str, Any]:
-    module = architectures.module(description.network, len(description.class_names))
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "description": asdict(description),
-        "layers": list(module.layers()),
-        "step": step,
-        "progress": dict(progress),
-        "params_sha256": provenance.params_sha256(dict(params)),
-        "optimiser_sha256": provenance.params_sha256(dict(leaves)),
-        "galore": galore.__version__,
-        "git": provenance.git(),
-    }
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, dict(arrays) or {"empty": np.zeros(())})
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            metadata = checkpointer.metadata(path)
-            tree = metadata.item_metadata.tree
-            arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-            arrays = checkpointer.restore(path, restore_args=arguments)
-    except Exception as error:
-        # Whatever orbax or tensorstore raise on a damaged file, which they do not document.
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path.parent} is damaged, its {path.name} cannot be read: {reason}") from error
-    arrays.pop("empty", None)
-    return {name: np.asarray(array) for name, array in arrays.items()}
-
-
-def _check_hash(folder: Path, arrays: Mapping[str, np.ndarray], expected: str) -> None:
-    if provenance.params_sha256(dict(arrays)) != expected:
-        raise InputError(f"{folder} is damaged: its arrays are not those that were written (the hash differs)")
 
 
 def _point(link: Path, target: str) -> None:

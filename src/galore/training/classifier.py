@@ -42,7 +42,11 @@ def objective(forward: Forward, inputs: Callable[[Array], Array], smoothing: flo
 
 
 def joint_objective(
-    forward: Forward, predictor: Forward, inputs: Callable[[Array], Array], smoothing: float = 0.0
+    forward: Forward,
+    predictor: Forward,
+    inputs: Callable[[Array], Array],
+    smoothing: float = 0.0,
+    own_trunk: bool = False,
 ) -> Loss:
     """The authors' joint training: classifier loss + predictor loss, each blind to the other's gradient.
 
@@ -52,12 +56,14 @@ def joint_objective(
             `hardness.PREFIX`. It reads the activations as they are and sends no gradient into them.
         inputs: from a batch's "image" to the classifier's inputs.
         smoothing: of the labels.
+        own_trunk: the predictor reads the inputs instead, through a trunk of its own.
     """
 
     def loss(params: Params, batch: Batch, key: Key[Array, ""]) -> tuple[Array, tuple[Params, dict[str, Array]]]:
-        (activation, logits), statistics = forward(params, inputs(batch["image"]), key)
+        x = inputs(batch["image"])
+        (activation, logits), statistics = forward(params, x, key)
         own, other_key = hardness.own(params), jax.random.fold_in(key, 1)
-        k, own_statistics = predictor(own, jax.lax.stop_gradient(activation), other_key)
+        k, own_statistics = predictor(own, x if own_trunk else jax.lax.stop_gradient(activation), other_key)
         entropies = losses.cross_entropy(logits, batch["label"], smoothing)
         p = losses.true_class_probability(logits, batch["label"])
         of_classifier = losses.classifier_loss(entropies, k, batch["valid"])

@@ -59,6 +59,13 @@ def true_class_probability(logits: Float[np.ndarray, "n C"], labels: Int[np.ndar
     return (exponentials[np.arange(len(labels)), labels] / exponentials.sum(-1)).astype(np.float32)
 
 
+def entropy(logits: Float[np.ndarray, "n C"]) -> Float[np.ndarray, " n"]:
+    """How undecided the classifier is by itself, in nats."""
+    log_p = logits - logits.max(-1, keepdims=True)
+    log_p = log_p - np.log(np.exp(log_p).sum(-1, keepdims=True))
+    return -(np.exp(log_p) * log_p).sum(-1)
+
+
 def auroc(scores: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> float:
     """The chance that a positive scores above a negative, ties counting half; nan where one of them is missing."""
     count = int(positive.sum())

@@ -1,13 +1,14 @@
 """The hardness predictor: a small network that reads activations and says how hard the image will be to classify.
 
 Source: Wang & Vasconcelos, "Towards Realistic Predictors", ECCV 2018, whose predictor ends in fully connected layers
-of 1000, 1000 and 100 units and a sigmoid, each after BatchNorm, ReLU and dropout; the widths are a choice here. It
-may read the activations of the frozen classifier or be trained jointly with it.
+of 1000, 1000 and 100 units and a sigmoid, each after BatchNorm, ReLU and dropout; the widths are a choice here.
+`HardnessPredictor` reads the activations of the classifier, frozen or trained jointly with it; `HardnessNetwork` has a
+trunk of its own, as in the paper.
 """
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -15,8 +16,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from galore.confidence import Predictor
+from galore.models.layers import LayeredNetwork
 from galore.network import Network, from_nnx
-from galore.training import forward
+from galore.training import architectures, forward
 
 PREFIX = "hardness."
 """Of the predictor's parameters, where they stand beside those of the classifier."""
@@ -50,10 +52,58 @@ class HardnessPredictor(nnx.Module):
         return nnx.sigmoid(self.linears[-1](x))[..., 0]
 
 
+class HardnessNetwork(nnx.Module):
+    """A trunk of its own whose outputs go through BatchNorm, ReLU, dropout and a linear layer for each width."""
+
+    def __init__(
+        self,
+        trunk: Callable[..., LayeredNetwork],
+        widths: tuple[int, ...] = AUTHORS_WIDTHS,
+        *,
+        dropout: float = 0.5,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the predictor.
+
+        Args:
+            trunk: `(outputs, rngs=) -> network`.
+            widths: how many outputs the trunk has, and the hidden layers behind it.
+            dropout: the share of units that is dropped in training.
+            rngs: the random numbers of kernels and dropout.
+        """
+        self.trunk = trunk(widths[0], rngs=rngs)
+        self.linears = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise((*widths, 1))])
+        self.norms = nnx.List([nnx.BatchNorm(width, momentum=0.9, rngs=rngs) for width in widths])
+        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+
+    def features(self, x: Float[Array, "*b H W c"], layer: str) -> Float[Array, "*b h w d"]:
+        """The trunk's own activations F_s."""
+        return self.trunk.features(x, layer)
+
+    def head(self, activation: Float[Array, "*b h w d"], layer: str) -> Float[Array, "*b"]:
+        """The hardness k in [0, 1] from the trunk's activations."""
+        x = self.trunk.head(activation, layer)
+        for linear, norm in zip(self.linears, self.norms, strict=True):
+            x = linear(self.dropout(nnx.relu(norm(x))))
+        return nnx.sigmoid(x)[..., 0]
+
+
 @functools.cache
 def module(channels: int, widths: tuple[int, ...], dropout: float = 0.5) -> HardnessPredictor:
     """The structure of a predictor, without values."""
     return nnx.eval_shape(lambda: HardnessPredictor(channels, widths, dropout=dropout, rngs=nnx.Rngs(0)))
+
+
+@functools.cache
+def with_trunk(network: str, widths: tuple[int, ...]) -> HardnessNetwork:
+    """The structure of a predictor with a trunk of its own, without values.
+
+    Args:
+        network: the trunk's name, one of `architectures.names()`.
+        widths: see `HardnessNetwork`.
+    """
+    trunk = functools.partial(architectures.build, network)
+    return nnx.eval_shape(lambda: HardnessNetwork(trunk, widths, rngs=nnx.Rngs(0)))
 
 
 def shapes(channels: int, widths: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
@@ -94,3 +144,22 @@ def as_confidence(
         head=lambda p, F: 1 - hardness.features(p["own"], F),
         features=lambda p, image: network.features(p["trunk"], image),
     )
+
+
+def network_as_confidence(params: Mapping[str, Any], structure: HardnessNetwork, layer: str) -> Predictor:
+    """The easiness 1 - k of a predictor with its own trunk, as a confidence score of `galore.explain`.
+
+    Args:
+        params: with `PREFIX`.
+        structure: without values.
+        layer: of the trunk, whose activations are attributed.
+
+    Returns:
+        A pytree like `Network`.
+    """
+    run = from_nnx(
+        structure,
+        features=lambda module, x: module.features(x, layer),
+        head=lambda module, activation: 1 - module.head(activation, layer),
+    )
+    return Predictor(own(params), head=run.head, features=run.features)
