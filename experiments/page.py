@@ -82,7 +82,7 @@ def write_index(results: Path, titles: dict[str, str]) -> None:
 
 def to_html(markdown: str, title: str) -> str:
     """A page from Markdown, with verdicts in colour and tables that scroll by themselves."""
-    body = MarkdownIt("commonmark").enable("table").render(markdown)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for verdict in VERDICTS:
         body = body.replace(f"<td>{verdict}", f'<td class="{verdict.replace(" ", "-")}">{verdict}')
     body = body.replace("<table>", "<div class=scroll><table>").replace("</table>", "</table></div>")

@@ -130,31 +130,39 @@ def run_once(experiment: ModuleType, name: str, cfg: Any, folder: Path) -> None:
 def write_results(name: str, experiments: list[str], configurations: list[Any], work: Path, results: Path) -> None:
     """Joins the seeds of each experiment and writes the pages."""
     published = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))["tables"]
+    # Photos belong to their photographers: pictures of invented images alone are published with the results.
+    with_pictures = configurations[0].dataset.kind in build.INVENTED
     sections, spent = [], 0.0
     for experiment in experiments:
-        module = importlib.import_module(experiment)
         folders = [work / f"seed-{cfg.seed}" / experiment for cfg in configurations]
-        joined = tables.join([tables.load(folder) for folder in folders])
+        join_seeds(importlib.import_module(experiment), folders, results / name / experiment, with_pictures)
         spent += sum(json.loads((folder / "seconds.json").read_text()) for folder in folders)
-        with atomic.folder(results / name / experiment, overwrite=True) as unfinished:
-            (unfinished / "table.csv").write_text(joined.csv(), encoding="utf-8")
-            (unfinished / "table.md").write_text(f"# {module.TITLE}\n\n{joined.markdown()}", encoding="utf-8")
-            claims.save(module.claims(joined), unfinished / "claims.json")
-            origins = [json.loads((folder / "provenance.json").read_text()) for folder in folders]
-            (unfinished / "provenance.json").write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
-            running.save_figures(module.draw(joined), unfinished)
-            for picture in folders[0].glob("*.png"):
-                if not (unfinished / picture.name).exists():
-                    (unfinished / picture.name).write_bytes(picture.read_bytes())
-        sections.append(
-            {
-                "name": experiment,
-                "title": module.TITLE,
-                "published": [table for table in published if table["experiment"] == experiment],
-            }
-        )
+        tables_there = [table for table in published if table["experiment"] == experiment]
+        title = importlib.import_module(experiment).TITLE
+        sections.append({"name": experiment, "title": title, "published": tables_there})
     with atomic.file(results / name / "order.json") as file:
         file.write_text(json.dumps(experiments) + "\n")
+    page.write_study(results / name, name, sections, introduction(configurations, spent, with_pictures))
+    page.write_index(results, {name: importlib.import_module(name).TITLE for name in EXPERIMENTS})
+
+
+def join_seeds(experiment: ModuleType, folders: list[Path], target: Path, with_pictures: bool) -> None:
+    """Writes the joined table of an experiment, its claims, figures, provenance, and pictures of the first seed."""
+    joined = tables.join([tables.load(folder) for folder in folders])
+    with atomic.folder(target, overwrite=True) as unfinished:
+        (unfinished / "table.csv").write_text(joined.csv(), encoding="utf-8")
+        (unfinished / "table.md").write_text(f"# {experiment.TITLE}\n\n{joined.markdown()}", encoding="utf-8")
+        claims.save(experiment.claims(joined), unfinished / "claims.json")
+        origins = [json.loads((folder / "provenance.json").read_text()) for folder in folders]
+        (unfinished / "provenance.json").write_text(json.dumps(origins, indent=1) + "\n", encoding="utf-8")
+        running.save_figures(experiment.draw(joined), unfinished)
+        for picture in folders[0].glob("*.png") if with_pictures else ():
+            if not (unfinished / picture.name).exists():
+                (unfinished / picture.name).write_bytes(picture.read_bytes())
+
+
+def introduction(configurations: list[Any], spent: float, with_pictures: bool) -> list[str]:
+    """What was run, for how long, by which code."""
     cfg = configurations[0]
     origin = running.origin(cfg)
     state = origin["git"] or {"commit": "unknown", "dirty": False}
@@ -165,8 +173,9 @@ def write_results(name: str, experiments: list[str], configurations: list[Any], 
         f"Code {state['commit'][:12]}{' with local changes' if state['dirty'] else ''}; the provenance of every number "
         "is beside its table.",
     ]
-    page.write_study(results / name, name, sections, lines)
-    page.write_index(results, {name: importlib.import_module(name).TITLE for name in EXPERIMENTS})
+    if not with_pictures:
+        lines.append("The gallery shows photos that are not ours to publish; the experiment writes it below outputs/.")
+    return lines
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def verdicts(cells: Cells) -> list[str]:
         else:
             open_.append(text)
     made = [
-        f"The papers make {len(papers)} claims that were put to a test here: {len(held)} hold and nothing contradicts them, "
-        f"{len(failed)} do not hold anywhere, {len(both)} hold on some data and fail on other, and of {len(open_)} our "
-        "images cannot tell.",
+        f"Of the papers' {len(papers)} claims that were put to a test here, {len(held)} hold and nothing contradicts "
+        f"them, {len(failed)} do not hold anywhere, {len(both)} hold on some data and fail on other, and about "
+        f"{len(open_)} our images cannot tell.",
     ]
     named = {"Held": held, "Did not hold": failed, "Depends on the data": both, "Cannot tell": open_}
     for title, texts in named.items():

@@ -207,8 +207,8 @@ def _smallest_rank(size: tuple[int, ...], fractions: Fractions) -> Int[np.ndarra
 def _count_smaller(pixels: Float[Array, "*maps N"], values: Float[Array, "*maps P"]) -> Int[Array, "*maps P"]:
     """How many of the pixels are strictly smaller than each value.
 
-    The sum over `_STRIPES` stripes is written out, so that XLA makes one vectorised loop of it and only the short rest is
-    a reduction: five times faster on CPUs than one reduction over all pixels.
+    The sum over `_STRIPES` stripes is written out, so that XLA makes one vectorised loop of it and only the short rest
+    is a reduction: five times faster on CPUs than one reduction over all pixels.
     """
     missing = -pixels.shape[-1] % _STRIPES
     padded = jnp.pad(pixels, [(0, 0)] * (pixels.ndim - 1) + [(0, missing)], constant_values=jnp.inf)
