@@ -19,11 +19,19 @@ GREY = {"random map": "0.75", "centred Gaussian": "0.6", "whole object": "0.45",
 def dots(table: Table, measure: str, chance: float | None = 0.5) -> Figure:
     """A number of every method with its interval, one panel per user (network, layer, ...)."""
     panels = _panels(table.select(measure))
-    tallest = max(len(rows) for rows in panels.values())
+    names = [[row.labels.get("method", "") for row in rows] for rows in panels.values()]
+    shown = [True] + [some != names[0] for some in names[1:]]
+    # Inches: a letter takes about 0.085 of them.
+    margins = [0.3 + 0.085 * max(map(len, some)) * labelled for some, labelled in zip(names, shown)]
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(1.5 + 3.8 * len(panels), 1.0 + 0.28 * tallest), squeeze=False, layout="constrained"
+        1,
+        len(panels),
+        figsize=(sum(margins) + 2.6 * len(panels), 1.0 + 0.28 * max(map(len, names))),
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, (name, rows) in zip(axes[0], panels.items()):
+    for axis, (name, rows), some, labelled in zip(axes[0], panels.items(), names, shown):
         for position, row in enumerate(rows):
             mean, low, high, _ = row.estimate
             colour = GREY.get(row.labels.get("method", ""), "C0")
@@ -31,9 +39,9 @@ def dots(table: Table, measure: str, chance: float | None = 0.5) -> Figure:
             axis.plot(mean, position, "o", color=colour)
         if chance is not None:
             axis.axvline(chance, color="0.8", zorder=0)
-        axis.set_yticks(range(len(rows)), [row.labels.get("method", "") for row in rows])
+        axis.set_yticks(range(len(rows)), some if labelled else [])
         axis.set_ylim(len(rows) - 0.5, -0.5)
-        axis.set_xlabel(measure)
+        axis.set_xlabel("AUROC" if measure == "auroc" else measure)
         axis.set_title(name, fontsize=10)
     return figure
 
@@ -82,10 +90,10 @@ def lines(table: Table, measure: str, along: str) -> Figure:
     for method in dict.fromkeys(row.labels["method"] for row in rows):
         some = [row for row in rows if row.labels["method"] == method]
         estimates = [row.estimate for row in some]
-        style = _style(some[0])
-        axis.plot([row.labels[along] for row in some], [e.mean for e in estimates], marker="o", label=method, **style)
+        means = [e.mean for e in estimates]
+        (line,) = axis.plot([row.labels[along] for row in some], means, marker="o", label=method, **_style(some[0]))
         low, high = [e.low for e in estimates], [e.high for e in estimates]
-        axis.fill_between(range(len(some)), low, high, alpha=0.15, color=style.get("color"))
+        axis.fill_between(range(len(some)), low, high, alpha=0.15, color=line.get_color(), linewidth=0)
     axis.set(xlabel=along, ylabel=measure)
     axis.legend(fontsize=7)
     return figure

@@ -28,15 +28,14 @@ DEFAULT = rules.discriminant("softmax")
 def run(cfg) -> Table:
     """One row per network, layer, attribution and rule."""
     table = Table(())
-    for checkpoint in subjects.checkpoints(cfg):
+    for checkpoint, label in subjects.networks(cfg).items():
         edits = None
         for layer in subjects.layers(cfg, checkpoint):
             subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer, needs_parts=True)
             flock = subjects.flock(cfg)
             if flock is not None and edits is None:  # where the network is cut does not change its decisions
                 edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
-            labels = {"network": subjects.training_of(checkpoint), "layer": layer}
-            table += Table(_rows(cfg, subject, edits, labels), subjects.remarks(subject))
+            table += Table(_rows(cfg, subject, edits, {**label, "layer": layer}), subjects.remarks(subject))
     return table
 
 
@@ -47,8 +46,7 @@ def claims(table: Table) -> list[Claim]:
         return []
     best = max(rows, key=lambda row: np.nan_to_num(row.estimate.mean, nan=-1.0)).labels
     name = ", ".join(best.values())
-    start = {**rows[0].labels, "layer": _last_layer(table, best), "network": best["network"], "attribution": "gradient"}
-    start["method"] = DEFAULT
+    start = {**best, "layer": _last_layer(table, best), "attribution": "gradient", "method": DEFAULT}
     gaussian = {**best, "attribution": "", "method": "centred Gaussian"}
     made = []
     for rival, text in ((start, "the papers' default"), (gaussian, "a centred Gaussian")):
@@ -71,10 +69,9 @@ def draw(table: Table) -> dict:
     rows = table.select(CONFIRMING)
     order = sorted(rows, key=lambda row: -np.nan_to_num(row.estimate.mean, nan=-1.0))
     own = [row for row in order if row.labels["method"] not in figures.GREY][:12]
-    shown = tuple(
-        Row({"method": ", ".join(filter(None, row.labels.values()))}, row.measure, row.values)
-        for row in own + [row for row in order if row.labels["method"] in figures.GREY][:4]
-    )
+    named = {", ".join(filter(None, row.labels.values())): row for row in own}
+    named |= {row.labels["method"]: row for row in rows if row.labels["method"] in figures.GREY}
+    shown = tuple(Row({"method": name}, row.measure, row.values) for name, row in named.items())
     return {"auroc": figures.dots(Table(shown), CONFIRMING)}
 
 
@@ -121,7 +118,7 @@ def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
 
 
 def _last_layer(table: Table, best: dict[str, str]) -> str:
-    return [row.labels["layer"] for row in table.rows if row.labels["network"] == best["network"]][-1]
+    return [row.labels["layer"] for row in table.rows if row.labels.get("network") == best.get("network")][-1]
 
 
 if __name__ == "__main__":
