@@ -1,6 +1,7 @@
 """The page of results: one folder per data set and network, and an index over all of them."""
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ h1,h2,h3{line-height:1.2}h2{margin-top:2.5rem;border-top:1px solid #ddd;padding-
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}
 th,td{border-bottom:1px solid #e3e3e3;padding:.25rem .6rem;text-align:left;vertical-align:top}
 th{background:#f6f6f6}img{max-width:100%;height:auto}code{background:#f3f3f3;padding:0 .2rem}
+.interval{white-space:nowrap}
 .holds{background:#dcf3df}.does-not-hold{background:#fbdcd9}.cannot-tell{background:#eeeeee}
 """
 _METHODS = (
@@ -85,6 +87,7 @@ def to_html(markdown: str, title: str) -> str:
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for verdict in VERDICTS:
         body = body.replace(f"<td>{verdict}", f'<td class="{verdict.replace(" ", "-")}">{verdict}')
+    body = re.sub(r"-?[\d.]+ \[[-\d., ]+\]", r"<span class=interval>\g<0></span>", body)
     body = body.replace("<table>", "<div class=scroll><table>").replace("</table>", "</table></div>")
     body = body.replace("<img ", "<img loading=lazy ")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'

@@ -100,7 +100,7 @@ def counts(studies: list[Path], titles: dict[str, str]) -> list[str]:
             file = study / name / "claims.json"
             found = [claim.verdict for claim in claims.load(file)] if file.exists() else []
             some = {verdict: found.count(verdict) for verdict in (HOLDS, FAILS, UNKNOWN)}
-            cells.append(", ".join(f"{count} {verdict}" for verdict, count in some.items() if count))
+            cells.append(", ".join(f"{verdict}: {count}" for verdict, count in some.items() if count))
         if any(cells):
             text.append(f"| {title} | " + " | ".join(cells) + " |")
     return text
