@@ -57,12 +57,12 @@ PARTS_ONLY = (
 def main(arguments: list[str]) -> None:
     """Everything, in order; `seed=0,1,2` repeats it for several trainings."""
     overrides, seeds, name, only = split(arguments)
-    configurations = [compose([*overrides, f"seed={seed}", f"train.seed={seed}"]) for seed in seeds]
+    configurations = [compose([*overrides, f"seed={seed}"]) for seed in seeds]
     first = configurations[0]
     name = name or f"{first.dataset.name}-{first.model.name}"
     experiments = [found for found in EXPERIMENTS if applies(found, first) and (not only or found in only)]
     for cfg, seed in zip(configurations, seeds):
-        train(cfg, [*overrides, f"seed={seed}", f"train.seed={seed}"])
+        train(cfg, [*overrides, f"seed={seed}"])
     work = build.ROOT / "outputs" / "reproduce" / name
     for experiment in experiments:
         for cfg in configurations:

@@ -4,7 +4,7 @@
     python experiments/train.py experiment=cub_lite0
     python experiments/train.py experiment=cub_lite0 train=last_stage
     python experiments/train.py dataset=cub model=resnet50 train=authors          (a GPU, ImageNet weights)
-    python experiments/train.py experiment=cub_lite0 train.seed=0,1,2 -m
+    python experiments/train.py experiment=cub_lite0 seed=0,1,2 -m
 
 Expected numbers and their cost: docs/training.md. Writes into outputs/training/DATASET-MODEL-seedSEED:
 checkpoints/, metrics.jsonl, predictions.npz, result.json, config.yaml (resolved) and two figures.
