@@ -123,10 +123,11 @@ def _subject(options: str, run: str, layer: str | None, batch_size: int) -> Subj
             f"{run} was trained on {len(described.class_names)} other classes than the {len(whole.class_names)} of "
             f"{whole.name}; give the checkpoint that was trained on it"
         )
+    test = build.test_part(whole)
+    student = _student(path, test)
     easiness = None if described.predictor_layer is None else checkpoint.load_predictor(path, net.layer)
     discriminant, shared = _truth(options)
-    test = build.test_part(whole)
-    return examine(net, test, discriminant, shared, predictor=easiness, student=_student(path), batch_size=batch_size)
+    return examine(net, test, discriminant, shared, predictor=easiness, student=student, batch_size=batch_size)
 
 
 @functools.lru_cache(maxsize=2)
@@ -144,11 +145,24 @@ def _truth(options: str) -> tuple[np.ndarray, np.ndarray]:
     return ground_truth.discriminant_objects(frequencies), ground_truth.shared_objects(frequencies)
 
 
-def _student(path: Path) -> np.ndarray | None:
-    """What the student of a training run predicts for the test images."""
+def _student(path: Path, test: PartDataset | SceneDataset) -> np.ndarray | None:
+    """What the student of a training run predicts for the test images.
+
+    Raises:
+        InputError: the run predicted other images, or no question can be asked about these.
+    """
     file = path / "predictions.npz"
     if not file.exists():
         raise InputError(f"{file} is missing: train to the end with python experiments/train.py")
     with np.load(file) as arrays:
+        paths, labels, right = arrays["paths"], arrays["labels"], arrays["logits"].argmax(-1) == arrays["labels"]
         student = arrays["student"]
-    return None if (student < 0).all() else student.astype(np.int32)
+    if tuple(paths) != test.paths:
+        raise InputError(f"{file} is about other test images than those of {test.name}; train on this data set")
+    if not right.any():
+        raise InputError(f"no image counts: the network of {path} gets none of the {len(labels)} test images right")
+    if (student < 0).all():
+        return None
+    if not (right & (student != labels)).any():
+        raise InputError(f"no image counts for the advanced user: the student of {path} is wrong on none that count")
+    return student.astype(np.int32)

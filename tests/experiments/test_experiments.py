@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import collect
 import hydra
@@ -114,6 +115,21 @@ def test_a_missing_checkpoint_is_named(cfg):
     cfg.model.checkpoint = "nowhere/at-all"
     with pytest.raises(InputError, match="nowhere"):
         subjects.subject(cfg)
+
+
+@pytest.mark.parametrize(
+    ("logits", "student", "paths", "said"),
+    [
+        ([[9, 0], [9, 0]], [1, 1], ["a.jpg", "c.jpg"], "other test images"),
+        ([[0, 9], [0, 9]], [0, 0], ["a.jpg", "b.jpg"], "gets none of the 2 test images right"),
+        ([[9, 0], [9, 0]], [0, 0], ["a.jpg", "b.jpg"], "no image counts for the advanced user"),
+    ],
+)
+def test_questions_that_nothing_can_answer_are_refused_before_images_are_read(tmp_path, logits, student, paths, said):
+    np.savez(tmp_path / "predictions.npz", paths=paths, labels=[0, 0], logits=logits, student=student)
+    test = SimpleNamespace(paths=("a.jpg", "b.jpg"), name="two birds")
+    with pytest.raises(InputError, match=said):
+        subjects._student(tmp_path, test)
 
 
 def test_reproduce_runs_each_experiment_once(on_toy, cfg, tmp_path, monkeypatch, capsys):
