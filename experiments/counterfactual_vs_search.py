@@ -21,10 +21,12 @@ from table import Row, Table
 
 from galore import explain
 from galore.evaluation import judging, metrics, questions, rules
+from galore.evaluation.statistics import paired_difference
 
 TITLE = "Discriminant maps against exhaustive search"
 SPEED = "images per second"
 REPEATS = 7
+FASTER = 50
 
 
 def run(cfg) -> Table:
@@ -49,13 +51,14 @@ def run(cfg) -> Table:
         rows += searching.rows(subject, asked, unit, cfg.explanation.batch_size)
     name = rules.discriminant(cfg.confidence.score or rules.default_score(subject.predictor))
     speed = _images_per_second(subject, subjects.attribution(cfg), cfg.explanation.batch_size)
-    slow = searching.images_per_second(subject, cfg.explanation.batch_size, REPEATS)
     rows += (Row({"user": "beginner", "method": name}, SPEED, speed[None]),)
-    rows += (Row({"user": "beginner", "method": searching.NAME}, SPEED, slow[None]),)
+    for searched, shortcuts in ((searching.NAME, True), (searching.EVERY_CANDIDATE, False)):
+        rate = searching.images_per_second(subject, cfg.explanation.batch_size, REPEATS, shortcuts)
+        rows += (Row({"user": "beginner", "method": searched}, SPEED, rate[None]),)
     remark = (
         f"Regions have one unit of the {height} x {width} map, {unit:.1%} of the image. Images per second are of "
-        "pairs, forward passes included, on the machine of the run; the search is this project's exact fast one, not "
-        "the loop over candidates that SCOUT was compared with."
+        "pairs, forward passes included, on the machine of the run. Both searches find the same edits; the first uses the "
+        "head's structure, the second is the one that SCOUT was compared with, batched."
     )
     return Table(rows, (*subjects.remarks(subject), remark))
 
@@ -74,6 +77,12 @@ def claims(table: Table) -> list[Claim]:
     text = "Discriminant maps are faster than exhaustive search."
     number = "images per second, difference"
     made.append(Claim(text, "SCOUT, table 1", number, table.difference(SPEED, *pair)))
+    fast, slow = table.find(SPEED, **pair[0]), table.find(SPEED, user="beginner", method=searching.EVERY_CANDIDATE)
+    if fast is not None and slow is not None:
+        text = "Discriminant maps are 50 times faster than the search that runs the head on every candidate."
+        number = f"images per second, discriminant minus {FASTER} times the search's"
+        gain = paired_difference(fast.values, FASTER * slow.values)
+        made.append(Claim(text, "SCOUT, section 5", number, gain))
     return made
 
 

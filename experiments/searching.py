@@ -13,6 +13,7 @@ from galore.evaluation.questions import Questions
 from galore.evaluation.subject import Parts, Subject, in_batches
 
 NAME = "exhaustive search"
+EVERY_CANDIDATE = "exhaustive search, the head run on every candidate"
 
 
 def rows(subject: Subject, asked: Questions, fraction: float, batch_size: int) -> tuple[Row, ...]:
@@ -62,15 +63,22 @@ def rows(subject: Subject, asked: Questions, fraction: float, batch_size: int) -
     return tuple(made)
 
 
-def images_per_second(subject: Subject, batch_size: int, repeats: int) -> np.ndarray:
-    """Of pairs searched for the first edit, both forward passes included, once everything is compiled."""
+def images_per_second(subject: Subject, batch_size: int, repeats: int, shortcuts: bool = True) -> np.ndarray:
+    """Of pairs searched for the first edit, both forward passes included, once everything is compiled.
+
+    Args:
+        subject: the network and its images.
+        batch_size: images at once.
+        repeats: how many measurements.
+        shortcuts: whether the head's structure may be used; without, the head runs on every candidate.
+    """
     images = jnp.asarray(subject.inputs(np.arange(min(batch_size, len(subject)))))
     counters = jnp.asarray((subject.predicted[: len(images)] + 1) % subject.logits.shape[1])
 
     @jax.jit
     def pairs(net, images, counter_images, counters):
         F, other = jax.vmap(net)(images)[0], jax.vmap(net)(counter_images)[0]
-        return jax.lax.map(lambda s: search.exhaustive(net, *s).cells, (F, other, counters))
+        return jax.lax.map(lambda s: search.exhaustive(net, *s, shortcuts=shortcuts).cells, (F, other, counters))
 
     jax.block_until_ready(pairs(subject.net, images, images[::-1], counters))
     rates = []
