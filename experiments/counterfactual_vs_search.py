@@ -57,8 +57,8 @@ def run(cfg) -> Table:
         rows += (Row({"user": "beginner", "method": searched}, SPEED, rate[None]),)
     remark = (
         f"Regions have one unit of the {height} x {width} map, {unit:.1%} of the image. Images per second are of "
-        "pairs, forward passes included, on the machine of the run. Both searches find the same edits; the first uses the "
-        "head's structure, the second is the one that SCOUT was compared with, batched."
+        "pairs, forward passes included, on the machine of the run. Both searches find the same edits: one uses "
+        "the head's structure, the other is the one that SCOUT was compared with, in batches."
     )
     return Table(rows, (*subjects.remarks(subject), remark))
 

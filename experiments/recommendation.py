@@ -20,7 +20,13 @@ from galore.evaluation.statistics import bootstrap
 from galore.evaluation.subject import Subject
 
 TITLE = "What we recommend"
-ATTRIBUTIONS = {"gradient": gradient_x_activation, "Grad-CAM": grad_cam}
+ALL = rules.all_discriminant
+WAYS = {
+    "gradient": ALL(gradient_x_activation),
+    "Grad-CAM": ALL(grad_cam),
+    "gradient, mirrored too": rules.mirrored_too(ALL(gradient_x_activation)),
+}
+"""Ways to make the maps that the rules put together."""
 CHOOSING, CONFIRMING, FLIPS = "auroc, choosing half", "auroc, confirming half", "auroc, true counterfactual"
 DEFAULT = rules.discriminant("softmax")
 
@@ -101,8 +107,8 @@ def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, label
 def _methods(*arguments):
     """Every rule by every attribution, under names that `_named` takes apart again."""
     made = {}
-    for name, attribution in ATTRIBUTIONS.items():
-        made |= {f"{name}: {rule}": map_ for rule, map_ in rules.all_discriminant(attribution)(*arguments).items()}
+    for name, methods in WAYS.items():
+        made |= {f"{name}: {rule}": map_ for rule, map_ in methods(*arguments).items()}
     return made
 
 

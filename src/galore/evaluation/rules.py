@@ -91,6 +91,17 @@ def best_discriminant(
     return methods
 
 
+def mirrored_too(methods: DiscriminantMethods) -> DiscriminantMethods:
+    """The mean of each map and of the mirrored image's map, mirrored back, so that noise of one side averages out."""
+
+    def both(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
+        straight = methods(net, predictor, images, y, c)
+        mirrored = methods(net, predictor, images[:, :, ::-1], y, c)
+        return {name: (map_ + mirrored[name][:, :, ::-1]) / 2 for name, map_ in straight.items()}
+
+    return both
+
+
 def attributions(methods: dict[str, Attribution]) -> DiscriminantMethods:
     """The discriminant map, and the attributive one, by each attribution function."""
 
