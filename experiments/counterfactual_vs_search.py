@@ -7,7 +7,6 @@ of the same size.
 """
 
 import functools
-import time
 
 import figures
 import jax
@@ -50,11 +49,13 @@ def run(cfg) -> Table:
                 rows += (Row(labels, measure, _spread(values, asked.rows, len(subject)), asked.left_out),)
         rows += searching.rows(subject, asked, unit, cfg.explanation.batch_size)
     name = rules.discriminant(cfg.confidence.score or rules.default_score(subject.predictor))
-    speed = _images_per_second(subject, subjects.attribution(cfg), cfg.explanation.batch_size)
-    rows += (Row({"user": "beginner", "method": name}, SPEED, speed[None]),)
-    for searched, shortcuts in ((searching.NAME, True), (searching.EVERY_CANDIDATE, False)):
-        rate = searching.images_per_second(subject, cfg.explanation.batch_size, REPEATS, shortcuts)
-        rows += (Row({"user": "beginner", "method": searched}, SPEED, rate[None]),)
+    works = {
+        name: _timed(subject, subjects.attribution(cfg), cfg.explanation.batch_size),
+        searching.NAME: searching.timed(subject, cfg.explanation.batch_size),
+        searching.EVERY_CANDIDATE: searching.timed(subject, 1, shortcuts=False),
+    }
+    for method, rates in searching.images_per_second(works, REPEATS).items():
+        rows += (Row({"user": "beginner", "method": method}, SPEED, rates[None]),)
     remark = (
         f"Regions have one unit of the {height} x {width} map, {unit:.1%} of the image. Images per second are of "
         "pairs, forward passes included, on the machine of the run. Both searches find the same edits: one uses "
@@ -97,19 +98,13 @@ def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
     return spread
 
 
-def _images_per_second(subject, attribution, batch_size: int) -> np.ndarray:
-    """Of pairs of discriminant maps, forward passes included, once everything is compiled."""
-    rows = np.arange(min(batch_size, len(subject)))
-    images = jnp.asarray(subject.inputs(rows))
+def _timed(subject, attribution, images: int) -> searching.Timed:
+    """Pairs of discriminant maps, both forward passes included, ready to be timed."""
+    rows = np.arange(min(images, len(subject)))
+    x = jnp.asarray(subject.inputs(rows))
     counters = jnp.asarray((subject.predicted[rows] + 1) % subject.logits.shape[1])
     pair = jax.jit(functools.partial(explain.counterfactual, attribution=attribution))
-    jax.block_until_ready(pair(subject.net, images, counters, images))
-    rates = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        jax.block_until_ready(pair(subject.net, images, counters, images))
-        rates.append(len(rows) / (time.perf_counter() - start))
-    return np.array(rates)
+    return searching.Timed(lambda: pair(subject.net, x, counters, x), len(rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The exhaustive-search rows of `counterfactual_vs_search`: one edit, hence one unit of the map on both images."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,13 @@ from galore.evaluation.subject import Parts, Subject, in_batches
 
 NAME = "exhaustive search"
 EVERY_CANDIDATE = "exhaustive search, the head run on every candidate"
+
+
+class Timed(NamedTuple):
+    """Something to time, and how many images it works on."""
+
+    run: Callable[[], Any]
+    images: int
 
 
 def rows(subject: Subject, asked: Questions, fraction: float, batch_size: int) -> tuple[Row, ...]:
@@ -63,27 +71,33 @@ def rows(subject: Subject, asked: Questions, fraction: float, batch_size: int) -
     return tuple(made)
 
 
-def images_per_second(subject: Subject, batch_size: int, repeats: int, shortcuts: bool = True) -> np.ndarray:
-    """Of pairs searched for the first edit, both forward passes included, once everything is compiled.
+def timed(subject: Subject, images: int, shortcuts: bool = True) -> Timed:
+    """The search for the first edit of some pairs, both forward passes included, ready to be timed.
 
     Args:
         subject: the network and its images.
-        batch_size: images at once.
-        repeats: how many measurements.
+        images: how many pairs at once.
         shortcuts: whether the head's structure may be used; without, the head runs on every candidate.
     """
-    images = jnp.asarray(subject.inputs(np.arange(min(batch_size, len(subject)))))
-    counters = jnp.asarray((subject.predicted[: len(images)] + 1) % subject.logits.shape[1])
+    x = jnp.asarray(subject.inputs(np.arange(min(images, len(subject)))))
+    counters = jnp.asarray((subject.predicted[: len(x)] + 1) % subject.logits.shape[1])
 
     @jax.jit
     def pairs(net, images, counter_images, counters):
         F, other = jax.vmap(net)(images)[0], jax.vmap(net)(counter_images)[0]
         return jax.lax.map(lambda s: search.exhaustive(net, *s, shortcuts=shortcuts).cells, (F, other, counters))
 
-    jax.block_until_ready(pairs(subject.net, images, images[::-1], counters))
-    rates = []
+    return Timed(lambda: pairs(subject.net, x, x[::-1], counters), len(x))
+
+
+def images_per_second(works: dict[str, Timed], repeats: int) -> dict[str, np.ndarray]:
+    """How many images a second each work does, once compiled; the works take turns, so that all see the same machine."""
+    for work in works.values():
+        jax.block_until_ready(work.run())
+    rates: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(pairs(subject.net, images, images[::-1], counters))
-        rates.append(len(images) / (time.perf_counter() - start))
-    return np.array(rates)
+        for name, work in works.items():
+            start = time.perf_counter()
+            jax.block_until_ready(work.run())
+            rates[name].append(work.images / (time.perf_counter() - start))
+    return {name: np.array(some) for name, some in rates.items()}

@@ -64,7 +64,7 @@ def class_maps(
     def scores(activation: Array) -> Array:
         return class_scores(_logits(net, activation))[classes]
 
-    maps = _attribute(attribution, scores, F, [False] * len(classes), image, lambda x: net.features(net.params, x))
+    maps = attribute(attribution, scores, F, [False] * len(classes), image, lambda x: net.features(net.params, x))
     return _floor(maps, signs)
 
 
@@ -98,7 +98,7 @@ def score_maps(
 
     attribution = choices.confidence_attribution or choices.attribution
     positive = [choices.signs.positive_confidence_gradient]
-    (confidence_map,) = _attribute(attribution, score, activation, positive, image, features)
+    (confidence_map,) = attribute(attribution, score, activation, positive, image, features)
     if confidence_map.shape != maps.shape[1:]:
         confidence_map = jax.image.resize(confidence_map, maps.shape[1:], "linear")
     return ScoreMaps(maps, confidence_map, score(activation)[0])
@@ -119,11 +119,11 @@ def _shared_maps(
         return jnp.append(choices.class_scores(logits)[classes], 1 - s if difficulty else s)
 
     positive = [False] * len(classes) + [choices.signs.positive_confidence_gradient]
-    maps = _attribute(choices.attribution, scores, F, positive, image, lambda x: net.features(net.params, x))
+    maps = attribute(choices.attribution, scores, F, positive, image, lambda x: net.features(net.params, x))
     return ScoreMaps(_floor(maps[:-1], choices.signs), maps[-1], scores(F)[-1])
 
 
-def _attribute(
+def attribute(
     attribution: Attribution,
     scores: Callable[[Array], Array],
     F: Array,
@@ -131,7 +131,16 @@ def _attribute(
     image: Array,
     features: Callable[[Array], Array],
 ) -> Float[Array, "K h w"]:
-    """The maps of K scores: all at once where the attribution takes `positive_gradient`, else one by one."""
+    """The maps of K scores: all at once where the attribution takes `positive_gradient`, else one by one.
+
+    Args:
+        attribution: (scores, F) -> maps.
+        scores: F -> [K].
+        F: the activation, [h, w, d].
+        positive: for each score, whether its gradient (or map) is clipped at zero, as of confidences.
+        image: for attributions that follow a path of images.
+        features: image -> F, likewise.
+    """
     wanted = inspect.signature(attribution).parameters
     offered: dict[str, Any] = {"image": image, "features": features}
     extra = {name: value for name, value in offered.items() if name in wanted}

@@ -5,7 +5,9 @@ the papers did not try; attributions are linear in the score, Grad-CAM aside, so
 """
 
 import functools
+from collections import OrderedDict
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -15,7 +17,7 @@ from galore.confidence import Confidence, Predictor, certainty, softmax_score
 from galore.errors import InputError
 from galore.evaluation.judging import DeliberativeMethods, DiscriminantMethods, Insecurities, Maps
 from galore.network import Network
-from galore.scores import Attribution
+from galore.scores import Attribution, Choices, attribute, score_maps
 
 ATTRIBUTIVE = "a"
 WITHOUT_SCORE = "a * comp(b)"
@@ -44,20 +46,37 @@ def confidences(predictor: Predictor | None) -> dict[str, Confidence | Predictor
 def all_discriminant(attribution: Attribution = gradient_x_activation) -> DiscriminantMethods:
     """Every rule with every confidence score: what the discriminant map gains from each of its factors."""
 
-    def methods(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
-        maps: Maps = {}
-        factors = {}
-        for name, score in confidences(predictor).items():
-            found = explain.discriminant(net, images, y, c, attribution=attribution, confidence=score, signs=UNFLOORED)
-            for_predicted, for_counter = floored(found.predicted_maps), floored(found.counter_maps)
-            maps[ATTRIBUTIVE] = for_predicted
-            maps[WITHOUT_SCORE] = for_predicted * explain.complement(for_counter)
-            maps[discriminant(name)] = maps[WITHOUT_SCORE] * found.confidence_maps
-            maps[MARGIN] = found.predicted_maps - found.counter_maps
-            factors[name] = found.confidence_maps
-        return maps | {margin(name): floored(maps[MARGIN]) * factor for name, factor in factors.items()}
+    def one(net: Network, predictor: Predictor | None, image: Array, y: Array, c: Array) -> Maps:
+        for_predicted, for_counter, factors = _factors(net, predictor, image, y, c, attribution)
+        a, margin_map = floored(for_predicted), for_predicted - for_counter
+        without_score = a * explain.complement(floored(for_counter))
+        maps = {ATTRIBUTIVE: a, WITHOUT_SCORE: without_score, MARGIN: margin_map}
+        maps |= {discriminant(name): without_score * factor for name, factor in factors.items()}
+        return maps | {margin(name): floored(margin_map) * factor for name, factor in factors.items()}
 
-    return methods
+    return lambda net, predictor, images, y, c: OrderedDict(
+        jax.vmap(lambda *example: one(net, predictor, *example))(images, y, c)
+    )
+
+
+def _factors(
+    net: Network, predictor: Predictor | None, image: Array, y: Array, c: Array, attribution: Attribution
+) -> tuple[Float[Array, "h w"], Float[Array, "h w"], dict[str, Float[Array, "h w"]]]:
+    """The signed maps of both classes and the map of every confidence score, by one linearisation of the head."""
+    F, _ = net(image)
+    own = {name: score for name, score in confidences(None).items() if not isinstance(score, Predictor)}
+
+    def scores(activation: Array) -> Array:
+        logits = net.head(net.params, activation).astype(jnp.float32)
+        return jnp.stack([logits[y], logits[c], *(score(logits) for score in own.values())])
+
+    positive = [False, False] + [True] * len(own)
+    maps = attribute(attribution, scores, F, positive, image, lambda x: net.features(net.params, x))
+    factors = dict(zip(own, maps[2:]))
+    if predictor is not None:
+        choices = Choices(attribution, predictor, None, UNFLOORED, explain.logits_as_scores)
+        factors["easiness"] = score_maps(net, image, F, jnp.stack([y, c]), choices).confidence
+    return maps[0], maps[1], factors
 
 
 def default_score(predictor: Predictor | None) -> str:
