@@ -91,7 +91,7 @@ def timed(subject: Subject, images: int, shortcuts: bool = True) -> Timed:
 
 
 def images_per_second(works: dict[str, Timed], repeats: int) -> dict[str, np.ndarray]:
-    """How many images a second each work does, once compiled; the works take turns, so that all see the same machine."""
+    """How many images a second each work does, once compiled; they take turns, so that all see the same machine."""
     for work in works.values():
         jax.block_until_ready(work.run())
     rates: dict[str, list[float]] = {name: [] for name in works}

@@ -46,17 +46,23 @@ def confidences(predictor: Predictor | None) -> dict[str, Confidence | Predictor
 def all_discriminant(attribution: Attribution = gradient_x_activation) -> DiscriminantMethods:
     """Every rule with every confidence score: what the discriminant map gains from each of its factors."""
 
-    def one(net: Network, predictor: Predictor | None, image: Array, y: Array, c: Array) -> Maps:
+    def one(
+        net: Network, predictor: Predictor | None, image: Array, y: Array, c: Array
+    ) -> dict[str, Float[Array, "h w"]]:
         for_predicted, for_counter, factors = _factors(net, predictor, image, y, c, attribution)
         a, margin_map = floored(for_predicted), for_predicted - for_counter
         without_score = a * explain.complement(floored(for_counter))
-        maps = {ATTRIBUTIVE: a, WITHOUT_SCORE: without_score, MARGIN: margin_map}
+        # In order, which jax keeps of this kind of dictionary alone.
+        maps = OrderedDict({ATTRIBUTIVE: a, WITHOUT_SCORE: without_score})
         maps |= {discriminant(name): without_score * factor for name, factor in factors.items()}
-        return maps | {margin(name): floored(margin_map) * factor for name, factor in factors.items()}
+        maps[MARGIN] = margin_map
+        maps |= {margin(name): floored(margin_map) * factor for name, factor in factors.items()}
+        return maps
 
-    return lambda net, predictor, images, y, c: OrderedDict(
-        jax.vmap(lambda *example: one(net, predictor, *example))(images, y, c)
-    )
+    def methods(net: Network, predictor: Predictor | None, images: Array, y: Array, c: Array) -> Maps:
+        return jax.vmap(lambda *example: one(net, predictor, *example))(images, y, c)
+
+    return methods
 
 
 def _factors(
