@@ -117,7 +117,13 @@ def result_file(tmp_path):
             "order": place.order,
             "simulation": simulation,
             "answers": [
-                {"trial": id, "answer": answer(phase, truth[id]), "milliseconds": 1500, "interrupted": 0}
+                {
+                    "trial": id,
+                    "answer": answer(phase, truth[id]),
+                    "milliseconds": 1500,
+                    "interrupted": 0,
+                    "studied": 9000 * (phase == "training"),
+                }
                 for id, phase in zip(order, made.phases(place.order))
             ],
         } | changed

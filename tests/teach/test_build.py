@@ -57,7 +57,7 @@ def test_the_page_holds_every_truth_under_its_seal(lesson_sheet):
     feedback = seal.unseal(content["trials"][trial.id]["sealed"][str(number)], salt, seal.FEEDBACK_ROUNDS)
     assert feedback["truth"] == trial.truth
     assert feedback["counter"] == trial.counter
-    assert feedback["lit"][0]["marks"] == [{"name": "eye", "x": 0.3, "y": 0.3}]
+    assert feedback["lit"][0]["marks"] == [{"name": "eye", "x": 0.3, "y": 0.3, "number": 1}]
 
 
 def test_the_agreement_page_holds_no_truth_and_shows_nothing_but_the_piece(agree_sheet, images):

@@ -10,6 +10,7 @@ from galore.teach import design
 from galore.teach.design import Sizes
 
 NAMES = ("Crested_Auklet", "Parakeet_Auklet")
+EVERY = np.ones(80, bool)
 
 
 def pool(per_class: int, training_share: float = 0.5):
@@ -28,7 +29,8 @@ def pool(per_class: int, training_share: float = 0.5):
 def test_no_image_is_drawn_twice_and_the_classes_are_balanced(before, pairs, after, spare, seed):
     sizes = Sizes(before, pairs, after)
     labels, is_training = pool(max(sizes.per_class()) + spare)
-    drawn = design.choose(labels, is_training, np.ones(len(labels), bool), NAMES, sizes, seed)
+    every = np.ones(len(labels), bool)
+    drawn = design.choose(labels, is_training, every, every, NAMES, sizes, seed)
     used = [*drawn.before, *(i for pair in drawn.pairs for i in pair), *drawn.after]
     assert len(used) == len(set(used)) == before + 2 * pairs + after
     for test, size in ((drawn.before, before), (drawn.after, after)):
@@ -37,16 +39,18 @@ def test_no_image_is_drawn_twice_and_the_classes_are_balanced(before, pairs, aft
     assert all(labels[query] != labels[counter] for query, counter in drawn.pairs)
 
 
-def test_only_images_that_the_network_gets_right_are_drawn():
+def test_only_images_that_the_network_gets_right_are_drawn_and_pairs_have_something_to_light():
     labels, is_training = pool(40)
-    right = np.arange(80) % 4 != 0
-    drawn = design.choose(labels, is_training, right, NAMES, Sizes(), 0)
-    assert right[[*drawn.before, *drawn.after, *(i for pair in drawn.pairs for i in pair)]].all()
+    right, explained = np.arange(80) % 4 != 0, np.arange(80) % 3 != 0
+    drawn = design.choose(labels, is_training, right, explained, NAMES, Sizes(), 0)
+    paired = [i for pair in drawn.pairs for i in pair]
+    assert right[[*drawn.before, *drawn.after, *paired]].all()
+    assert explained[paired].all()
 
 
 def test_the_tests_prefer_images_that_the_network_was_not_trained_on():
     labels, is_training = pool(40)
-    drawn = design.choose(labels, is_training, np.ones(80, bool), NAMES, Sizes(), 0)
+    drawn = design.choose(labels, is_training, EVERY, EVERY, NAMES, Sizes(), 0)
     assert not is_training[[*drawn.before, *drawn.after]].any()
 
 
@@ -56,15 +60,17 @@ def test_too_few_images_are_counted_in_the_message():
     with pytest.raises(
         InputError, match=r"gets 22 of 40 images of Parakeet_Auklet right; expected at least 30.*--before 20"
     ):
-        design.choose(labels, is_training, right, NAMES, Sizes(), 0)
+        design.choose(labels, is_training, right, right, NAMES, Sizes(), 0)
     with pytest.raises(InputError, match="at least 1"):
-        design.choose(labels, is_training, right, NAMES, Sizes(0, 1, 1), 0)
+        design.choose(labels, is_training, right, right, NAMES, Sizes(0, 1, 1), 0)
+    with pytest.raises(InputError, match=r"9 of 40 images of Crested_Auklet have an explanation.*at least 10.*--pairs"):
+        design.choose(labels, is_training, EVERY, np.arange(80) > 30, NAMES, Sizes(), 0)
 
 
 def test_the_same_seed_gives_the_same_design_and_another_seed_another():
     labels, is_training = pool(40)
     first, second, third = (
-        design.choose(labels, is_training, np.ones(80, bool), NAMES, Sizes(), seed) for seed in (3, 3, 4)
+        design.choose(labels, is_training, EVERY, EVERY, NAMES, Sizes(), seed) for seed in (3, 3, 4)
     )
     assert first == second != third
 

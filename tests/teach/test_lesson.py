@@ -10,7 +10,7 @@ from galore.commands import agree as agree_command
 from galore.commands import teach, teach_results
 from galore.data import cub, synthetic_birds
 from galore.errors import InputError
-from galore.teach import agree, build, design, learners, lesson, outline, report, results, seen, sheet
+from galore.teach import agree, build, design, learners, lesson, outline, planning, report, results, seen, sheet
 
 SIZES = design.Sizes(4, 3, 4)
 CHOICES = lesson.Choices(sizes=SIZES, learners=8, subject="birds")
@@ -104,7 +104,7 @@ def test_simulated_learners_take_the_same_page_and_say_so(made, net, birds, tmp_
     found, refusals = results.join(made, files)
     assert refusals == []
     assert {result.simulation for result in found} == set(learners.KINDS)
-    text = learners.power_table(made, report.groups(found)["logistic"])
+    text = planning.table(made, report.groups(found)["logistic"])
     assert text.startswith("# SIMULATION (logistic)")
     assert text.count("\n| counterfactual |") == 3
     again = learners.write(made, perceived, tmp_path / "again", 4, 0)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from galore.teach import outline
+from galore.teach.sheet import Mark
 
 
 def test_a_rectangle_is_drawn_where_it_lies():
@@ -19,6 +20,25 @@ def test_smooth_regions_with_holes_and_at_the_edges_come_back(seed):
     values = np.sin(a * rows + b) + np.cos(c * columns + d * rows)
     mask = values > np.quantile(values, 0.8)
     assert (outline.mask(outline.path(mask), 224) != mask).mean() < 0.02
+
+
+def test_a_thread_is_left_out_and_a_region_that_is_nothing_else_stays():
+    mask = np.zeros((224, 224), bool)
+    mask[100:102, 20:200] = True
+    assert outline.mask(outline.path(mask), 224).any()
+    mask[80:120, 60:100] = True
+    drawn = outline.mask(outline.path(mask), 224)
+    assert not drawn[:, 104:].any()
+    assert abs(int(drawn.sum()) - 1600) < 120
+
+
+def test_numbers_stand_apart_in_both_pictures():
+    def mark(x):
+        return Mark("part", x, 0.5)
+
+    pairs = [(mark(0.1), mark(0.1)), (mark(0.12), mark(0.9)), (mark(0.3), mark(0.3)), (mark(0.9), mark(0.32))]
+    assert outline.spaced(pairs) == [0, 2]
+    assert outline.spaced([]) == []
 
 
 def test_nothing_and_everything():

@@ -44,7 +44,7 @@ def cut(path):
 DAMAGES = {
     "not JSON": cut,
     "no result file": edit(lambda body: body.update(format="something")),
-    "of another version: 2": edit(lambda body: body.update(version=2)),
+    "of another version: 1": edit(lambda body: body.update(version=1)),
     "of another experiment: 'feed'": edit(lambda body: body.update(experiment="feed")),
     "the field 'answers'": edit(lambda body: body.pop("answers")),
     "the field 'learner'": edit(lambda body: body.update(learner="../x")),
@@ -68,7 +68,7 @@ def test_damaged_files_are_named_and_the_rest_is_counted(lesson_sheet, result_fi
 def test_well_formed_contradictions_are_found_although_the_checksum_fits(lesson_sheet, result_file):
     other = (lesson_sheet.conditions.index(lesson_sheet.places[0].condition) + 1) % 4 + 1
     order = lesson_sheet.orders[lesson_sheet.places[0].order]
-    answers = [{"trial": id, "answer": "A", "milliseconds": 900, "interrupted": 0} for id in order]
+    answers = [{"trial": id, "answer": "A", "milliseconds": 900, "interrupted": 0, "studied": 0} for id in order]
     cases = {
         "another condition": {"condition": other},
         "none of the experiment's": {"place": "zzzzz"},

@@ -33,7 +33,7 @@ def test_phases_follow_the_order_of_the_questions(lesson_sheet, agree_sheet):
     [
         (lambda text: text[:100], "not the sheet"),
         (lambda text: "[]", "not the sheet"),
-        (lambda text: text.replace('"version": 1', '"version": 7'), "version 7"),
+        (lambda text: text.replace('"version": 2', '"version": 7'), "version 7"),
         (lambda text: text.replace('"truth": "A"', '"truth": "B"', 1), "changed after"),
         (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "trials"}), "damaged"),
     ],

@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> None:
     from galore.commands import teach
     from galore.teach import agree, seen
 
+    teach.check_simulation(args)
     choices = agree.Choices(
         items=args.items,
         fraction=args.fraction,
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         subject=args.subject,
         contact=args.contact,
+        consent=teach.text(args.consent),
         post_to=args.post_to,
     )
     agree.check(choices)
@@ -35,5 +37,4 @@ def run(args: argparse.Namespace) -> None:
     scores = agree.scores_of(args.model)
     with terminal.step(f"Looking for difficult images and their insecurities ({', '.join(scores)})"):
         sheet = agree.make(net, dataset, choices, scores)
-    teach.write(sheet, dataset.root, args.out)
-    teach.report(sheet, args.out)
+    teach.finish(net, sheet, dataset.root, args)

@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", metavar="N", type=int, default=20, help="questions after (%(default)s)")
     add_page_arguments(parser, learners=200)
     parser.add_argument("--show-names", action="store_true", help="call the classes by their names instead of A and B")
-    parser.add_argument(
-        "--simulate", metavar="N", type=int, help="let N simulated learners a condition take it, for a power analysis"
-    )
+    parser.add_argument("--no-parts", action="store_true", help="do not name the parts that are lit in both pictures")
     parser.add_argument("--from-sheet", metavar="FILE", type=Path, help="make the page of this sheet again")
 
 
@@ -39,7 +37,11 @@ def add_page_arguments(parser: argparse.ArgumentParser, learners: int) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of every draw (%(default)s)")
     parser.add_argument("--subject", metavar="WORD", default="pictures", help='what is shown, such as "birds"')
     parser.add_argument("--contact", metavar="TEXT", default="", help="who runs the experiment, for the consent")
+    parser.add_argument("--consent", metavar="FILE", type=Path, help="a text that the consent begins with")
     parser.add_argument("--post-to", metavar="URL", default="", help="an address that takes results")
+    parser.add_argument(
+        "--simulate", metavar="N", type=int, help="let N simulated learners a condition take it, for a power analysis"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -48,8 +50,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if not args.model or not args.classes:
         raise InputError("teach needs --model CHECKPOINT and --classes A B, or --from-sheet FILE")
-    if args.simulate is not None and not 2 <= args.simulate <= 1000:
-        raise InputError(f"--simulate {args.simulate}: expected 2 to 1000 learners a condition")
+    check_simulation(args)
     from galore import terminal
     from galore.teach import design, lesson, seen
 
@@ -61,7 +62,9 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         subject=args.subject,
         show_names=args.show_names,
+        parts=not args.no_parts,
         contact=args.contact,
+        consent=text(args.consent),
         post_to=args.post_to,
     )
     lesson.check(choices)
@@ -70,11 +73,32 @@ def run(args: argparse.Namespace) -> None:
     net = network(args.model)
     with terminal.step("Choosing images that the network gets right, and explaining the pairs"):
         sheet = lesson.make(net, dataset, classes, choices)
-    write(sheet, dataset.root, args.out)
+    finish(net, sheet, dataset.root, args)
+
+
+def check_simulation(args: argparse.Namespace) -> None:
+    """Refuses a number of simulated learners out of range."""
+    if args.simulate is not None and not 2 <= args.simulate <= 1000:
+        raise InputError(f"--simulate {args.simulate}: expected 2 to 1000 learners a condition")
+
+
+def finish(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace) -> None:
+    """Writes the experiment's folder, lets simulated learners take it where asked to, and says what was made."""
+    from galore import terminal
+
+    write(sheet, root, args.out)
     if args.simulate:
         with terminal.step("Simulating learners"):
-            simulate(net, sheet, dataset.root, args)
+            simulate(net, sheet, root, args)
     report(sheet, args.out)
+
+
+def text(file: Path | None) -> str:
+    """The words in a file; "" without one."""
+    try:
+        return file.read_text("utf-8").replace("\r\n", "\n").strip() if file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the consent {file}, expected a text file in UTF-8") from error
 
 
 def network(model: str) -> "Network":
@@ -108,16 +132,18 @@ def write(sheet: "Sheet", root: Path, out: Path) -> None:
 def simulate(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace) -> None:
     """Writes simulated learners' result files, their reports and the power analysis, all labelled as simulation."""
     from galore import atomic
-    from galore.teach import learners, report, results
+    from galore.teach import agree_report, learners, planning, report, results
+    from galore.teach import sheet as sheets
 
+    write = report.write if sheet.kind == sheets.TEACH else agree_report.write
     perceived = learners.perceive(net, sheet, root / "images")
     with atomic.folder(args.out / "simulation") as folder:
         files = learners.write(sheet, perceived, folder / "results", args.simulate, args.seed)
         found, refusals = results.join(sheet, files)
         for kind, group in report.groups(found).items():
             place = folder / kind.replace(" ", "-")
-            report.write(sheet, group, refusals, place, args.seed)
-            (place / "simulation-power.md").write_text(learners.power_table(sheet, group, args.seed), "utf-8")
+            write(sheet, group, refusals, place, args.seed)
+            (place / "simulation-power.md").write_text(planning.table(sheet, group, args.seed), "utf-8")
 
 
 def report(sheet: "Sheet", out: Path) -> None:

@@ -46,6 +46,7 @@ class Choices(NamedTuple):
         seed: of every draw.
         subject: what the pictures show, in the plural.
         contact: for the consent.
+        consent: more words for the consent, paragraphs between empty lines.
         post_to: an address that takes results; "" for none.
     """
 
@@ -55,6 +56,7 @@ class Choices(NamedTuple):
     seed: int = 0
     subject: str = "pictures"
     contact: str = ""
+    consent: str = ""
     post_to: str = ""
 
 
@@ -106,12 +108,14 @@ def make(
     found = _candidates(net, dataset, logit, _hardest(logits, dataset, CANDIDATES * needed), scores)
     stock = _examples(dataset, logits.argmax(-1) == logit[dataset.labels], {c.index for c in found}, choices.seed)
     found = [c for c in found if all(len(stock.get(k, ())) >= EXAMPLES for k in (c.truth, *c.others.values()))]
+    discriminant = _discriminants(net, dataset, logit, found)
+    found = [c for c in found if np.ptp(discriminant[c.index]) > 0]
     if len(found) < needed:
         raise InputError(
             f"{len(found)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
             f"examples, expected {needed}; ask for fewer with --items {len(found) // len(groups)}"
         )
-    return _sheet(net, dataset, logit, found[:needed], groups, stock, choices)
+    return _sheet(net, dataset, found[:needed], discriminant, groups, stock, choices)
 
 
 def check(choices: Choices) -> None:
@@ -175,7 +179,9 @@ def _deliberate(net: Network, paths: list[Any], confidence: Confidence | Predict
 @functools.cache
 def _deliberative(confidence: Confidence | Predictor) -> Callable[[Network, Array], Any]:
     """Compiled once for each score."""
-    return jax.jit(lambda net, images: explain.deliberative(net, images, confidence=confidence))
+    return jax.jit(
+        lambda net, images: explain.deliberative(net, images, attribution=seen.ATTRIBUTION, confidence=confidence)
+    )
 
 
 def _strongest(answer: tuple[Any, Any, Any], truth: int, by_logit: dict[int, int]) -> tuple[int, Any] | None:
@@ -201,8 +207,8 @@ def _examples(dataset: Any, right: Any, used: set[int], seed: int) -> dict[int, 
 def _sheet(
     net: Network,
     dataset: PartDataset | SceneDataset,
-    logit: Int[np.ndarray, " classes"],
     found: list[Candidate],
+    discriminant: dict[int, Float[np.ndarray, "h w"]],
     groups: list[str],
     stock: dict[int, list[int]],
     choices: Choices,
@@ -216,7 +222,6 @@ def _sheet(
         return pictures[index].id
 
     dealt = [str(group) for _ in range(0, len(found), len(groups)) for group in generator.permutation(groups)]
-    discriminant = _discriminants(net, dataset, logit, [c for c, group in zip(found, dealt) if group == DISCRIMINANT])
     size, trials = seen.preprocessing(net).crop, []
     for candidate, group in zip(found, dealt):
         score = _score(candidate, group)
@@ -247,13 +252,19 @@ def _sheet(
         labels=("A", "B"),
         subject=choices.subject,
         network=lesson.described(net),
-        settings={"seed": choices.seed, "fraction": choices.fraction, "sizes": {"trials": len(trials)}},
+        settings={
+            "seed": choices.seed,
+            "fraction": choices.fraction,
+            "attribution": seen.ATTRIBUTION.__name__,
+            "sizes": {"trials": len(trials)},
+        },
         conditions=(sheet.AGREE,),
         pictures=tuple(sorted(pictures.values(), key=lambda picture: picture.id)),
         trials=tuple(trials),
         orders=tuple(tuple(ids[int(i)] for i in generator.permutation(len(ids))) for _ in range(design.ORDERS)),
         places=design.places((sheet.AGREE,), choices.learners, choices.seed),
         contact=choices.contact,
+        consent=choices.consent,
         post_to=choices.post_to,
         provenance=provenance.collect({}, seed=choices.seed),
     )
@@ -265,14 +276,16 @@ def _score(candidate: Candidate, group: str) -> str:
 
 
 def _discriminants(
-    net: Network, dataset: PartDataset | SceneDataset, logit: Int[np.ndarray, " classes"], chosen: list[Candidate]
+    net: Network, dataset: PartDataset | SceneDataset, logit: Int[np.ndarray, " classes"], found: list[Candidate]
 ) -> dict[int, Float[np.ndarray, "h w"]]:
     """By image, the map of what speaks for its class and not for the other."""
-    paths = [dataset.image_path(candidate.index) for candidate in chosen]
-    truths = np.array([logit[candidate.truth] for candidate in chosen])
-    others = np.array([logit[candidate.others[_score(candidate, DISCRIMINANT)]] for candidate in chosen])
+    if not found:
+        return {}
+    paths = [dataset.image_path(candidate.index) for candidate in found]
+    truths = np.array([logit[candidate.truth] for candidate in found])
+    others = np.array([logit[candidate.others[_score(candidate, DISCRIMINANT)]] for candidate in found])
     maps = seen.discriminant_maps(net, paths, truths, others)
-    return {candidate.index: map_ for candidate, map_ in zip(chosen, maps)}
+    return {candidate.index: map_ for candidate, map_ in zip(found, maps)}
 
 
 def _free_of(

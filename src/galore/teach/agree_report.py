@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from galore.teach.agree import DISCRIMINANT, RANDOM
-from galore.teach.report import finite, interval, markdown_table
 from galore.teach.results import Refusal, Result, right
 from galore.teach.sheet import Sheet
 from galore.teach.statistics import Interval, difference, mean, wilson
+from galore.teach.tables import finite, interval, markdown_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,21 +74,32 @@ def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
     (simulation,) = {result.simulation for result in found}
     names = [trial.group for trial in sheet.trials]
     groups = np.array(names)
-    column = {trial.id: k for k, trial in enumerate(sheet.trials)}
-    unsure = np.zeros((len(found), len(groups)), bool)
-    is_right = np.zeros_like(unsure)
-    for row, result in enumerate(found):
-        columns = [column[id] for id in sheet.orders[result.order]]
-        unsure[row, columns] = np.array(result.answers) == "?"
-        is_right[row, columns] = right(sheet, result)
-    rows = tuple(_row(group, groups == group, unsure, is_right) for group in sorted(set(names)))
+    cannot = unsure(sheet, found)
+    is_right = _by_piece(sheet, found, [right(sheet, result) for result in found])
+    rows = tuple(_row(group, groups == group, cannot, is_right) for group in sorted(set(names)))
     scores = sorted(name.removeprefix("insecurity ") for name in set(names) if name.startswith("insecurity "))
     contrasts = tuple(
-        _contrast(score, elsewhere, groups, unsure, seed)
+        _contrast(score, elsewhere, groups, cannot, seed)
         for score in scores
         for elsewhere in ((RANDOM,), (DISCRIMINANT,), (RANDOM, DISCRIMINANT))
     )
     return Report(sheet.experiment, sheet.data, simulation, len(found), rows, contrasts)
+
+
+def unsure(sheet: Sheet, found: Sequence[Result]) -> Bool[np.ndarray, "n t"]:
+    """Who could not tell which piece: learners by the sheet's trials."""
+    return _by_piece(sheet, found, [np.array(result.answers) == "?" for result in found])
+
+
+def _by_piece(
+    sheet: Sheet, found: Sequence[Result], values: Sequence[Bool[np.ndarray, " t"]]
+) -> Bool[np.ndarray, "n t"]:
+    """From the order in which each learner was asked to the order of the sheet."""
+    column = {trial.id: k for k, trial in enumerate(sheet.trials)}
+    made = np.zeros((len(found), len(sheet.trials)), bool)
+    for row, (result, given) in enumerate(zip(found, values)):
+        made[row, [column[id] for id in sheet.orders[result.order]]] = given
+    return made
 
 
 def _row(group: str, columns: Bool[np.ndarray, " t"], unsure: Bool[np.ndarray, "n t"], is_right: Any) -> Row:

@@ -5,6 +5,7 @@ import hashlib
 import html
 import io
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -85,22 +86,19 @@ def page(sheet: Sheet) -> str:
     """The page as one HTML document; only the images lie beside it."""
     files = resources.files("galore.teach").joinpath("page")
     style = files.joinpath("style.css").read_text("utf-8")
-    names = ("sealed.js", "texts.js", "app.js")
+    names = ("sealed.js", "texts.js", "learner.js", "pictures.js", "finish.js", "app.js")
     script = '"use strict";\n' + "".join(files.joinpath(name).read_text("utf-8") for name in names)
     # The policy is for the text between the tags, line breaks included.
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     filled = {
         "title": "Telling two kinds apart" if sheet.kind == sheets.TEACH else "Small pieces of pictures",
-        "policy": policy(digest, sheet.post_to),
+        "policy": html.escape(policy(digest, sheet.post_to), quote=True),
         "style": style,
         "script": script,
         "experiment": json.dumps(content(sheet), separators=(",", ":")).replace("<", "\\u003c"),
     }
     text = files.joinpath("index.html").read_text("utf-8")
-    for name in ("title", "policy", "style", "experiment", "script"):
-        value = html.escape(filled[name], quote=True) if name in ("title", "policy") else filled[name]
-        text = text.replace("{{" + name + "}}", value, 1)
-    return text
+    return re.sub(r"\{\{(\w+)\}\}", lambda gap: filled[gap[1]], text)
 
 
 def policy(script_digest: str, post_to: str) -> str:
@@ -126,6 +124,7 @@ def content(sheet: Sheet) -> dict[str, Any]:
         "subject": sheet.subject,
         "labels": sheet.labels,
         "contact": sheet.contact,
+        "consent": [paragraph.strip() for paragraph in sheet.consent.split("\n\n") if paragraph.strip()],
         "postTo": sheet.post_to,
         "sizes": sheet.settings["sizes"],
         "conditions": len(sheet.conditions),
@@ -143,23 +142,36 @@ def _question(sheet: Sheet, trial: Trial) -> dict[str, Any]:
     if any(trial.examples):
         question["examples"] = trial.examples
     if trial.counter:
-        question["sealed"] = {
-            str(index + 1): seal.seal(
-                {
-                    "truth": trial.truth,
-                    "counter": trial.counter,
-                    "lit": [_drawn(region) for region in trial.lit[condition]],
-                },
-                f"{sheet.experiment} {trial.id} {index + 1}",
-                seal.FEEDBACK_ROUNDS,
-            )
-            for index, condition in enumerate(sheet.conditions)
-        }
+        question["sealed"] = _sealed(sheet, trial)
     return question
 
 
-def _drawn(region: Region) -> dict[str, Any]:
-    return {"outline": region.outline, "marks": [{"name": m.name, "x": m.x, "y": m.y} for m in region.marks]}
+def _sealed(sheet: Sheet, trial: Trial) -> dict[str, str]:
+    """The answer and what is lit, for each condition's number; as long for all, so that the length tells none."""
+    answers = [
+        {"truth": trial.truth, "counter": trial.counter, "lit": _drawn(trial.lit[condition])}
+        for condition in sheet.conditions
+    ]
+    size = max(len(seal.plain(answer)) for answer in answers)
+    return {
+        str(number): seal.seal(answer, f"{sheet.experiment} {trial.id} {number}", seal.FEEDBACK_ROUNDS, size)
+        for number, answer in enumerate(answers, 1)
+    }
+
+
+def _drawn(lit: tuple[Region, Region]) -> list[dict[str, Any]]:
+    """The outlines and the named parts of a pair; the parts that have room carry the same number in both pictures."""
+    number = {k: n for n, k in enumerate(outline.spaced(list(zip(lit[0].marks, lit[1].marks))), 1)}
+    return [
+        {
+            "outline": region.outline,
+            "marks": [
+                {"name": mark.name, "x": mark.x, "y": mark.y, "number": number.get(k, 0)}
+                for k, mark in enumerate(region.marks)
+            ],
+        }
+        for region in lit
+    ]
 
 
 def _truth(sheet: Sheet) -> str:

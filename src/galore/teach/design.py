@@ -44,6 +44,7 @@ def choose(
     labels: Int[np.ndarray, " n"],
     is_training: Bool[np.ndarray, " n"],
     right: Bool[np.ndarray, " n"],
+    explained: Bool[np.ndarray, " n"],
     class_names: tuple[str, str],
     sizes: Sizes,
     seed: int,
@@ -57,17 +58,20 @@ def choose(
         labels: 0 for A, 1 for B.
         is_training: whether the network was trained on the image.
         right: whether the network gets the image right; no other is drawn.
+        explained: whether there is something to light in it; no other is drawn for a pair.
         class_names: for the error message.
         sizes: how many.
         seed: of the draw.
 
     Raises:
-        InputError: a size is not positive, or a class has too few images that the network gets right.
+        InputError: a size is not positive, or a class has too few images that the network gets right, or with an
+            explanation.
     """
     if min(sizes.before, sizes.pairs, sizes.after) < 1:
         raise InputError(f"sizes {sizes.before}, {sizes.pairs}, {sizes.after}: expected at least 1 of each")
     generator = np.random.default_rng([seed, 1])
     stock: list[list[int]] = []
+    paired: list[list[int]] = []
     for label, needed in enumerate(sizes.per_class()):
         there = np.flatnonzero((labels == label) & right)
         if len(there) < needed:
@@ -78,11 +82,17 @@ def choose(
                 f"--after {sizes.after}"
             )
         there = generator.permutation(there)
-        stock.append([int(i) for i in there[np.argsort(is_training[there], kind="stable")]])
+        ranked = [int(i) for i in there[np.argsort(is_training[there], kind="stable")]]
+        paired.append([i for i in ranked if explained[i]][-sizes.pairs :])
+        if len(paired[label]) < sizes.pairs:
+            raise InputError(
+                f"{len(paired[label])} of {len(ranked)} images of {class_names[label]} have an explanation that lights "
+                f"something; expected at least {sizes.pairs}; ask for fewer with --pairs"
+            )
+        stock.append([i for i in ranked if i not in paired[label]])
     tests = [_alternate(sizes, stock, label) for label in (0, 1)]
     before, after = (tuple(sorted(tests[0][k] + tests[1][k])) for k in (0, 1))
-    rest = [stock[label][-sizes.pairs :] for label in (0, 1)]
-    pairs = tuple((rest[k % 2][k], rest[1 - k % 2][k]) for k in range(sizes.pairs))
+    pairs = tuple((paired[k % 2][k], paired[1 - k % 2][k]) for k in range(sizes.pairs))
     return Chosen(before, pairs, after)
 
 

@@ -5,6 +5,9 @@ so. What they see are the network's activations, one vector for each cell of its
 
 In the training, a wrong answer is met with two pictures and their lit cells; a right answer with the picture alone, of
 which every cell counts. In the tests nothing is lit: a learner looks at the cells that resemble what it remembers.
+
+In the agreement experiment a learner makes up its mind for every question anew, from the four examples, and sees of
+the piece nothing but its cells. It cannot tell where its margin is among its smallest; how often that is, is assumed.
 """
 
 import json
@@ -16,9 +19,8 @@ import numpy as np
 from jaxtyping import Float
 
 from galore.network import Network
-from galore.teach import outline, results, seal, seen, statistics
-from galore.teach.results import Result
-from galore.teach.sheet import VERSION, Sheet, Trial, opaque
+from galore.teach import outline, results, seal, seen
+from galore.teach.sheet import AGREE, VERSION, Sheet, Trial, opaque
 
 DIRECTIONS = 64
 
@@ -33,12 +35,14 @@ class Traits(NamedTuple):
         forgetting: the share of what was known that every further example replaces.
         lapse: how often an answer is drawn blindly.
         focus: how strongly attention goes to cells that resemble what is remembered.
+        doubt: in how many of the agreement experiment's questions it cannot tell, on average over learners.
     """
 
     noise: float = 0.6
     forgetting: float = 0.15
     lapse: float = 0.04
     focus: float = 12.0
+    doubt: float = 0.35
 
 
 ORDINARY = Traits()
@@ -137,15 +141,12 @@ def simulate(
 ) -> dict[str, Any]:
     """Lets one learner take the whole experiment, and returns its result file's contents."""
     generator = np.random.default_rng([seed, 21, number, sorted(KINDS).index(kind), sheet.conditions.index(condition)])
-    learner = KINDS[kind](traits)
-    trials = {trial.id: trial for trial in sheet.trials}
-    answers = []
-    for id in sheet.orders[order]:
-        trial = trials[id]
-        given = _answer(learner, _look(perceived[trial.picture], traits, generator), traits, generator)
-        answers.append(_record(id, given, generator))
-        if trial.counter:
-            _teach(learner, trial, given, condition, perceived, traits, generator)
+    by_id = {trial.id: trial for trial in sheet.trials}
+    trials = [by_id[id] for id in sheet.orders[order]]
+    if sheet.kind == AGREE:
+        given = _agree(trials, perceived, kind, traits, generator)
+    else:
+        given = _learn(trials, perceived, kind, condition, traits, generator)
     result = {
         "format": results.FORMAT,
         "version": VERSION,
@@ -155,9 +156,53 @@ def simulate(
         "condition": sheet.conditions.index(condition) + 1,
         "order": order,
         "simulation": kind,
-        "answers": answers,
+        "answers": [_record(trial, answer, generator) for trial, answer in zip(trials, given)],
     }
     return result | {"checksum": seal.checksum(result)}
+
+
+def _learn(
+    trials: Sequence[Trial],
+    perceived: dict[str, Any],
+    kind: str,
+    condition: str,
+    traits: Traits,
+    generator: np.random.Generator,
+) -> list[str]:
+    """The answers of the teaching experiment, one after the other, as every reply of the training changes the next."""
+    learner = KINDS[kind](traits)
+    answers = []
+    for trial in trials:
+        answers.append(_answer(learner, _look(perceived[trial.picture], traits, generator), traits, generator))
+        if trial.counter:
+            _teach(learner, trial, answers[-1], condition, perceived, traits, generator)
+    return answers
+
+
+def _agree(
+    trials: Sequence[Trial], perceived: dict[str, Any], kind: str, traits: Traits, generator: np.random.Generator
+) -> list[str]:
+    """The answers of the agreement experiment."""
+    margins = []
+    for trial in trials:
+        learner = KINDS[kind](traits._replace(forgetting=0.5))
+        for pair in zip(*trial.examples):
+            for label, id in enumerate(pair):
+                cells = _look(perceived[id], traits, generator)
+                learner.learn(cells, np.ones(len(cells)), label)
+        piece = perceived[trial.picture]
+        lit = weights(trial.shown.outline if trial.shown else "", *piece.shape[:2])
+        margins.append(learner.margin(_look(piece, traits, generator)[lit > lit.max() / 2]) or 0.0)
+    return _told(np.array(margins), traits, generator)
+
+
+def _told(margins: Float[np.ndarray, " n"], traits: Traits, generator: np.random.Generator) -> list[str]:
+    """ "?" for the smallest margins: for how many of them differs from learner to learner."""
+    share = generator.beta(6 * traits.doubt, 6 * (1 - traits.doubt))
+    unsure = np.abs(margins) <= np.quantile(np.abs(margins), share)
+    blind = generator.random(len(margins)) < traits.lapse
+    told = np.where(margins > 0, "B", "A")
+    return ["AB?"[generator.integers(3)] if b else "?" if u else str(t) for b, u, t in zip(blind, unsure, told)]
 
 
 def _teach(
@@ -193,9 +238,12 @@ def _answer(learner: Prototype | Logistic, cells: Cells, traits: Traits, generat
     return "B" if margin > 0 else "A"
 
 
-def _record(id: str, given: str, generator: np.random.Generator) -> dict[str, Any]:
-    milliseconds = int(np.clip(1000 * generator.lognormal(1.0, 0.5), 300, 60_000))
-    return {"trial": id, "answer": given, "milliseconds": milliseconds, "interrupted": 0}
+def _record(trial: Trial, given: str, generator: np.random.Generator) -> dict[str, Any]:
+    """An answer as the page writes it down, with invented times."""
+    milliseconds, studied = (int(np.clip(1000 * generator.lognormal(1.0, 0.5), 300, 60_000)) for _ in range(2))
+    if not trial.counter:
+        studied = 0
+    return {"trial": trial.id, "answer": given, "milliseconds": milliseconds, "interrupted": 0, "studied": studied}
 
 
 def write(
@@ -213,43 +261,3 @@ def write(
                 file.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
                 files.append(file)
     return files
-
-
-def power_table(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> str:
-    """How many learners a condition are needed to tell counterfactual explanations from each other condition.
-
-    Args:
-        sheet: the experiment.
-        found: simulated results of one kind.
-        seed: of the draws.
-
-    Returns:
-        Markdown that says it is a simulation.
-    """
-    (kind,) = {result.simulation for result in found}
-    gains = {
-        name: np.array(
-            [
-                results.accuracy(sheet, r, "after") - results.accuracy(sheet, r, "before")
-                for r in found
-                if r.condition == name
-            ]
-        )
-        for name in sheet.conditions
-    }
-    lines = [
-        f"# SIMULATION ({kind}), no person answered: how many learners are needed",
-        "",
-        "Learners a condition for a power of 80 % at the 5 % level, by the gain in accuracy (two-sided test).",
-        "These learners see with the features of the network that chose the regions, which favours its regions;",
-        "people may need more. Plan for the smallest difference that would matter.",
-        "",
-        "| SIMULATION | against | mean gains | learners a condition |",
-        "| --- | --- | --- | --- |",
-    ]
-    reference = "counterfactual" if "counterfactual" in gains else sheet.conditions[0]
-    for name in sorted(set(gains) - {reference}):
-        needed = statistics.learners_needed(gains[reference], gains[name], seed)
-        means = f"{100 * gains[reference].mean():+.0f} %, {100 * gains[name].mean():+.0f} %"
-        lines.append(f"| {reference} | {name} | {means} | {needed or 'more than 400'} |")
-    return "\n".join(lines) + "\n"

@@ -1,10 +1,10 @@
 """The teaching experiment (SCOUT, CVPR 2020, section on teaching; GALORE, TPAMI 2023): from a network to a sheet."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from galore import provenance
 from galore.data.dataset import PartDataset, SceneDataset
@@ -25,7 +25,9 @@ class Choices(NamedTuple):
         seed: of every draw.
         subject: what the pictures show, in the plural.
         show_names: call the classes by their names instead of A and B.
+        parts: name the parts that are lit in both pictures.
         contact: for the consent.
+        consent: more words for the consent, paragraphs between empty lines.
         post_to: an address that takes results; "" for none.
     """
 
@@ -36,7 +38,9 @@ class Choices(NamedTuple):
     seed: int = 0
     subject: str = "pictures"
     show_names: bool = False
+    parts: bool = True
     contact: str = ""
+    consent: str = ""
     post_to: str = ""
 
 
@@ -62,7 +66,9 @@ def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, 
     labels = (dataset.labels[pool] == classes[1]).astype(np.int64)
     paths = [dataset.image_path(int(i)) for i in pool]
     right = seen.look(net, paths).logits.argmax(-1) == logit[labels]
-    drawn = design.choose(labels, dataset.is_training[pool], right, names, choices.sizes, choices.seed)
+    maps = seen.condition_maps(net, paths, logit[labels], logit[1 - labels], choices.conditions)
+    explained = right & np.all([_lights(net, maps_, choices.fraction) for maps_ in maps.values()] or [right], axis=0)
+    drawn = design.choose(labels, dataset.is_training[pool], right, explained, names, choices.sizes, choices.seed)
 
     def picture(position: int) -> Picture:
         return picture_of(net, dataset, int(pool[position]), int(labels[position]), choices.seed)
@@ -73,7 +79,7 @@ def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, 
         tuple(_trial(pictures[position], choices.seed) for position in positions)
         for positions in (drawn.before, drawn.after)
     ]
-    training = _explained(net, dataset, pool, labels, logit, drawn.pairs, pictures, choices)
+    training = _explained(net, dataset, pool, maps, drawn.pairs, pictures, choices)
     ids = [[trial.id for trial in trials] for trials in (tests[0], training, tests[1])]
     return Sheet(
         kind=sheet.TEACH,
@@ -85,9 +91,13 @@ def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, 
         settings={
             "seed": choices.seed,
             "fraction": choices.fraction,
+            "attribution": seen.ATTRIBUTION.__name__,
+            "confidence": seen.CONFIDENCE.__name__,
+            "parts": choices.parts,
             "sizes": {"before": choices.sizes.before, "pairs": choices.sizes.pairs, "after": choices.sizes.after},
-            "right": {
-                name: [int((right & (labels == k)).sum()), int((labels == k).sum())] for k, name in enumerate(names)
+            "images": {
+                name: {"all": int(of.sum()), "right": int((right & of).sum()), "explained": int((explained & of).sum())}
+                for name, of in zip(names, (labels == 0, labels == 1))
             },
         },
         conditions=design.numbered(choices.conditions, choices.seed),
@@ -96,6 +106,7 @@ def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, 
         orders=design.orders(*ids, seed=choices.seed),
         places=design.places(choices.conditions, choices.learners, choices.seed),
         contact=choices.contact,
+        consent=choices.consent,
         post_to=choices.post_to,
         provenance=provenance.collect({}, seed=choices.seed),
     )
@@ -133,41 +144,35 @@ def _trial(picture: Picture, seed: int) -> Trial:
     return Trial(sheet.opaque(seed, "trial", picture.id), picture.id, "AB"[picture.label])
 
 
+def _lights(net: Network, maps: Float[np.ndarray, "n h w"], fraction: float) -> Bool[np.ndarray, " n"]:
+    """Which maps have a largest fraction: where a network sees nothing that speaks for a class alone, D is flat."""
+    size = seen.preprocessing(net).crop
+    return np.array([bool(outline.path(seen.region(map_, fraction, size))) for map_ in maps])
+
+
 def _explained(
     net: Network,
     dataset: PartDataset | SceneDataset,
-    pool: Any,
-    labels: Any,
-    logit: Any,
+    pool: Int[np.ndarray, " n"],
+    maps: dict[str, Float[np.ndarray, "n h w"]],
     pairs: Sequence[tuple[int, int]],
     pictures: dict[int, Picture],
     choices: Choices,
 ) -> tuple[Trial, ...]:
     """The questions of the training with what is lit under each condition."""
-    queries, counters = ([pair[k] for pair in pairs] for k in (0, 1))
-
-    def paths(positions: list[int]) -> list[Path]:
-        return [dataset.image_path(int(pool[i])) for i in positions]
-
-    maps = seen.pair_maps(
-        net,
-        paths(queries),
-        paths(counters),
-        logit[labels[queries]],
-        logit[labels[counters]],
-        choices.conditions,
-        choices.seed,
-    )
+    by_pair = {name: made[np.array(pairs)] for name, made in maps.items()}
+    if "random" in choices.conditions:
+        generator = np.random.default_rng([choices.seed, 5])
+        sides = [seen.moved(by_pair["counterfactual"][:, side], generator) for side in (0, 1)]
+        by_pair["random"] = np.stack(sides, 1)
     made = []
     for k, (query, counter) in enumerate(pairs):
         indices = int(pool[query]), int(pool[counter])
         lit = {
-            condition: _lit(
-                net, dataset, indices, (maps[condition].query[k], maps[condition].counter[k]), choices.fraction
-            )
-            if condition in maps
+            name: _lit(net, dataset, indices, by_pair[name][k], choices)
+            if name in by_pair
             else (Region(""), Region(""))
-            for condition in choices.conditions
+            for name in choices.conditions
         }
         first, second = pictures[query], pictures[counter]
         id = sheet.opaque(choices.seed, "trial", first.id)
@@ -176,13 +181,17 @@ def _explained(
 
 
 def _lit(
-    net: Network, dataset: PartDataset | SceneDataset, indices: tuple[int, int], maps: tuple[Any, Any], fraction: float
+    net: Network,
+    dataset: PartDataset | SceneDataset,
+    indices: tuple[int, int],
+    maps: Float[np.ndarray, "2 h w"],
+    choices: Choices,
 ) -> tuple[Region, Region]:
     """Both regions of a pair, with the parts that lie in both where the data set knows parts."""
     size = seen.preprocessing(net).crop
-    masks = [seen.region(map_, fraction, size) for map_ in maps]
+    masks = [seen.region(map_, choices.fraction, size) for map_ in maps]
     marks: tuple[Any, Any] = ((), ())
-    if isinstance(dataset, PartDataset):
+    if isinstance(dataset, PartDataset) and choices.parts:
         places = [seen.transform(net, dataset.image_path(index)) for index in indices]
         inside = [seen.parts_inside(dataset, i, where, mask) for i, where, mask in zip(indices, places, masks)]
         marks = outline.matched(dataset.part_names, inside[0], inside[1])

@@ -1,10 +1,12 @@
 """A region of pixels as a drawing: an SVG path, and back."""
 
+import math
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import skimage.measure
+import skimage.morphology
 from jaxtyping import Bool, Float
 from PIL import Image, ImageChops, ImageDraw
 
@@ -12,6 +14,9 @@ from galore.teach.sheet import Mark
 
 UNITS = 1000
 """The side of a picture in the path's coordinates."""
+
+ROOM = 0.075
+"""How far apart two numbers stand at least, in units of the picture's side."""
 
 
 def path(mask: Bool[np.ndarray, "height width"]) -> str:
@@ -24,6 +29,9 @@ def path(mask: Bool[np.ndarray, "height width"]) -> str:
         Closed polygons in whole units of 1/1000 of the mask's sides; "" for an empty region.
     """
     height, width = mask.shape
+    # A thread, of less than a fiftieth of the side, is nothing to look at.
+    broad = skimage.morphology.opening(mask, skimage.morphology.disk(min(height, width) // 112))
+    mask = broad if broad.any() else mask
     drawn = []
     for contour in skimage.measure.find_contours(np.pad(mask, 1).astype(float), 0.5):
         # A padded array's index k is the centre of pixel k - 1, which lies at k - 0.5.
@@ -52,6 +60,27 @@ def mask(path: str, side: int) -> Bool[np.ndarray, "side side"]:
         ImageDraw.Draw(one).polygon(corners, fill=1)  # type: ignore[arg-type]
         inside = ImageChops.logical_xor(inside, one)
     return np.asarray(inside).astype(bool)
+
+
+def spaced(marks: Sequence[tuple[Mark, Mark]]) -> list[int]:
+    """Which marks have room for a number, so that numbers hide neither each other nor the part beside them.
+
+    Args:
+        marks: the marks of a part in the two pictures.
+
+    Returns:
+        Positions, in order; the first of two that crowd each other in either picture stays.
+    """
+    kept: list[int] = []
+    for k, pair in enumerate(marks):
+        gaps = [
+            math.hypot(mark.x - other.x, mark.y - other.y)
+            for earlier in kept
+            for mark, other in zip(pair, marks[earlier])
+        ]
+        if min(gaps, default=1.0) > ROOM:
+            kept.append(k)
+    return kept
 
 
 def matched(

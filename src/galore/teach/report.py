@@ -18,6 +18,7 @@ from galore.teach import results
 from galore.teach.results import Refusal, Result
 from galore.teach.sheet import Sheet
 from galore.teach.statistics import Interval, difference, holm, mean, permutation_p, wilson
+from galore.teach.tables import finite, interval, markdown_table, p_text, percent, seconds
 
 PUBLISHED = {"counterfactual": 0.95, "whole": 0.77, "random": 0.60}
 """Accuracy after ten explained pairs (Wang & Vasconcelos, SCOUT, CVPR 2020, and GALORE, TPAMI 2023)."""
@@ -33,6 +34,9 @@ class Row:
         before, after: accuracy over all answers, with Wilson intervals; "don't know" is not right.
         unsure_before, unsure_after: the share of "don't know".
         gain: the learners' mean gain in accuracy, with a bootstrap interval over learners.
+        gain_guessed: the same, had every "don't know" been a guess, half of them right.
+        explained: how many pairs a learner saw explained, on average; a right answer needs none.
+        seconds_explained: the median time for which an explanation was looked at.
         seconds_before, seconds_training, seconds_after: the median time of an answer.
         published: the published accuracy after the training; None where there is none, and for simulations.
     """
@@ -44,6 +48,9 @@ class Row:
     unsure_before: float
     unsure_after: float
     gain: Interval
+    gain_guessed: Interval
+    explained: float
+    seconds_explained: float
     seconds_before: float
     seconds_training: float
     seconds_after: float
@@ -63,7 +70,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Everything about one group of learners; `simulation` is "" for people."""
+    """Everything about one group of learners; `simulation` is "" for people, `shared_codes` see `results`."""
 
     experiment: str
     data: str
@@ -71,6 +78,7 @@ class Report:
     simulation: str
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
+    shared_codes: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -92,20 +100,15 @@ def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
     rows = tuple(
         _row(sheet, name, members, bool(simulation), seed) for name, members in by_condition.items() if members
     )
-    gains = {name: _gains(sheet, members) for name, members in by_condition.items() if members}
+    gains = {name: results.gains(sheet, members) for name, members in by_condition.items() if members}
     pairs = list(itertools.combinations(gains, 2))
     p_values = [permutation_p(gains[a], gains[b], seed) for a, b in pairs]
     comparisons = tuple(
         Comparison(a, b, difference(gains[a], gains[b], seed), p, corrected)
         for (a, b), p, corrected in zip(pairs, p_values, holm(p_values))
     )
-    return Report(sheet.experiment, sheet.data, sheet.classes, simulation, rows, comparisons)
-
-
-def _gains(sheet: Sheet, members: Sequence[Result]) -> np.ndarray:
-    return np.array(
-        [results.accuracy(sheet, r, "after") - results.accuracy(sheet, r, "before") for r in members], float
-    )
+    shared = tuple(results.shared_codes(found))
+    return Report(sheet.experiment, sheet.data, sheet.classes, simulation, rows, comparisons, shared)
 
 
 def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation: bool, seed: int) -> Row:
@@ -113,9 +116,10 @@ def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation:
         is_right = np.concatenate([results.right(sheet, r)[results.in_phase(sheet, r, phase)] for r in members])
         unsure = np.concatenate([(np.array(r.answers) == "?")[results.in_phase(sheet, r, phase)] for r in members])
         times = np.concatenate([results.seconds(sheet, r, phase) for r in members])
-        return wilson(int(is_right.sum()), len(is_right)), float(unsure.mean()), float(np.median(times))
+        return wilson(int(is_right.sum()), len(is_right)), float(unsure.mean()), _median(times)
 
     before, training, after = (pooled(phase) for phase in ("before", "training", "after"))
+    studied = np.concatenate([results.explained(sheet, r) for r in members])
     return Row(
         condition=condition,
         learners=len(members),
@@ -123,7 +127,10 @@ def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation:
         after=after[0],
         unsure_before=before[1],
         unsure_after=after[1],
-        gain=mean(_gains(sheet, members), seed),
+        gain=mean(results.gains(sheet, members), seed),
+        gain_guessed=mean(results.gains(sheet, members, unsure=0.5), seed),
+        explained=len(studied) / len(members),
+        seconds_explained=_median(studied),
         seconds_before=before[2],
         seconds_training=training[2],
         seconds_after=after[2],
@@ -131,22 +138,23 @@ def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation:
     )
 
 
-def percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.0f} %"
-
-
-def interval(value: Interval, signed: bool = False) -> str:
-    """ "72 % (65 to 78)"; "+12 % (+3 to +20)" for a difference."""
-    if math.isnan(value.value):
-        return "–"
-    sign = "+" if signed else ""
-    text = f"{100 * value.value:{sign}.0f} %"
-    return text if math.isnan(value.low) else f"{text} ({100 * value.low:{sign}.0f} to {100 * value.high:{sign}.0f})"
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else math.nan
 
 
 def table(report: Report) -> tuple[list[str], list[list[str]]]:
     """The head and the cells of the table of conditions."""
-    head = ["condition", "learners", "before", "after", "gain", "don't know", "seconds an answer"]
+    head = [
+        "condition",
+        "learners",
+        "before",
+        "after",
+        "gain",
+        "gain, if guessed",
+        "don't know",
+        "pairs explained",
+        "seconds",
+    ]
     cells = [
         [
             row.condition,
@@ -154,8 +162,12 @@ def table(report: Report) -> tuple[list[str], list[list[str]]]:
             interval(row.before),
             interval(row.after),
             interval(row.gain, signed=True),
+            interval(row.gain_guessed, signed=True),
             f"{percent(row.unsure_before)}, then {percent(row.unsure_after)}",
-            f"{row.seconds_before:.1f}, {row.seconds_training:.1f}, {row.seconds_after:.1f}",
+            f"{row.explained:.1f}",
+            ", ".join(
+                seconds(getattr(row, f"seconds_{when}")) for when in ("before", "training", "explained", "after")
+            ),
         ]
         for row in report.rows
     ]
@@ -175,14 +187,12 @@ def comparison_table(report: Report) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def p_text(p: float) -> str:
-    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 NOTES = (
     'Accuracy pools all answers of a condition, with Wilson 95 % intervals; "don\'t know" is not right.',
     "Gains are means over learners, with bootstrap 95 % intervals; p is a two-sided permutation test over learners.",
-    "Seconds are medians: before, in the training, after.",
+    'If guessed: had every "don\'t know" been a guess, half of them right. Who stops saying it gains without learning.',
+    "Pairs explained: of the training's, how many a learner saw explained; a right answer is only confirmed.",
+    "Seconds are medians: an answer before, one in the training, a look at an explanation, an answer after.",
 )
 SOURCE = "Published: SCOUT (CVPR 2020), accuracy of people after ten explained pairs; other pictures and other people."
 
@@ -194,16 +204,13 @@ def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
         if cells:
             lines += markdown_table(head, cells, report.simulation)
     notes = NOTES if report.simulation else (*NOTES, SOURCE)
+    if report.shared_codes:
+        codes = ", ".join(report.shared_codes)
+        notes = (*notes, f"More than one learner came by the code {codes}; all count, but check the balance.")
     lines += [*(f"- {note}" for note in notes), ""]
     if refusals:
         lines += ["Not counted:", "", *(f"- {refusal.file}: {refusal.reason}" for refusal in refusals), ""]
     return "\n".join(lines)
-
-
-def markdown_table(head: list[str], cells: list[list[str]], simulation: str) -> list[str]:
-    caption = [f"SIMULATION ({simulation}):", ""] if simulation else []
-    rows = [head, ["---"] * len(head), *cells]
-    return [*caption, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
 def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
@@ -229,17 +236,6 @@ def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], fo
     (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8")
     figure(report, folder / f"{prefix}figure.png")
     return markdown(report)
-
-
-def finite(value: Any) -> Any:
-    """Plain data for JSON: "not a number" is null, and an interval says what its numbers are."""
-    if isinstance(value, Interval):
-        return {name: finite(number) for name, number in value._asdict().items()}
-    if isinstance(value, dict):
-        return {name: finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def figure(report: Report, path: Path) -> None:

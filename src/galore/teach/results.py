@@ -34,6 +34,8 @@ class Result:
         simulation: the kind of simulated learner; "" for a person.
         answers: "A", "B" or "?", in the order of the questions.
         seconds: how long each took.
+        interrupted: whether the page was loaded again before the answer, so that its time is too short.
+        studied: seconds for which the reply to an answer of the training was looked at; 0 elsewhere.
     """
 
     file: str
@@ -44,6 +46,8 @@ class Result:
     simulation: str
     answers: tuple[str, ...]
     seconds: tuple[float, ...]
+    interrupted: tuple[bool, ...]
+    studied: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +92,7 @@ def check(sheet: Sheet, file: Path) -> Result | Refusal:
         body = json.loads(file.read_text("utf-8"))
     except OSError as error:
         return Refusal(str(file), f"cannot be read: {error.strerror}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return Refusal(str(file), "truncated, or no result file: it is not JSON")
     reason = _problem(sheet, body)
     if reason:
@@ -103,6 +107,8 @@ def check(sheet: Sheet, file: Path) -> Result | Refusal:
         simulation=body["simulation"],
         answers=tuple(answer["answer"] for answer in given),
         seconds=tuple(answer["milliseconds"] / 1000 for answer in given),
+        interrupted=tuple(bool(answer["interrupted"]) for answer in given),
+        studied=tuple(answer["studied"] / 1000 for answer in given),
     )
 
 
@@ -143,22 +149,27 @@ def _is_whole(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
+def _is_word(value: Any, pattern: str) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
 def _is_answer(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and isinstance(value.get("trial"), str)
+        and _is_word(value.get("trial"), r"[0-9a-f]{1,16}")
         and value.get("answer") in ANSWERS
         and _is_whole(value.get("milliseconds"), 0, DAY)
         and _is_whole(value.get("interrupted"), 0, 1)
+        and _is_whole(value.get("studied"), 0, DAY)
     )
 
 
 _FIELDS = {
-    "learner": lambda value: isinstance(value, str) and re.fullmatch(r"[0-9a-z]{1,16}", value),
-    "place": lambda value: isinstance(value, str),
+    "learner": lambda value: _is_word(value, r"[0-9a-z]{1,16}"),
+    "place": lambda value: _is_word(value, r"[0-9a-z]{0,12}"),
     "condition": lambda value: _is_whole(value, 1, 100),
     "order": lambda value: _is_whole(value, 0, 100),
-    "simulation": lambda value: isinstance(value, str),
+    "simulation": lambda value: _is_word(value, r"[a-z ]{0,40}"),
     "answers": lambda value: isinstance(value, list) and all(_is_answer(answer) for answer in value),
     "checksum": lambda value: isinstance(value, str),
 }
@@ -170,9 +181,17 @@ def right(sheet: Sheet, result: Result) -> Bool[np.ndarray, " questions"]:
     return np.array([truth[id] == answer for id, answer in zip(sheet.orders[result.order], result.answers)])
 
 
-def accuracy(sheet: Sheet, result: Result, phase: str) -> float:
-    """The share of right answers in a phase; "don't know" is not right."""
-    return float(right(sheet, result)[in_phase(sheet, result, phase)].mean())
+def accuracy(sheet: Sheet, result: Result, phase: str, unsure: float = 0.0) -> float:
+    """The share of right answers in a phase; "don't know" counts as `unsure` of a right one."""
+    score = right(sheet, result) + unsure * (np.array(result.answers) == "?")
+    return float(score[in_phase(sheet, result, phase)].mean())
+
+
+def gains(sheet: Sheet, members: Sequence[Result], unsure: float = 0.0) -> Float[np.ndarray, " members"]:
+    """How much more of the last test than of the first each learner got right."""
+    return np.array(
+        [accuracy(sheet, r, "after", unsure) - accuracy(sheet, r, "before", unsure) for r in members], float
+    )
 
 
 def in_phase(sheet: Sheet, result: Result, phase: str) -> Bool[np.ndarray, " questions"]:
@@ -181,5 +200,16 @@ def in_phase(sheet: Sheet, result: Result, phase: str) -> Bool[np.ndarray, " que
 
 
 def seconds(sheet: Sheet, result: Result, phase: str) -> Float[np.ndarray, " answers"]:
-    """How long the answers of a phase took."""
-    return np.array(result.seconds)[in_phase(sheet, result, phase)]
+    """How long the answers of a phase took, without those that were interrupted."""
+    return np.array(result.seconds)[in_phase(sheet, result, phase) & ~np.array(result.interrupted, bool)]
+
+
+def explained(sheet: Sheet, result: Result) -> Float[np.ndarray, " pairs"]:
+    """For how many seconds each explanation was looked at; there is one for each answer of the training not right."""
+    return np.array(result.studied)[in_phase(sheet, result, "training") & ~right(sheet, result)]
+
+
+def shared_codes(found: Sequence[Result]) -> list[str]:
+    """Codes by which more than one learner came: all of them count, but the conditions may be out of balance."""
+    places = [result.place for result in found if result.place]
+    return sorted({place for place in places if places.count(place) > 1})

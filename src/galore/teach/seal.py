@@ -18,20 +18,27 @@ RESULT_ROUNDS = 150_000
 _BLOCK = 256
 
 
-def seal(value: Any, salt: str, rounds: int) -> str:
+def seal(value: Any, salt: str, rounds: int, size: int = 0) -> str:
     """JSON under a seal, padded so that its length tells nothing.
 
     Args:
         value: anything that JSON knows.
         salt: public, another one for every seal.
         rounds: how many hashes the key costs.
+        size: bytes to fill up to at least, so that seals of different conditions are as long.
 
     Returns:
         base64 text.
     """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
-    padded = text + b" " * (-len(text) % _BLOCK)
+    text = plain(value)
+    length = max(len(text), size)
+    padded = text.ljust(length + -length % _BLOCK)
     return base64.b64encode(_xor(padded, _key(salt, rounds))).decode()
+
+
+def plain(value: Any) -> bytes:
+    """What is sealed, before it is filled up."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def unseal(sealed: str, salt: str, rounds: int) -> Any:
@@ -43,7 +50,7 @@ def checksum(result: dict[str, Any]) -> str:
     """16 hexadecimal digits over everything that a result file says; the page computes the same."""
     head = ("format", "version", "experiment", "learner", "place", "condition", "order", "simulation")
     lines = [str(result.get(name, "")) for name in head]
-    fields = ("trial", "answer", "milliseconds", "interrupted")
+    fields = ("trial", "answer", "milliseconds", "interrupted", "studied")
     lines += [",".join(str(answer[name]) for name in fields) for answer in result["answers"]]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from galore import explain, regions
+from galore.attribution import gradient_x_activation
 from galore.class_names import find
+from galore.confidence import softmax_score
 from galore.data import ade20k, cub
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.geometry import Transform
@@ -21,6 +23,8 @@ from galore.network import Network
 from galore.preprocessing import Preprocessing
 
 BATCH = 8
+
+ATTRIBUTION, CONFIDENCE = gradient_x_activation, softmax_score
 
 
 class Seen(NamedTuple):
@@ -123,48 +127,30 @@ def batches(net: Network, paths: Sequence[Path]) -> Iterator[tuple[Array, int]]:
         yield jnp.asarray(np.concatenate([images, np.repeat(images[-1:], missing, 0)])), len(images)
 
 
-class PairMaps(NamedTuple):
-    """Maps [n, h, w] of the picture asked about and of its counter image."""
-
-    query: Float[np.ndarray, "n h w"]
-    counter: Float[np.ndarray, "n h w"]
-
-
-def pair_maps(
+def condition_maps(
     net: Network,
-    queries: Sequence[Path],
-    counters: Sequence[Path],
-    query_classes: Int[np.ndarray, " n"],
-    counter_classes: Int[np.ndarray, " n"],
+    paths: Sequence[Path],
+    classes: Int[np.ndarray, " n"],
+    others: Int[np.ndarray, " n"],
     conditions: Sequence[str],
-    seed: int,
-) -> dict[str, PairMaps]:
-    """The maps of each condition but "whole", which needs none.
+) -> dict[str, Float[np.ndarray, "n h w"]]:
+    """The maps that the conditions are made from.
 
-    counterfactual: D(x; y, c) and D(x_c; c, y). attributive: a(h_y) and a(h_c). random: the counterfactual maps,
-    moved to a random place (around the edges) and mirrored at random, so that regions differ from the explanation's
-    in nothing but their place.
+    "counterfactual": D(x; y, c), for this condition and for "random"; "attributive": a(h_y).
 
     Args:
         net: the network.
-        queries: photos of the classes y.
-        counters: photos of the classes c.
-        query_classes: y, indices of logits.
-        counter_classes: c.
-        conditions: which.
-        seed: of the random places.
+        paths: photos.
+        classes: y, the classes of the photos, indices of logits.
+        others: c, the classes that they are told from.
+        conditions: which; "whole" needs no map.
     """
-
-    sides = (queries, query_classes, counter_classes), (counters, counter_classes, query_classes)
-    made: dict[str, PairMaps] = {}
+    made = {}
     if "counterfactual" in conditions or "random" in conditions:
-        made["counterfactual"] = PairMaps(*(discriminant_maps(net, *side) for side in sides))
+        made["counterfactual"] = discriminant_maps(net, paths, classes, others)
     if "attributive" in conditions:
-        made["attributive"] = PairMaps(*(_run(net, _attributive, *side) for side in sides))
-    if "random" in conditions:
-        generator = np.random.default_rng([seed, 5])
-        made["random"] = PairMaps(*(moved(maps, generator) for maps in made["counterfactual"]))
-    return {name: made[name] for name in conditions if name in made}
+        made["attributive"] = _run(net, _attributive, paths, classes, others)
+    return made
 
 
 def discriminant_maps(
@@ -176,12 +162,12 @@ def discriminant_maps(
 
 @jax.jit
 def _discriminant(net: Network, images: Array, classes: Array, others: Array) -> Array:
-    return explain.discriminant(net, images, classes, others).maps
+    return explain.discriminant(net, images, classes, others, attribution=ATTRIBUTION, confidence=CONFIDENCE).maps
 
 
 @jax.jit
 def _attributive(net: Network, images: Array, classes: Array, others: Array) -> Array:
-    return explain.attributive(net, images, classes).maps
+    return explain.attributive(net, images, classes, attribution=ATTRIBUTION).maps
 
 
 def _run(

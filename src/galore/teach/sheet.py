@@ -13,7 +13,7 @@ from typing import Any
 from galore.errors import InputError
 
 FORMAT = "galore-sheet"
-VERSION = 1
+VERSION = 2
 ANSWERS = ("A", "B", "?")
 """What a person can answer; "?" is "don't know", or "cannot tell" in the agreement experiment."""
 
@@ -112,6 +112,7 @@ class Sheet:
         orders: trial ids in the order in which they are asked.
         places: one for each expected learner.
         contact: who runs the experiment, for the consent; may be empty.
+        consent: what the experimenter adds to the page's own words of consent, paragraphs between empty lines.
         post_to: where the page offers to send the result; "" for nowhere.
         provenance: versions, code and device that made the sheet; no part of its identifier.
     """
@@ -129,6 +130,7 @@ class Sheet:
     orders: tuple[tuple[str, ...], ...]
     places: tuple[Place, ...]
     contact: str = ""
+    consent: str = ""
     post_to: str = ""
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 

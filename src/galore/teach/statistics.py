@@ -1,7 +1,7 @@
 """The few statistics that the two experiments need."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -117,18 +117,48 @@ def power(
     return float((2 * scipy.stats.norm.sf(z) < level).mean())
 
 
+def power_within(
+    differences: Float[np.ndarray, " n"], learners: int, seed: int = 0, repetitions: int = 300, level: float = 0.05
+) -> float:
+    """The same where each learner is compared with itself, by the normal approximation of the sign-flip test.
+
+    Args:
+        differences: of each learner's two scores.
+        learners: how many take part, at least 2.
+        seed: of the draws.
+        repetitions: how many experiments.
+        level: of the test, two-sided.
+    """
+    generator = np.random.default_rng([seed, 15, learners])
+    drawn = generator.choice(differences, (repetitions, learners))
+    # The variance of the mean when every difference keeps its size and takes a sign at random.
+    spread = np.sqrt((drawn**2).mean(-1) / learners)
+    z = np.abs(drawn.mean(-1)) / np.maximum(spread, 1e-12)
+    return float((2 * scipy.stats.norm.sf(z) < level).mean())
+
+
 def learners_needed(
     first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"], seed: int = 0, wanted: float = 0.8, most: int = 400
 ) -> int | None:
     """The smallest number of learners a condition that tells two conditions apart with the wanted power; None: more."""
-    low, high = 2, 2
-    while power(first, second, high, seed) < wanted:
-        low, high = high, 2 * high
-        if high > most:
-            return None
+    return _smallest(lambda learners: power(first, second, learners, seed) >= wanted, most)
+
+
+def learners_needed_within(
+    differences: Float[np.ndarray, " n"], seed: int = 0, wanted: float = 0.8, most: int = 400
+) -> int | None:
+    """The smallest number of learners, each compared with itself, that shows a difference; None: more."""
+    return _smallest(lambda learners: power_within(differences, learners, seed) >= wanted, most)
+
+
+def _smallest(is_enough: Callable[[int], bool], most: int) -> int | None:
+    """The smallest number from 2 to `most` that is enough, where more is never less; None: there is none."""
+    if not is_enough(most):
+        return None
+    low, high = 1, most
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(first, second, middle, seed) >= wanted else (middle, high)
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
 
 

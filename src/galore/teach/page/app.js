@@ -1,66 +1,25 @@
 const experiment = JSON.parse(document.getElementById("experiment").textContent);
 const texts = TEXTS[experiment.kind](experiment);
 const element = (selector) => document.querySelector(selector);
+const isCode = (code) => Object.hasOwn(experiment.places, code);
 const linked = (new URLSearchParams(location.search).get("code") || "").trim().toLowerCase();
 const memory = storage(`galore-${experiment.experiment}-${linked}`);
 let state = memory.load();
 let clock = null;
 let busy = false;
-
-// A learner: who, which condition, which order, and what was answered. `position` counts the steps.
-function newLearner(code) {
-  const random = new Uint32Array(4);
-  crypto.getRandomValues(random);
-  const place = experiment.places[code];
-  const [condition, order] = place || [1 + (random[0] % experiment.conditions), random[1] % experiment.orders.length];
-  const learner = (random[2].toString(36) + random[3].toString(36)).padStart(12, "0").slice(0, 12);
-  return { learner, place: place ? code : "", condition, order, position: 0, answers: [], asked: -1 };
-}
-
-// The steps of a learner: an introduction before each phase, a question for each trial, the end.
-function stepsOf(learner) {
-  const trials = experiment.orders[learner.order];
-  const isTraining = (id) => "sealed" in experiment.trials[id];
-  const firstTraining = trials.findIndex(isTraining);
-  const steps = [];
-  let previous = "";
-  trials.forEach((id, index) => {
-    const phase = experiment.kind === "agree" ? "agree" : isTraining(id) ? "training" : index < firstTraining ? "before" : "after";
-    if (phase !== previous) steps.push({ kind: "intro", phase, count: trials.filter((_, at) => at >= index).length });
-    steps.push({ kind: "question", phase, id, index });
-    previous = phase;
-  });
-  for (const step of steps) {
-    const same = steps.filter((other) => other.kind === "question" && other.phase === step.phase);
-    step.of = same.length;
-    step.number = same.indexOf(step) + 1;
-  }
-  return [...steps, { kind: "finish" }];
-}
-
-function storage(key) {
-  let works = true;
-  try {
-    localStorage.setItem(`${key}?`, "1");
-    localStorage.removeItem(`${key}?`);
-  } catch { works = false; }
-  return {
-    works,
-    load() {
-      try { return works ? JSON.parse(localStorage.getItem(key)) : null; } catch { return null; }
-    },
-    save(value) {
-      if (works) try { localStorage.setItem(key, JSON.stringify(value)); } catch { element("#storage").hidden = false; }
-    },
-    forget() { if (works) localStorage.removeItem(key); },
-  };
-}
+let shownAt = 0;
+// Milliseconds after which a step can be left: the second tap of a double tap must not answer the next question.
+let pause = 300;
 
 function show(id) {
   for (const section of document.querySelectorAll("section")) section.hidden = section.id !== id;
+  element("footer").hidden = !state || id === "finish" || id === "elsewhere";
   window.scrollTo(0, 0);
   element(`#${id} h1`).focus({ preventScroll: true });
+  shownAt = performance.now();
 }
+
+const isSettled = () => !busy && performance.now() - shownAt >= pause;
 
 function render() {
   if (!state) return welcome();
@@ -78,6 +37,14 @@ function move() {
   state.position += 1;
   memory.save(state);
   render();
+}
+
+function goOn() {
+  if (!isSettled()) return;
+  const step = stepsOf(state)[state.position];
+  if (step.kind === "question") state.answers[step.index].studied = clock ? clock() : 0;
+  clock = null;
+  move();
 }
 
 function fill(place, paragraphs) {
@@ -100,17 +67,18 @@ function welcome() {
   element("header").hidden = true;
   element("#welcome h1").textContent = texts.title;
   fill(element("#welcome .text"), texts.welcome);
+  fill(element("#consent"), experiment.consent);
   element("#contact").hidden = !experiment.contact;
   element("#contact").textContent = experiment.contact;
-  element("#place").hidden = linked in experiment.places;
+  element("#place").hidden = isCode(linked);
   element("#code").value = linked;
-  if (linked && !(linked in experiment.places)) element("#code-problem").textContent = texts.unknownCode;
+  element("#code-problem").textContent = linked && !isCode(linked) ? texts.unknownCode : "";
   show("welcome");
 }
 
 function start() {
   const code = element("#code").value.trim().toLowerCase();
-  if (code && !(code in experiment.places)) {
+  if (code && !isCode(code)) {
     element("#code-problem").textContent = texts.unknownCode;
     return element("#code").focus();
   }
@@ -123,34 +91,6 @@ function intro(step) {
   element("#intro h1").textContent = texts.intro[step.phase].title;
   fill(element("#intro .text"), texts.intro[step.phase].text(step));
   show("intro");
-}
-
-// A square picture; what is not lit is darkened, and named parts carry numbers.
-function picture(id, label, region) {
-  const frame = make("span", "", "picture"), image = make("img");
-  image.alt = label;
-  image.decoding = "sync";
-  image.draggable = false;
-  image.src = experiment.pictures[id];
-  frame.append(image);
-  if (region) frame.append(overlay(region));
-  return frame;
-}
-
-function overlay({ outline, marks }) {
-  const svg = (tag, attributes, ...children) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  };
-  const drawing = svg("svg", { viewBox: "0 0 1000 1000", "aria-hidden": "true" });
-  if (outline) drawing.append(svg("path", { class: "dark", d: `M0 0H1000V1000H0Z${outline}` }), svg("path", { class: "edge", d: outline }));
-  marks.forEach(({ x, y }, index) => {
-    const label = svg("text", {}, String(index + 1)), place = `translate(${1000 * x} ${1000 * y})`;
-    drawing.append(svg("g", { class: "mark", transform: place }, svg("circle", { r: 34 }), label));
-  });
-  return drawing;
 }
 
 function question(step) {
@@ -174,39 +114,14 @@ function question(step) {
   if (image.complete && image.naturalWidth) { image.removeEventListener("load", ready); ready(); }
 }
 
-function examples(trial) {
-  element(".examples").hidden = !trial.examples;
-  if (!trial.examples) return;
-  element(".examples").replaceChildren(...trial.examples.map((ids, kind) => {
-    const column = make("div"), row = make("div");
-    row.append(...ids.map((id) => picture(id, `Example of ${experiment.labels[kind]}`)));
-    column.append(make("p", experiment.labels[kind]), row);
-    return column;
-  }));
-}
-
 function enable(on) {
   for (const button of document.querySelectorAll(".answers button")) button.disabled = !on;
 }
 
-// Milliseconds during which the page could be seen.
-function stopwatch() {
-  let total = 0, since = document.hidden ? null : performance.now();
-  const toggle = () => {
-    if (document.hidden && since !== null) { total += performance.now() - since; since = null; }
-    else if (!document.hidden && since === null) since = performance.now();
-  };
-  document.addEventListener("visibilitychange", toggle);
-  return () => {
-    document.removeEventListener("visibilitychange", toggle);
-    return Math.round(total + (since === null ? 0 : performance.now() - since));
-  };
-}
-
 function answer(given) {
   const step = stepsOf(state)[state.position];
-  if (!clock || step.kind !== "question" || state.answers.length > step.index) return;
-  state.answers.push({ trial: step.id, answer: given, milliseconds: clock(), interrupted: state.interrupted });
+  if (!clock || !isSettled() || step.kind !== "question" || state.answers.length > step.index) return;
+  state.answers.push({ trial: step.id, answer: given, milliseconds: clock(), interrupted: state.interrupted, studied: 0 });
   clock = null;
   memory.save(state);
   if (step.phase === "training") feedback(step);
@@ -235,94 +150,22 @@ async function feedback(step) {
     return figure;
   }));
   show("feedback");
+  clock = stopwatch();
 }
 
-function resultOf(learner) {
-  const result = {
-    format: "galore-result", version: experiment.version, experiment: experiment.experiment, learner: learner.learner,
-    place: learner.place, condition: learner.condition, order: learner.order, simulation: "", answers: learner.answers,
-  };
-  return { ...result, checksum: checksum(result) };
-}
-
-async function finish() {
-  element("#finish h1").textContent = texts.finish.title;
-  const text = JSON.stringify(resultOf(state), null, 1) + "\n";
-  element("#finish pre").textContent = text;
-  element("#learner").textContent = state.learner;
-  element("#hand-in").textContent = experiment.postTo ? texts.handIn.send : texts.handIn.download;
-  element("#send").hidden = !experiment.postTo;
-  element("#send").disabled = state.sent === true;
-  element("#sent").textContent = state.sent ? texts.sent : "";
-  element("#download").className = experiment.postTo ? "plain" : "main";
-  const place = element("#finish .result");
-  fill(place, [experiment.truth ? texts.finish.working : texts.finish.text]);
-  show("finish");
-  if (!experiment.truth) return;
-  state.scores = state.scores || (await scores());
-  memory.save(state);
-  place.replaceChildren(...scoreboard(state.scores));
-}
-
-// The learner's own result, worked out when everything is answered.
-async function scores() {
-  const truth = await unseal(experiment.truth, experiment.experiment, experiment.rounds.result);
-  const count = (phase) => {
-    const steps = stepsOf(state).filter((step) => step.kind === "question" && step.phase === phase);
-    return [steps.filter((step) => state.answers[step.index].answer === truth.answers[step.id]).length, steps.length];
-  };
-  return { before: count("before"), after: count("after"), names: truth.names };
-}
-
-function scoreboard({ before, after, names }) {
-  const rows = make("div", "", "scores");
-  for (const [label, [right, of]] of [[texts.phase.before, before], [texts.phase.after, after]]) {
-    const row = make("div", "", "score"), meter = make("span", "", "meter"), filled = make("i");
-    filled.style.width = `${(100 * right) / of}%`;
-    meter.append(filled);
-    row.append(make("span", label), meter, make("b", `${right} of ${of}`));
-    rows.append(row);
-  }
-  return [rows, make("p", texts.finish.names(names))];
-}
-
-function download() {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([element("#finish pre").textContent], { type: "application/json" }));
-  link.download = `galore-${experiment.experiment}-${state.learner}.json`;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}
-
-async function send() {
-  const button = element("#send");
-  button.disabled = true;
-  element("#sent").textContent = texts.sending;
-  try {
-    const reply = await fetch(experiment.postTo, { method: "POST", body: element("#finish pre").textContent, headers: { "Content-Type": "text/plain" } });
-    if (!reply.ok) throw new Error(String(reply.status));
-    state.sent = true;
-    memory.save(state);
-    element("#sent").textContent = texts.sent;
-  } catch {
-    button.disabled = false;
-    element("#sent").textContent = texts.notSent;
-  }
-}
-
-function again() {
-  if (!confirm(texts.again)) return;
+// Forgets everything about this learner; the next one on this device comes without the code in the link.
+function erase(question, isNext) {
+  if (!confirm(question)) return;
   memory.forget();
-  state = null;
-  render();
+  state = clock = null;
+  if (isNext && linked) location.replace(location.pathname);
+  else render();
 }
 
 function key(event) {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
-  const pressed = event.key.toLowerCase();
-  if (!element("#question").hidden && "abd".includes(pressed)) answer(pressed === "d" ? "?" : pressed.toUpperCase());
+  const pressed = event.key.toLowerCase(), given = { a: "A", b: "B", [texts.unsureKey]: "?" }[pressed];
+  if (!element("#question").hidden && given) answer(given);
   else if (pressed === "enter" && event.target.tagName !== "BUTTON") {
     const button = [element("#begin"), element("#next")].find((one) => one.offsetParent);
     if (button) { event.preventDefault(); button.click(); }
@@ -333,23 +176,46 @@ function onEnterInCode(event) {
   if (event.key === "Enter") start();
 }
 
+// The same learner in another tab or window: only one of them may write.
+function onElsewhere(event) {
+  if (event.key !== memory.key) return;
+  element("header").hidden = true;
+  show("elsewhere");
+}
+
 function preload() {
   for (const source of Object.values(experiment.pictures)) new Image().src = source;
 }
 
+// What the answers are called, and by which keys they are given.
+function nameAnswers() {
+  const names = [...experiment.labels, texts.unsure], keys = ["a", "b", texts.unsureKey];
+  document.querySelectorAll(".answers button").forEach((button, index) => {
+    button.textContent = names[index];
+    button.setAttribute("aria-keyshortcuts", keys[index]);
+  });
+  const hint = names.flatMap((name, index) => {
+    const letter = keys[index].toUpperCase();
+    return [make("kbd", letter), name === letter ? " " : ` ${name} \u2002`];
+  });
+  element("#question .keys").replaceChildren("Keys: ", ...hint);
+}
+
 function begin() {
   element("#storage").hidden = memory.works;
-  experiment.labels.forEach((label, index) => { document.querySelectorAll(".answers button")[index].textContent = label; });
-  element('.answers [data-answer="?"]').textContent = texts.unsure;
+  nameAnswers();
   element("#start").addEventListener("click", start);
   element("#code").addEventListener("keydown", onEnterInCode);
-  for (const id of ["#begin", "#next"]) element(id).addEventListener("click", () => { if (!busy) move(); });
+  for (const id of ["#begin", "#next"]) element(id).addEventListener("click", goOn);
   for (const button of document.querySelectorAll(".answers button")) button.addEventListener("click", () => answer(button.dataset.answer));
   element("#download").addEventListener("click", download);
   element("#send").addEventListener("click", send);
-  element("#again").addEventListener("click", again);
+  element("#again").addEventListener("click", () => erase(texts.again, true));
+  element("#stop").addEventListener("click", () => erase(texts.stop, false));
+  element("#here").addEventListener("click", () => location.reload());
   document.addEventListener("keydown", key);
-  if (state && (state.answers.length > experiment.orders[state.order]?.length || !stepsOf(state)[state.position])) state = null;
+  window.addEventListener("storage", onElsewhere);
+  if (state && !isSound(state)) state = null;
   render();
   setTimeout(preload, 50);
 }

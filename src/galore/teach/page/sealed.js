@@ -72,8 +72,8 @@ async function unseal(sealed, salt, rounds) {
 function checksum(result) {
   const head = ["format", "version", "experiment", "learner", "place", "condition", "order", "simulation"];
   const lines = head.map((name) => String(result[name]));
-  for (const { trial, answer, milliseconds, interrupted } of result.answers) {
-    lines.push([trial, answer, milliseconds, interrupted].join(","));
+  for (const { trial, answer, milliseconds, interrupted, studied } of result.answers) {
+    lines.push([trial, answer, milliseconds, interrupted, studied].join(","));
   }
   return hex(sha256(utf8(lines.join("\n")))).slice(0, 16);
 }

@@ -9,7 +9,8 @@ const SHARED = {
   sending: "Sending …",
   sent: "Sent. Thank you!",
   notSent: "Sending failed. Please try again, or download the file and hand it in another way.",
-  again: "Start over for another person? Please hand in this result first.",
+  again: "Start over for another person? Please hand in this result first: it is erased from this device.",
+  stop: "Stop, and erase all your answers from this device?",
   handIn: {
     send: "One click sends the file below, and nothing else.",
     download: "Download the file and give it to the person who invited you.",
@@ -37,12 +38,13 @@ const TEXTS = {
     question: `${a} or ${b}?`,
     picture: "Picture",
     unsure: "Don’t know",
+    unsureKey: "d",
     right: (kind) => `Right, this is ${kind}`,
     wrong: (kind, given) => (given === "?" ? `This is ${kind}` : `No, this is ${kind}`),
     yours: (kind) => `Your picture, ${kind}`,
     other: (kind) => `Another, ${kind}`,
     explanation: (kind, other, marks) => {
-      const named = marks.length ? ` Look at ${list(marks.map(({ name }, index) => `the ${name} (${index + 1})`))}.` : "";
+      const named = marks.length ? ` Look at ${list(marks.map(({ name, number }) => `the ${name}${number ? ` (${number})` : ""}`))}.` : "";
       return `Compare it with one of ${other}: what is different in the lit places?${named}`;
     },
     finish: {
@@ -59,10 +61,11 @@ const TEXTS = {
       `Say ${a}, ${b}, or that the piece does not tell. Often it does not, and then that is the right thing to say. It takes about ${minutes(8 * sizes.trials)}.`,
     ],
     phase: { agree: "Pieces" },
-    intro: { agree: { title: "Look at the piece", text: ({ of }) => [`${of} pieces. Above each are examples of ${a} and ${b}. To which of the two does the piece belong?`] } },
+    intro: { agree: { title: "Look at the piece", text: ({ of }) => [`${of} pieces. Beside each are examples of ${a} and ${b}. To which of the two does the piece belong?`] } },
     question: `Does this piece belong to ${a} or ${b}?`,
     picture: "Piece",
     unsure: "Cannot tell",
+    unsureKey: "c",
     finish: { title: "Done – thank you!", text: "All your answers are kept. What many people answer is compared with where a computer hesitates." },
   }),
 };
