@@ -3,6 +3,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import driver
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 from galore.network import Network
 from galore.preprocessing import Preprocessing
-from galore.teach import design, results, seal, seen, sheet
+from galore.teach import build, design, results, seal, seen, sheet
 from galore.teach.sheet import Mark, Picture, Region, Sheet, Trial
 
 SIZES = design.Sizes(before=4, pairs=3, after=4)
@@ -22,8 +23,53 @@ def picture(folder: Path, name: str, label: int, seed: int) -> Picture:
     path.parent.mkdir(exist_ok=True, parents=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((160, 120)).save(path, quality=60)
+    return described(folder, name, label)
+
+
+def described(folder: Path, name: str, label: int) -> Picture:
+    """A photo as a sheet describes it, shown as its central square."""
+    path = folder / name
+    with Image.open(path) as photo:
+        side, x, y = min(photo.size), photo.width, photo.height
+    window = (x - side) / 2, (y - side) / 2, (x + side) / 2, (y + side) / 2
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Picture(sheet.opaque(0, "picture", name), name, digest, label, (20.0, 0.0, 140.0, 120.0), "test")
+    return Picture(sheet.opaque(0, "picture", name), name, digest, label, window, "test")
+
+
+def lesson_of(stock: list[list[Picture]], sizes: design.Sizes) -> Sheet:
+    """A teaching experiment made by hand, of as many pictures of A and of B as it takes."""
+    left = [list(pictures) for pictures in stock]
+
+    def questions(count: int) -> tuple[Trial, ...]:
+        pictures = [left[k % 2].pop() for k in range(count)]
+        return tuple(Trial(sheet.opaque(0, "trial", p.id), p.id, "AB"[p.label]) for p in pictures)
+
+    lit = {
+        "counterfactual": (Region(SQUARE, (Mark("eye", 0.3, 0.3),)), Region(SQUARE, (Mark("eye", 0.5, 0.5),))),
+        "attributive": (Region(SQUARE), Region(SQUARE)),
+        "random": (Region(SQUARE), Region(SQUARE)),
+        "whole": (Region(""), Region("")),
+    }
+    before = questions(sizes.before)
+    pairs = [dataclasses.replace(trial, lit=lit) for trial in questions(sizes.pairs)]
+    training = tuple(dataclasses.replace(trial, counter=left["BA".index(trial.truth)].pop().id) for trial in pairs)
+    after = questions(sizes.after)
+    trials = (*before, *training, *after)
+    used = {id for trial in trials for id in (trial.picture, trial.counter)}
+    return Sheet(
+        kind=sheet.TEACH,
+        data="invented",
+        classes=("Rusty_Bird", "Plain_Bird"),
+        labels=("A", "B"),
+        subject="birds",
+        network={"name": "none", "layer": "", "params_sha256": ""},
+        settings={"seed": 0, "fraction": 0.1, "sizes": dataclasses.asdict(sizes)},
+        conditions=design.numbered(design.CONDITIONS, 0),
+        pictures=tuple(p for pictures in stock for p in pictures if p.id in used),
+        trials=trials,
+        orders=design.orders(*([trial.id for trial in phase] for phase in (before, training, after)), seed=0),
+        places=design.places(design.CONDITIONS, 40, 0),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -35,40 +81,37 @@ def images(tmp_path_factory) -> Path:
 def lesson_sheet(images) -> Sheet:
     """A teaching experiment made by hand: 4 questions, 3 pairs, 4 questions."""
     stock = [[picture(images, f"00{k}.Bird_{k}/{i}.jpg", k, 100 * k + i) for i in range(7)] for k in (0, 1)]
-    tests = [
-        tuple(
-            Trial(sheet.opaque(0, "trial", p.id), p.id, "AB"[p.label])
-            for k in (0, 1)
-            for p in stock[k][start : start + 2]
-        )
-        for start in (0, 2)
-    ]
-    lit = {
-        "counterfactual": (Region(SQUARE, (Mark("eye", 0.3, 0.3),)), Region(SQUARE, (Mark("eye", 0.5, 0.5),))),
-        "attributive": (Region(SQUARE), Region(SQUARE)),
-        "random": (Region(SQUARE), Region(SQUARE)),
-        "whole": (Region(""), Region("")),
-    }
-    training = tuple(
-        Trial(sheet.opaque(0, "trial", a.id), a.id, "AB"[a.label], counter=b.id, lit=lit)
-        for k in range(3)
-        for a, b in [(stock[k % 2][4 + k], stock[1 - k % 2][4 + k])]
-    )
-    ids = [[trial.id for trial in trials] for trials in (tests[0], training, tests[1])]
-    return Sheet(
-        kind=sheet.TEACH,
-        data="invented",
-        classes=("Rusty_Bird", "Plain_Bird"),
-        labels=("A", "B"),
-        subject="birds",
-        network={"name": "none", "layer": "", "params_sha256": ""},
-        settings={"seed": 0, "fraction": 0.1, "sizes": {"before": 4, "pairs": 3, "after": 4}},
-        conditions=design.numbered(design.CONDITIONS, 0),
-        pictures=tuple(p for k in (0, 1) for p in stock[k]),
-        trials=(*tests[0], *training, *tests[1]),
-        orders=design.orders(*ids, seed=0),
-        places=design.places(design.CONDITIONS, 40, 0),
-    )
+    return lesson_of(stock, SIZES)
+
+
+@pytest.fixture
+def real_sheet(shared_data):
+    """The experiment at its full size, of the first photos of two of CUB's classes."""
+
+    def make(*folders: str) -> Sheet:
+        root = shared_data / "CUB_200_2011" / "images"
+        stock = [
+            [described(root, f"{folder}/{path.name}", k) for path in sorted((root / folder).iterdir())[:30]]
+            for k, folder in enumerate(folders)
+        ]
+        return lesson_of(stock, design.Sizes())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window, for all tests of a worker; without one they are skipped, with the reason."""
+    with driver.started() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def page(lesson_sheet, images, tmp_path_factory) -> Path:
+    """The published folder of the teaching experiment."""
+    folder = tmp_path_factory.mktemp("lesson") / "made"
+    build.write(lesson_sheet, images, folder)
+    return folder / "page"
 
 
 @pytest.fixture(scope="session")

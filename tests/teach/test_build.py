@@ -40,6 +40,7 @@ def test_nothing_in_the_published_folder_gives_an_answer_away(lesson_sheet, imag
     )
     for entry in experiment["trials"].values():
         assert set(entry) <= {"picture", "sealed"}
+        assert len({len(sealed) for sealed in entry.get("sealed", {}).values()}) <= 1
     for image in (page / "images").iterdir():
         assert re.fullmatch(r"[0-9a-f]{10}\.jpg", image.name)
         with Image.open(image) as opened_image:

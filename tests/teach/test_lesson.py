@@ -111,6 +111,27 @@ def test_simulated_learners_take_the_same_page_and_say_so(made, net, birds, tmp_
     assert [file.read_bytes() for file in files] == [file.read_bytes() for file in again]
 
 
+def test_images_in_which_nothing_is_lit_are_no_pairs(net, birds, monkeypatch):
+    flat = set(range(0, len(birds), 3))
+    pool = np.flatnonzero(np.isin(birds.labels, (0, 1)))
+
+    def maps(*given):
+        return {
+            name: np.stack([m * (i not in flat) for i, m in zip(pool, made)]) for name, made in true(*given).items()
+        }
+
+    true = seen.condition_maps
+    monkeypatch.setattr(seen, "condition_maps", maps)
+    made = lesson.make(net, birds, (0, 1), CHOICES)
+    paired = {id for trial in made.trials if trial.counter for id in (trial.picture, trial.counter)}
+    where = {picture.id: birds.paths.index(picture.path) for picture in made.pictures}
+    assert paired
+    assert flat.isdisjoint(where[id] for id in paired)
+    assert not flat.isdisjoint(where.values())
+    assert all(region.outline for trial in made.trials for region in trial.lit.get("counterfactual", ()))
+    assert sum(images["explained"] for images in made.settings["images"].values()) == 32
+
+
 def test_a_simulated_learner_without_noise_learns_what_is_plain_to_see():
     """Two kinds that differ in one of nine cells: whoever sees that cell lit learns, whoever sees another does not."""
     generator = np.random.default_rng(0)
@@ -152,6 +173,14 @@ def test_the_agreement_sheet_deals_difficult_images_to_groups(net, birds, tmp_pa
         assert outline.mask(trial.shown.outline, 96).mean() == pytest.approx(0.1, abs=0.02)
     build.write(made, birds.root / "images", tmp_path / "made")
     assert sheet.read(tmp_path / "made") == made
+    perceived = learners.perceive(net, made, birds.root / "images")
+    found, refusals = results.join(made, learners.write(made, perceived, tmp_path / "results", 6, 0))
+    assert refusals == []
+    assert len(found) == 12
+    assert {answer for result in found for answer in result.answers} == set("AB?")
+    text = planning.table(made, report.groups(found)["logistic"])
+    assert text.startswith("# SIMULATION (logistic)")
+    assert text.count("\n| insecurity ") == 2
     with pytest.raises(InputError, match="--items"):
         agree.make(net, birds, agree.Choices(items=30))
 
@@ -172,7 +201,8 @@ def test_the_commands_make_a_page_and_read_its_results(net, birds, tmp_path, mon
     teach.run(parsed(teach, birds.root, "--from-sheet", out / "sheet.json", "--out", tmp_path / "again"))
     page = sorted((out / "page").rglob("*.*"))
     assert page
-    assert all(file.read_bytes() == (tmp_path / "again" / file.relative_to(out)).read_bytes() for file in page)
+    for file in (*page, out / "sheet.json", out / "links.txt"):
+        assert file.read_bytes() == (tmp_path / "again" / file.relative_to(out)).read_bytes()
 
     (tmp_path / "bad.json").write_text("{")
     files = [out / "simulation" / "results", tmp_path / "bad.json"]
@@ -185,10 +215,17 @@ def test_the_commands_make_a_page_and_read_its_results(net, birds, tmp_path, mon
     assert {folder.name for folder in analysed.iterdir()} == {"simulation-logistic", "simulation-nearest-prototype"}
     with pytest.raises(InputError, match="none of the 1 files"):
         teach_results.run(parsed(teach_results, tmp_path / "bad.json", "--sheet", out, "--out", tmp_path / "x"))
+    with pytest.raises(InputError, match="cannot read the consent"):
+        teach.text(tmp_path / "nowhere.txt")
     with pytest.raises(InputError, match="--model"):
         teach.run(parsed(teach, birds.root, "--out", tmp_path / "y"))
 
-    agree_command.run(parsed(agree_command, birds.root, "--model", "m", "--out", tmp_path / "agree", "--items", 2))
+    agree_command.run(
+        parsed(agree_command, birds.root, "--model", "m", "--out", tmp_path / "agree", "--items", 2, "--simulate", 2)
+    )
     content = json.loads((tmp_path / "agree" / "sheet.json").read_text())
     assert content["kind"] == "agree"
     assert len(content["trials"]) == 8
+    simulated = tmp_path / "agree" / "simulation"
+    assert {folder.name for folder in simulated.iterdir()} == {"results", "logistic", "nearest-prototype"}
+    assert all(file.name.startswith("simulation-") for file in (simulated / "logistic").iterdir())

@@ -41,6 +41,10 @@ def test_the_table_counts_what_the_files_say(lesson_sheet, some_people):
     assert best.gain.value == pytest.approx(1 - np.mean(by_hand))
     assert [row.published for row in made.rows] == [0.95, None, 0.60, 0.77]
     assert best.seconds_after == 1.5
+    assert best.seconds_explained == 9
+    assert 0 < best.explained < 3
+    assert best.gain_guessed == best.gain
+    assert made.shared_codes == ()
     assert len(made.comparisons) == 6
     assert all(c.p_holm >= c.p for c in made.comparisons)
 
@@ -74,6 +78,7 @@ def test_a_single_learner_has_no_interval_of_the_gain_and_no_test(lesson_sheet, 
     found, refusals = results.join(lesson_sheet, [result_file(lesson_sheet, learner(0, 1, 0))])
     text = report.write(lesson_sheet, found, refusals, tmp_path / "one")
     body = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert not any(row["unsure_before"] for row in body["rows"])
     assert body["rows"][0]["gain"] == {"value": 1.0, "low": None, "high": None}
     assert "| +100 % |" in text
 

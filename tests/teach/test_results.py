@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from galore.teach import results
+from galore.teach import results, seal
 
 
 def knowing(phase, truth):
@@ -48,6 +48,9 @@ DAMAGES = {
     "of another experiment: 'feed'": edit(lambda body: body.update(experiment="feed")),
     "the field 'answers'": edit(lambda body: body.pop("answers")),
     "the field 'learner'": edit(lambda body: body.update(learner="../x")),
+    "it is not JSON": lambda path: path.write_text("[" * 100_000),
+    "the field 'simulation'": edit(lambda body: body.update(simulation="../people")),
+    "the field 'place'": edit(lambda body: body.update(place="\ud800")),
     "checksum": edit(
         lambda body: body["answers"][0].update(answer="B" if body["answers"][0]["answer"] == "A" else "A")
     ),
@@ -89,6 +92,34 @@ def test_a_file_handed_in_twice_counts_once(lesson_sheet, result_file):
     found, refusals = results.join(lesson_sheet, [first, same, differs])
     assert [result.file for result in found] == [str(first)]
     assert ["the same as" in refusals[0].reason, "differs" in refusals[1].reason] == [True, True]
+
+
+def test_interrupted_answers_have_no_time_and_explanations_are_those_of_wrong_answers(lesson_sheet, result_file):
+    path = result_file(lesson_sheet, lambda phase, truth: "?" if phase == "training" else truth)
+    body = json.loads(path.read_text())
+    body["answers"][0] |= {"interrupted": 1}
+    body["answers"][5] |= {"studied": 4000}
+    path.write_text(json.dumps(body | {"checksum": seal.checksum(body)}))
+    (found,), _ = results.join(lesson_sheet, [path])
+    assert len(results.seconds(lesson_sheet, found, "before")) == 3
+    assert results.explained(lesson_sheet, found).tolist() == [9, 4, 9]
+    (right,), _ = results.join(lesson_sheet, [result_file(lesson_sheet, knowing)])
+    assert results.explained(lesson_sheet, right).tolist() == []
+
+
+def test_do_not_know_can_count_as_a_guess(lesson_sheet, result_file):
+    (found,), _ = results.join(
+        lesson_sheet, [result_file(lesson_sheet, lambda phase, truth: "?" if phase == "before" else truth)]
+    )
+    assert results.gains(lesson_sheet, [found]).tolist() == [1.0]
+    assert results.gains(lesson_sheet, [found], unsure=0.5).tolist() == [0.5]
+
+
+def test_a_code_by_which_two_learners_came_is_named(lesson_sheet, result_file):
+    files = [result_file(lesson_sheet, knowing, learner=f"l{k}", seat=seat) for k, seat in enumerate((0, 0, 1))]
+    found, refusals = results.join(lesson_sheet, files)
+    assert refusals == []
+    assert results.shared_codes(found) == [lesson_sheet.places[0].code]
 
 
 def test_files_that_cannot_be_read_are_named(lesson_sheet, tmp_path):

@@ -48,3 +48,8 @@ def test_the_learners_needed_agree_with_the_formula_for_two_means():
     formula = 2 * ((scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8)) * spread / effect) ** 2
     assert statistics.learners_needed(values, values + effect) == pytest.approx(formula, rel=0.25)
     assert statistics.learners_needed(values, values) is None
+    # Where signs are flipped, the effect adds to the spread of what is seen by chance.
+    by_chance = math.hypot(spread, effect)
+    paired = ((scipy.stats.norm.ppf(0.975) * by_chance + scipy.stats.norm.ppf(0.8) * spread) / effect) ** 2
+    assert statistics.learners_needed_within(values + effect) == pytest.approx(paired, rel=0.25)
+    assert statistics.learners_needed_within(values - values.mean()) is None
