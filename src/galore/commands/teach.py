@@ -37,7 +37,7 @@ def add_page_arguments(parser: argparse.ArgumentParser, learners: int) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of every draw (%(default)s)")
     parser.add_argument("--subject", metavar="WORD", default="pictures", help='what is shown, such as "birds"')
     parser.add_argument("--contact", metavar="TEXT", default="", help="who runs the experiment, for the consent")
-    parser.add_argument("--consent", metavar="FILE", type=Path, help="a text that the consent begins with")
+    parser.add_argument("--consent", metavar="FILE", type=Path, help="a text file with more words for the consent")
     parser.add_argument("--post-to", metavar="URL", default="", help="an address that takes results")
     parser.add_argument(
         "--simulate", metavar="N", type=int, help="let N simulated learners a condition take it, for a power analysis"
