@@ -4,8 +4,11 @@ BIN := .venv/bin
 
 .PHONY: demo test lint types check clean
 
+# Trains a small network on invented birds, and explains one of them beside two photos.
 demo: .venv/ready
-	$(BIN)/galore demo
+	$(BIN)/python experiments/train.py experiment=synthetic_birds_fast
+	$(BIN)/galore demo --trained outputs/training/synthetic_birds-small_cnn-seed0 \
+		--birds data/synthetic_birds-20x150-96px-seed0
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
