@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
+import hosts
 
 from galore import atomic
 from galore.training import header
@@ -23,7 +23,7 @@ def writer(file: Path, checkpoints: Path) -> Iterator[Callable[[dict[str, Any]],
     Yields:
         A function that writes one record; only the first of several processes does.
     """
-    if jax.process_index() > 0:
+    if not hosts.is_first():
         yield lambda record: None
         return
     last = checkpoints / "last"

@@ -20,8 +20,8 @@ from typing import Any
 
 import build
 import fitting
+import hosts
 import hydra
-import jax
 import numpy as np
 import records
 from hydra.core.hydra_config import HydraConfig
@@ -51,11 +51,12 @@ def run(cfg: Any, folder: Path, show: Any = lambda name, done, total, text: None
     """
     began = time.perf_counter()
     try:
+        hosts.wait_for(build.path(cfg.dataset.root))
         dataset = build.dataset(cfg.dataset, workers=cfg.train.threads)
         with records.writer(folder / "metrics.jsonl", folder / "checkpoints") as on_record:
             fitted = fitting.fit(cfg, dataset, folder / "checkpoints", on_record, show)
         result = summary(fitted) | {"seconds": time.perf_counter() - began}
-        if jax.process_index() == 0:
+        if hosts.is_first():
             write(cfg, fitted.predictions, result, folder)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
@@ -139,6 +140,7 @@ def main(cfg: Any) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = Bars()
     try:
+        hosts.join(cfg.hosts)
         with bars.progress:
             result = run(cfg, folder, bars)
     except InputError as error:
@@ -146,8 +148,9 @@ def main(cfg: Any) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    told(result, folder)
-    print(line(result))
+    if hosts.is_first():
+        told(result, folder)
+        print(line(result))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,17 @@ from galore.errors import InputError
 
 
 def write(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Writes named arrays into a new folder; every process of a run writes its share.
+    """Writes named arrays into a new folder.
+
+    Args:
+        path: of the folder.
+        arrays: of the host or the device; where a run has several processes, each holds them whole and calls this.
 
     Raises:
         OSError, ValueError: from orbax and tensorstore, for instance on a full disk.
     """
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, dict(arrays) or {"empty": np.zeros(())})
+        checkpointer.save(path, {name: np.asarray(array) for name, array in arrays.items()} or {"empty": np.zeros(())})
 
 
 def read(path: Path, sha256: str) -> dict[str, np.ndarray]:

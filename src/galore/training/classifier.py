@@ -192,7 +192,7 @@ def fit(
         The state after the last step, and the progress.
 
     Raises:
-        InputError: the loss is not finite; nothing is saved then.
+        InputError: the loss or the update is not finite; nothing is saved then.
     """
     progress = dict(progress or {"best": -math.inf, "best_step": 0, "worse": 0})
     # A copy, because each step reuses the memory of the state that it is given, and the caller may want his again.
@@ -208,8 +208,8 @@ def fit(
         count += 1
         if not is_finite(metrics):
             raise InputError(
-                f"the loss is {float(metrics['loss'])} at batch {count - 1}; the last checkpoint, after {saved} "
-                "batches, is kept. Try a smaller learning rate"
+                f"the loss is {float(metrics['loss']):g} and the update's norm {float(metrics['update_norm']):g} at "
+                f"batch {count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
             )
         seconds = time.perf_counter() - began
         record = {"step": count, **{name: float(value) for name, value in metrics.items()}}

@@ -68,7 +68,8 @@ def make_step(
         seed: of dropout; step n draws from `fold_in(key(seed), n)`.
 
     Returns:
-        The step. Its metrics are those of the loss and "loss", before the update.
+        The step. Its metrics are those of the loss, "loss" before the update, and "update_norm", which is no number
+        where the parameters would not be any more.
     """
 
     def step(state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
@@ -81,7 +82,8 @@ def make_step(
         updates, optimiser_state = optimiser.update(gradients, state.optimiser, state.trained)
         trained = optax.apply_updates(state.trained, updates)
         others = state.others | {name: value for name, value in statistics.items() if name in state.others}
-        return State(trained, others, optimiser_state, state.step + 1), metrics | {"loss": value}  # pyright: ignore
+        metrics = metrics | {"loss": value, "update_norm": optax.global_norm(updates)}
+        return State(trained, others, optimiser_state, state.step + 1), metrics  # pyright: ignore
 
     return step
 
@@ -118,5 +120,5 @@ def shard(batch: Mapping[str, Shaped[np.ndarray, "b ..."]], mesh: Mesh) -> Batch
 
 
 def is_finite(metrics: Mapping[str, Array]) -> bool:
-    """Whether the loss is a number; waits for the step."""
-    return math.isfinite(float(metrics["loss"]))
+    """Whether loss and update are numbers; waits for the step."""
+    return math.isfinite(float(metrics["loss"])) and math.isfinite(float(metrics["update_norm"]))
