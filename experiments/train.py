@@ -23,11 +23,11 @@ import fitting
 import hosts
 import hydra
 import numpy as np
+import progress
 import records
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from progress import Bars, console
 
 from galore import atomic
 from galore.errors import InputError
@@ -120,16 +120,17 @@ def line(result: dict[str, Any]) -> str:
 
 def told(result: dict[str, Any], folder: Path) -> None:
     """More about the run, on stderr."""
-    console.print(
+    progress.console.print(
         f"{result['test_images']} test images; waiting for input {100 * result['input_share']:.1f} % of a step of "
         f"{1000 * result['seconds_per_step']:.0f} ms; written to {folder}"
     )
-    console.print(f"class-balanced accuracy: {result['class_balanced_accuracy']:.2f}", highlight=False)
+    progress.console.print(f"class-balanced accuracy: {result['class_balanced_accuracy']:.2f}", highlight=False)
     for name, value in result.items():
         if isinstance(value, dict):
-            console.print(f"{name.replace('_', ' ')}: {evaluation.Interval(**value)}", highlight=False)
+            progress.console.print(f"{name.replace('_', ' ')}: {evaluation.Interval(**value)}", highlight=False)
 
 
+# A parallel launcher pickles `main` with the globals that it names: modules, no consoles.
 @hydra.main(version_base="1.3", config_path="../conf", config_name="training")
 def main(cfg: Any) -> None:
     """The program: trains and prints one line."""
@@ -138,7 +139,7 @@ def main(cfg: Any) -> None:
     for name in ("absl", "jax"):
         logging.getLogger(name).setLevel(logging.ERROR)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    bars = Bars()
+    bars = progress.Bars()
     try:
         hosts.join(cfg.hosts)
         with bars.progress:

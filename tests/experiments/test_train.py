@@ -1,15 +1,19 @@
 import importlib.util
 import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import hydra
+import jax
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 import galore
 from galore.errors import InputError
-from galore.training import checkpoint
+from galore.training import architectures, checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,15 +67,15 @@ def test_a_run_leaves_a_network_to_explain_and_everything_that_was_asked(trained
     dataset = train.build.test_part(train.build.dataset(cfg.dataset))
     assert found["paths"].tolist() == list(dataset.paths) and (found["labels"] == dataset.labels).all()
     images = np.stack([net.preprocessing.apply(galore.data.photo.read_image(dataset.image_path(i))) for i in range(4)])
-    import jax
-
     np.testing.assert_allclose(jax.vmap(net)(images)[1], found["logits"][:4], atol=1e-4)
     predictor = train.build.predictor(cfg)
     hardness = 1 - jax.vmap(lambda F: predictor.head(predictor.params, F))(jax.vmap(net)(images)[0])
     np.testing.assert_allclose(hardness, found["hardness"][:4], atol=1e-5)
     assert {"accuracy", "student_accuracy", "hardness_spearman", "hardness_auroc_of_errors"} <= set(result)
     assert train.line(result).startswith("test accuracy 0.")
-    assert set(found["beginner"]) <= {0, 1, 2} and set(found["student"]) <= {0, 1, 2}
+    for user in ("beginner", "student", "student_few_shot", "student_small_cnn"):
+        assert set(found[user]) <= {0, 1, 2}
+    assert {"student_few_shot_accuracy", "student_small_cnn_accuracy", "class_balanced_accuracy"} <= set(result)
 
 
 def test_the_same_command_again_changes_nothing(trained):
@@ -82,18 +86,53 @@ def test_the_same_command_again_changes_nothing(trained):
     assert again["accuracy"] == result["accuracy"]
 
 
-def test_frozen_layers_stay_and_a_joint_predictor_is_kept(tmp_path, birds):
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.learning_rate=0.01", r"another training: train\.learning_rate is 0\.02 there and 0\.01 here"),
+        ("train.validation=0.2", r"train\.validation is 0\.1 there and 0\.2 here"),
+        ("model.name=small_cnn", "network is 'small_cnn_narrow' there and 'small_cnn' here"),
+    ],
+)
+def test_another_training_is_refused_and_what_is_there_stays(trained, override, message):
+    cfg, folder, _ = trained
+    before = checkpoint.read_header(folder)
+    other = options(*SMALL, f"dataset.root={cfg.dataset.root}", f"model.checkpoint={folder}", override)
+    with pytest.raises(InputError, match=message):
+        train.run(other, folder)
+    assert checkpoint.read_header(folder) == before
+
+
+def test_records_behind_the_last_checkpoint_are_dropped(trained, tmp_path):
+    _, folder, _ = trained
+    file, step = tmp_path / "metrics.jsonl", checkpoint.read_header(folder)["step"]
+    records = [json.dumps({"step": number, "loss": 1.0}) for number in range(1, step + 3)]
+    file.write_text("\n".join(records) + '\n{"step": 9')
+    with train.records.writer(file, folder / "checkpoints") as write:
+        write({"step": step + 1, "loss": 0.5})
+    assert [record["step"] for record in train.records.read(file)] == list(range(1, step + 2))
+
+
+def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, birds):
     cfg = options(
         *SMALL, f"dataset.root={birds}", f"model.checkpoint={tmp_path}", "train=last_stage", "train.from_layer=conv2",
-        "train.epochs=1", "train.views=2", "train.hardness=joint", "train.students=[]",
+        "train.epochs=1", "train.views=2", "train.hardness=joint", "train.hardness_trunk=own", "train.students=[]",
     )  # fmt: skip
     train.run(cfg, tmp_path)
-    from galore.training import architectures
 
-    start, end = architectures.random_params("small_cnn_narrow", 3, 0), checkpoint.load_params(tmp_path)
-    moved = {name.split(".")[0] for name in start if not np.array_equal(start[name], end[name])}
-    assert moved == {"conv3", "conv4", "bn3", "bn4", "fc"}
-    assert checkpoint.read_description(tmp_path).predictor_layer == "conv4"
+    end = checkpoint.load_params(tmp_path)
+    start = architectures.random_params("small_cnn_narrow", 3, 0)
+    start |= {f"hardness.trunk.{name}": value for name, value in start.items() if not name.startswith("fc")}
+    moved = {name.rsplit(".", 1)[0] for name in start if not np.array_equal(start[name], end[name])}
+    behind = {"conv3", "conv4", "bn3", "bn4"}
+    assert moved == behind | {"fc"} | {f"hardness.trunk.{name}" for name in behind}
+
+    predictor, dataset = train.build.predictor(cfg), train.build.test_part(train.build.dataset(cfg.dataset))
+    net = galore.load(str(tmp_path))
+    image = net.preprocessing.apply(galore.data.photo.read_image(dataset.image_path(0)))
+    easiness = predictor.head(predictor.params, predictor.features(predictor.params, image))
+    found = train.build.predictions(cfg)
+    assert float(easiness) == pytest.approx(1 - found["hardness"][0], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +142,9 @@ def test_frozen_layers_stay_and_a_joint_predictor_is_kept(tmp_path, birds):
         ("train.hardness=hard", "train.hardness=hard: expected one of none, held_out"),
         ("train.epochs=0", "train.epochs=0: expected a whole number"),
         ("train.validation=0", "held_out needs held-out images"),
+        ("train.hardness_trunk=own", "give train.hardness=joint"),
+        ("train.students=[fewshot]", "train.students has 'fewshot'"),
+        ("train.small_cnn_network=smal_cnn", "unknown network 'smal_cnn'"),
         ("model.name=smal_cnn", "unknown network 'smal_cnn'.*the closest"),
         ("model.layer=conv9", "unknown layer 'conv9'"),
     ],
@@ -127,20 +169,38 @@ def test_data_that_cannot_be_trained_on(trained, change, message):
         train.fitting.check_dataset(change(train.build.dataset(cfg.dataset)))
 
 
-def test_every_configuration_composes():
-    for group in ("dataset", "model", "train", "experiment"):
-        for file in (ROOT / "conf" / group).glob("*.yaml"):
-            cfg = options(f"{group}={file.stem}")
-            assert cfg.model.checkpoint and cfg.train.learning_rate > 0
+@pytest.mark.parametrize("name", [file.stem for file in (ROOT / "conf" / "train").glob("*.yaml")])
+def test_every_training_has_options_that_are_known(name):
+    cfg = options(f"train={name}")
+    train.fitting.check_train(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)).train)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["hosts.coordinator=localhost:1"], "hosts.count=None and hosts.index=None"),
+        (["hosts.coordinator=localhost:1", "hosts.count=2", "hosts.index=2"], "hosts.index=2: expected"),
+    ],
+)
+def test_processes_that_cannot_be_joined(given, message):
+    with pytest.raises(InputError, match=message):
+        train.hosts.join(options(*given).hosts)
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_a_random_moment_ends_with_the_same_bits(tmp_path):
-    """Three processes, about 40 s; scripts/kill_and_resume.py does the same at 20 moments."""
+def test_a_killed_run_ends_with_the_bits_of_one_that_a_parallel_launcher_started(tmp_path, monkeypatch):
+    """Three starts of the program, about 40 s; scripts/kill_and_resume.py kills at 20 moments."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     script = load("kill_and_resume", "scripts")
-    steps, expected = script.uninterrupted(tmp_path)
+    sweep = ("seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m")
+    launched = script.command(tmp_path / "seed-${seed}")
+    subprocess.run([*launched, *sweep], check=True, capture_output=True)
     run = tmp_path / "killed"
+    steps = checkpoint.read_header(tmp_path / "seed-0")["step"]
     assert 0 < script.kill_when(run, steps // 3, 0.05) < steps
-    script.subprocess.run(script.command(run), check=True, capture_output=True)
-    assert script.hashes(run) == expected
-    assert json.loads((run / "result.json").read_text())["test_images"] == 32
+    done = subprocess.run(script.command(run), check=True, capture_output=True, text=True)
+    assert script.hashes(run) == script.hashes(tmp_path / "seed-0") != script.hashes(tmp_path / "seed-1")
+    assert re.fullmatch(r"test accuracy [01]\.\d\d, \d+ s\n", done.stdout)
+    recorded = [record["step"] for record in train.records.read(run / "metrics.jsonl") if "loss" in record]
+    assert recorded == list(range(1, steps + 1))

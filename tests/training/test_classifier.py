@@ -12,7 +12,7 @@ import pytest
 
 from galore.errors import InputError
 from galore.preprocessing import Preprocessing
-from galore.training import architectures, classifier, forward, hardness, inputs
+from galore.training import architectures, classifier, forward, hardness, inputs, losses
 from galore.training.step import check_batch_size, device_mesh, initial_state, make_step
 
 RNG = np.random.default_rng(0)
@@ -92,9 +92,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved():
 
     step, state = setting()
     keep = lambda state, progress, links: saves.append(int(state.step))  # noqa: E731
-    with pytest.raises(InputError, match="loss is nan at batch 5; the last checkpoint, after 4 batches, is kept"):
+    with pytest.raises(InputError, match=r"loss is nan .* at batch 5; the last checkpoint, after 4 batches, is kept"):
         classifier.fit(step, state, poisoned, device_mesh(), steps=8, save=keep, save_every=2)
     assert saves == [2, 4]
+
+
+def test_an_update_that_is_no_number_is_not_saved_though_the_loss_was_one():
+    def root(params, batch, key):
+        return jnp.sqrt(params["w"]).sum(), ({}, {})
+
+    optimiser = optax.sgd(1.0)
+    state = initial_state({"w": jnp.zeros(1)}, ("w",), optimiser)
+    with pytest.raises(InputError, match="loss is 0 and the update's norm inf at batch 0"):
+        classifier.fit(
+            make_step(root, optimiser, 0), state, lambda start: iter([{"image": np.zeros((8, 1))}]), device_mesh(),
+            steps=1, save=lambda *_: pytest.fail("saved"), save_every=1,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("rate", ["0.1", 0, -1.0, float("nan"), float("inf"), True, None])
@@ -148,6 +161,22 @@ def test_joint_training_moves_both_networks_by_their_own_losses():
     assert float(jnp.abs(gradient["conv1.kernel"]).max()) > 0
     assert float(jnp.abs(gradient["hardness.linears.0.kernel"]).max()) > 0
     assert "hardness.norms.0.mean" in statistics and "bn1.mean" in statistics
+
+
+def test_a_predictor_with_its_own_trunk_reads_the_images():
+    structure = hardness.with_trunk("small_cnn_narrow", (8, 4))
+    own = hardness.prefixed(architectures.draw(forward.shapes(structure), 0))
+    judge = lambda module, x: module.head(module.features(x, "conv4"), "conv4")  # noqa: E731
+    both = lambda m, x: (m.features(x), m.head(m.features(x)))  # noqa: E731
+    runs = forward.training_forward(MODULE, both), forward.training_forward(structure, judge)
+    loss = classifier.joint_objective(*runs, TO_INPUT, own_trunk=True)
+    batch = {"image": PIXELS[:8], "label": DATA.arrays["label"][:8], "valid": np.ones(8, bool)}
+    _, (statistics, metrics) = jax.jit(loss)(PARAMS | own, batch, jax.random.key(0))
+    k, moved = runs[1](hardness.own(own), TO_INPUT(jnp.asarray(PIXELS[:8])), jax.random.fold_in(jax.random.key(0), 1))
+    _, logits = runs[0](PARAMS, TO_INPUT(jnp.asarray(PIXELS[:8])), jax.random.key(0))[0]
+    p = losses.true_class_probability(logits, jnp.asarray(batch["label"]))
+    assert float(metrics["predictor_loss"]) == pytest.approx(float(losses.predictor_loss(k, p)), rel=1e-4)
+    np.testing.assert_allclose(statistics["hardness.trunk.bn4.mean"], moved["trunk.bn4.mean"], rtol=1e-4, atol=1e-6)
 
 
 def test_a_batch_must_divide_over_the_devices():

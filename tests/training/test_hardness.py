@@ -2,7 +2,8 @@ import jax
 import numpy as np
 
 from galore.models.loading import draw
-from galore.training import forward, hardness
+from galore.preprocessing import Preprocessing
+from galore.training import architectures, forward, hardness
 
 ACTIVATION = jax.random.normal(jax.random.key(0), (4, 3, 3, 5))
 
@@ -35,3 +36,21 @@ def test_the_authors_widths():
     names = hardness.shapes(512, hardness.AUTHORS_WIDTHS)
     assert names["hardness.linears.0.kernel"].shape == (512, 1000)
     assert names["hardness.linears.3.kernel"].shape == (100, 1)
+
+
+def test_a_trunk_of_its_own_by_hand():
+    structure = hardness.with_trunk("small_cnn_narrow", (6, 4))
+    own = draw(forward.shapes(structure), 0)
+    predictor = hardness.network_as_confidence(hardness.prefixed(own), structure, "conv3")
+    image = jax.random.normal(jax.random.key(0), (32, 32, 3))
+    activation = predictor.features(predictor.params, image)
+    trunk = architectures.network(
+        "small_cnn_narrow", {name.removeprefix("trunk."): value for name, value in own.items()},
+        layer="conv3", class_names=tuple("abcdef"), preprocessing=Preprocessing(32, 32),
+    )  # fmt: skip
+    np.testing.assert_allclose(activation, trunk(image)[0], rtol=1e-5)
+    x = np.asarray(trunk(image)[1])
+    for number in (0, 1):
+        x = np.maximum(x / np.sqrt(1 + 1e-5), 0)
+        x = x @ np.asarray(own[f"linears.{number}.kernel"]) + np.asarray(own[f"linears.{number}.bias"])
+    np.testing.assert_allclose(predictor.head(predictor.params, activation), 1 - 1 / (1 + np.exp(-x[0])), rtol=1e-4)

@@ -35,7 +35,7 @@ def draw_all(
         if on_images is not None:
             on_images(len(drawn))
 
-    if workers <= 1:
+    if workers <= 1 or not _can_start_processes():
         for chunk in chunks:
             take(_draw_chunk(draw, chunk))
         return [drawn[image_id] for image_id in range(1, count + 1)]
@@ -90,3 +90,8 @@ def read_header(root: Path, format_name: str, version: int, numbers: type, comma
     if missing := [name for name in names if name not in found]:
         raise InputError(f"{path} lacks {', '.join(missing)}, {made_by}")
     return numbers(**{name: found[name] for name in names})
+
+
+def _can_start_processes() -> bool:
+    """Whether children of this process would come up: those of a joblib worker do not know its start method."""
+    return multiprocessing.get_start_method(allow_none=True) in (None, *multiprocessing.get_all_start_methods())

@@ -82,7 +82,8 @@ def make_step(
         updates, optimiser_state = optimiser.update(gradients, state.optimiser, state.trained)
         trained = optax.apply_updates(state.trained, updates)
         others = state.others | {name: value for name, value in statistics.items() if name in state.others}
-        metrics = metrics | {"loss": value, "update_norm": optax.global_norm(updates)}
+        norm = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(updates)))
+        metrics = metrics | {"loss": value, "update_norm": norm}
         return State(trained, others, optimiser_state, state.step + 1), metrics  # pyright: ignore
 
     return step
