@@ -185,6 +185,39 @@ def test_any_flipped_byte_gives_tensors_or_an_error_and_nothing_else(tmp_path):
         assert all(isinstance(array, np.ndarray) for array in found.values())
 
 
+HEADER = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+
+
+@pytest.mark.parametrize(
+    "items",
+    [(*HEADER[:2], 5), (*HEADER, {}, None), (*HEADER, {}, [[1]]), (*HEADER, {"a": 1}, ["0"])],
+    ids=["header", "no keys", "keys that are lists", "no storage"],
+)
+def test_a_legacy_file_with_wrong_parts_is_an_error(items, tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"".join(pickle.dumps(item, 2) for item in items))
+    with pytest.raises(InputError, match=r"weights\.pth is .*damaged"):
+        read_torch_file(path)
+
+
+def test_a_list_that_holds_itself_is_an_error(tmp_path):
+    endless: list = []
+    endless.append(endless)
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"".join(pickle.dumps(item, 2) for item in (*HEADER, {"a": endless}, [])))
+    with pytest.raises(InputError, match=r"weights\.pth"):
+        read_torch_file(path)
+
+
+def test_an_encrypted_zip_file_is_an_error(tmp_path):
+    path = write_zip(tmp_path / "weights.pth", state())
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag of the first entry in the directory
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="encrypted"):
+        read_torch_file(path)
+
+
 @pytest.mark.parametrize(
     "shape, strides, offset", [((100,), (1,), 0), ((4,), (1,), 22), ((2, 2), (1, 40), 0), ((2,), (-1,), 5)]
 )

@@ -73,33 +73,32 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         contents = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a damaged archive or pickle raises whatever its bytes happen to mean
+        raise InputError(f"{path} is no weights file, or a truncated or damaged one ({error})") from error
     return _state_dict(contents, path)
 
 
 def _read_zip(path: Path) -> Any:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
-            if len(pickles) != 1:
-                raise InputError(
-                    f"{path} is a zip file without torch's data.pkl, expected weights that torch.save wrote"
-                )
-            folder = pickles[0].removesuffix("data.pkl")
-            if folder + "byteorder" in archive.namelist() and archive.read(folder + "byteorder") != b"little":
-                raise InputError(f"{path} was written on a big-endian machine, which is not supported")
-            contents = _unpickle(io.BytesIO(archive.read(pickles[0])), path)
-            buffers: dict[str, bytes] = {}
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
+        if len(pickles) != 1:
+            raise InputError(f"{path} is a zip file without torch's data.pkl, expected weights that torch.save wrote")
+        folder = pickles[0].removesuffix("data.pkl")
+        if folder + "byteorder" in archive.namelist() and archive.read(folder + "byteorder") != b"little":
+            raise InputError(f"{path} was written on a big-endian machine, which is not supported")
+        contents = _unpickle(io.BytesIO(archive.read(pickles[0])), path)
+        buffers: dict[str, bytes] = {}
 
-            def buffer(storage: _Storage) -> bytes:
-                if storage.key not in buffers:
-                    buffers[storage.key] = archive.read(f"{folder}data/{storage.key}")
-                return buffers[storage.key]
+        def buffer(storage: _Storage) -> bytes:
+            if storage.key not in buffers:
+                buffers[storage.key] = archive.read(f"{folder}data/{storage.key}")
+            return buffers[storage.key]
 
-            return _fill(contents, buffer, path)
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
-        raise InputError(f"{path} is a damaged zip file: {error}") from error
+        return _fill(contents, buffer, path)
 
 
 def _read_legacy(path: Path) -> Any:
@@ -111,10 +110,7 @@ def _read_legacy(path: Path) -> Any:
         storages: dict[str, str] = {}
         contents = _unpickle(stream, path, storages)
         buffers = {key: _read_storage(stream, storages.get(key), path) for key in _unpickle(stream, path)}
-    try:
-        return _fill(contents, lambda storage: buffers[storage.key], path)
-    except KeyError as error:
-        raise InputError(f"{path} is damaged: the storage {error} is missing") from error
+    return _fill(contents, lambda storage: buffers[storage.key], path)
 
 
 def _read_storage(stream: io.BufferedIOBase, dtype: str | None, path: Path) -> bytes:
@@ -174,12 +170,7 @@ def _unpickle(stream: io.BufferedIOBase, path: Path, storages: dict[str, str] | 
         def persistent_load(self, identifier: Any) -> _Storage:
             return storage(identifier)
 
-    try:
-        return Unpickler(stream, encoding="utf-8").load()
-    except InputError:
-        raise
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-        raise InputError(f"{path} is no weights file, or a truncated or damaged one ({error})") from error
+    return Unpickler(stream, encoding="utf-8").load()
 
 
 def _fill(contents: Any, buffer: Callable[[_Storage], bytes], path: Path) -> Any:
