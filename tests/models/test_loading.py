@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -149,7 +150,7 @@ def without(tensors, share):
     [
         (lambda t: without(t, 2), r"missing .*; missing "),
         (lambda t: t | {"head.weight": np.ones(3, np.float32)}, r"\(1 problem\): extra head\.weight"),
-        (lambda t: t | {"fc.weight": t["fc.weight"].T}, r"fc\.weight"),
+        (lambda t: t | {"fc.weight": t["fc.weight"].T}, r"\(1 problem\): fc\.weight has .* \(is it transposed\?\)"),
         (lambda t: t | {"conv1.weight": t["conv1.weight"].T}, r"conv1\.weight has the shape .* \(is it transposed\?\)"),
         (lambda t: t | {"bn1.bias": t["bn1.bias"].astype(np.int32)}, r"bn1\.bias is int32, expected floating point"),
         (lambda t: t | {"bn1.bias": t["bn1.bias"] + np.nan}, r"bn1\.bias holds NaN or infinite"),
@@ -270,3 +271,12 @@ def test_names_in_torchs_files():
     for name, expected in names.items():
         torch_name = loading.ARCHITECTURES[name].torch_name
         assert {path: torch_name(weights.to_torch_name(path)) for path in expected} == expected
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_large_values_are_finite_and_nan_is_not(dtype):
+    large = np.full(3, 6e4).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    large[0] = np.finfo(np.float32).max if dtype == "float32" else large[0]
+    assert weights._is_finite(large)
+    large[1] = np.nan
+    assert not weights._is_finite(large)

@@ -26,3 +26,19 @@ def test_it_is_a_convolution_with_one_zero_around_the_image(height, width):
     expected, found = value_and_gradients(x, kernel)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "size, channels, kernel, expected",
+    [
+        (56, 64, 3, True),
+        (28, 512, 3, True),
+        (224, 64, 3, False),
+        (14, 256, 3, False),
+        (56, 64, 1, False),
+        (224, 3, 3, False),
+    ],
+)
+def test_it_pays_where_it_was_measured_to(size, channels, kernel, expected):
+    x, kernel = jnp.zeros((1, size, size, channels)), jnp.zeros((kernel, kernel, channels, max(channels, 64)))
+    assert winograd.pays(x, kernel) is expected

@@ -243,8 +243,9 @@ def template(name: str, classes: int, layer: str | None) -> Network:
 
 
 def _classes_in(tensors: Mapping[str, np.ndarray], architecture: Architecture) -> int | None:
-    weight = tensors.get(architecture.torch_name(f"{architecture.classifier}.weight"))
-    return weight.shape[0] if weight is not None and weight.ndim == 2 else None
+    """By the bias, since a weight may be transposed."""
+    bias = tensors.get(architecture.torch_name(f"{architecture.classifier}.bias"))
+    return bias.shape[0] if bias is not None and bias.ndim == 1 else None
 
 
 def _with_new_classifier(

@@ -9,13 +9,14 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import LayeredNetwork, adaptive_average_pool, flatten_channels_first, max_pool
+from galore.models.layers import LayeredNetwork, adaptive_average_pool, convolve, flatten_channels_first, max_pool
 
 # Channels (in units of the first stage's) and number of convolutions of each stage; a 2 x 2 max pooling stands between
 # two stages, and one at the end.
 STAGES = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
 NAMES = tuple(f"{stage}_{index}" for stage, (_, count) in enumerate(STAGES, 1) for index in range(1, count + 1))
 
+_Conv = partial(nnx.Conv, kernel_size=(3, 3), padding=1, conv_general_dilated=convolve)
 _pool = partial(max_pool, size=2, stride=2)
 
 
@@ -34,8 +35,7 @@ class VGG16(LayeredNetwork):
         channels = 3
         convolutions, norms = {}, {}
         for name in NAMES:
-            outputs = STAGES[int(name[0]) - 1][0] * width
-            convolutions[name] = nnx.Conv(channels, outputs, (3, 3), padding=1, rngs=rngs)
+            convolutions[name] = _Conv(channels, outputs, rngs=rngs)
             if batch_norm:
                 norms[name] = nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs)
             channels = outputs

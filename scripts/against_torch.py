@@ -1,0 +1,116 @@
+"""Forward pass and discriminant explanation beside torch and Captum: same machine, weights, images and minute.
+
+    pip install torch torchvision captum          # in an environment that also has galore
+    python scripts/against_torch.py               # about 8 minutes on 2 cores; writes docs/against_torch.json and .md
+    python scripts/against_torch.py --networks vgg16 --batch 1       # renews these rows alone
+
+Works take turns, round after round. Each turn begins with a call that is not timed: torch's threads go on spinning for
+some milliseconds after a call, and would be charged to whoever comes next.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from galore import atomic, models
+from galore.benchmark import against_torch, works
+from galore.benchmark.timing import Work
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import make_reference_numbers
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "against_torch.md"
+NETWORKS = [name for name in models.names() if name != "small_cnn"]
+OURS = {"forward": "forward", "discriminant": "discriminant"}
+THEIRS = {"eager": "torch eager: forward", "compiled": "torch compiled: forward", "captum": "captum: discriminant"}
+INTRODUCTION = """# Beside torch and Captum
+
+Milliseconds a batch of 224 x 224 images in float32, the median of the rounds; ratios are medians of the ratios within
+each round, with the smallest and the largest in brackets. *Discriminant* is the whole explanation: three maps, their
+product, the logits and the prediction. *Captum* is the same three maps by its layer gradient x activation, and their
+product. Written by `scripts/against_torch.py`; renew it there.
+"""
+
+
+def turns(all_works: Sequence[Work], rounds: int) -> np.ndarray:
+    """Seconds of every work in every round, [rounds, works], the order turning from round to round."""
+    seconds = np.zeros((rounds, len(all_works)))
+    for number in range(rounds):
+        for index in np.roll(np.arange(len(all_works)), -number).tolist():
+            all_works[index].call()
+            start = time.perf_counter()
+            all_works[index].call()
+            seconds[number, index] = time.perf_counter() - start
+    return seconds
+
+
+def measure(name: str, batch: int, rounds: int) -> dict:
+    """One row of the table: seconds of every round by work."""
+    net = models.load(name, weights=None)
+    builders = {"efficientnet_lite0": make_reference_numbers.lite0}
+    ours = works.build(net, list(OURS.values()), batch, "float32")
+    wanted = OURS | THEIRS
+    chosen = [work for work in ours + against_torch.build(net, batch, builders) if work.name in wanted.values()]
+    seconds = turns(chosen, rounds)
+    by_name = {work.name: column.tolist() for work, column in zip(chosen, seconds.T, strict=True)}
+    return {"network": name, "batch": batch, "seconds": {key: by_name[full] for key, full in wanted.items()}}
+
+
+def machine() -> str:
+    """What the numbers were measured on, in one line."""
+    cpu = Path("/proc/cpuinfo")
+    models_ = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    packages = ", ".join(f"{package} {version(package)}" for package in ("jax", "flax", "torch", "captum"))
+    return f"{os.cpu_count()} cores of {models_[0] if models_ else platform.processor()}; {packages}"
+
+
+def ratio(row: dict, above: str, below: str) -> str:
+    values = np.array(row["seconds"][above]) / np.array(row["seconds"][below])
+    return f"{np.median(values):.2f} ({values.min():.2f} - {values.max():.2f})"
+
+
+def page(rows: Sequence[dict], where: str) -> str:
+    """The table in Markdown."""
+    heads = ["network", "batch", "forward", "torch eager", "compiled", "forward / eager", "forward / compiled"]
+    heads += ["discriminant", "Captum", "Captum / discriminant"]
+    lines = [" | ".join(heads), " | ".join(["---"] * 2 + ["---:"] * (len(heads) - 2))]
+    for row in rows:
+        ms = {name: f"{1000 * np.median(seconds):.1f}" for name, seconds in row["seconds"].items()}
+        cells = [row["network"], str(row["batch"]), ms["forward"], ms["eager"], ms["compiled"]]
+        cells += [ratio(row, "forward", "eager"), ratio(row, "forward", "compiled"), ms["discriminant"], ms["captum"]]
+        lines.append(" | ".join([*cells, ratio(row, "captum", "discriminant")]))
+    rounds = len(rows[0]["seconds"]["forward"])
+    table = "\n".join(f"| {line} |" for line in lines)
+    return f"{INTRODUCTION}\n{table}\n\nMeasured on {where}; {rounds} rounds.\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NAME")
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 8], metavar="N")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N")
+    args = parser.parse_args()
+    numbers = PAGE.with_suffix(".json")
+    old = json.loads(numbers.read_text())["rows"] if numbers.exists() else []
+    rows = {(row["network"], row["batch"]): row for row in old}
+    for name in args.networks:
+        for batch in args.batch:
+            rows[name, batch] = measure(name, batch, args.rounds)
+            ordered = sorted(rows.values(), key=lambda row: (NETWORKS.index(row["network"]), row["batch"]))
+            with atomic.file(numbers) as temporary:
+                temporary.write_text(json.dumps({"machine": machine(), "rows": ordered}) + "\n", encoding="utf-8")
+            with atomic.file(PAGE) as temporary:
+                temporary.write_text(page(ordered, machine()), encoding="utf-8")
+            print(page([rows[name, batch]], machine()).split("\n\n")[2].splitlines()[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
