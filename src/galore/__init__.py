@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galore import attribution, confidence, data, evaluation, explain, models, regions, report, training
+    from galore import attribution, confidence, data, evaluation, explain, models, regions, report, stream, training
     from galore.errors import InputError
     from galore.loading import load
     from galore.network import Network, from_linen, from_nnx
@@ -21,6 +21,7 @@ _MODULES = (
     "preprocessing",
     "regions",
     "report",
+    "stream",
     "training",
 )
 _NAMES = {
@@ -45,6 +46,7 @@ __all__ = [
     "models",
     "regions",
     "report",
+    "stream",
     "training",
 ]
 

@@ -13,7 +13,18 @@ from typing import NoReturn
 import galore
 from galore.errors import InputError
 
-COMMANDS = ("explain", "demo", "data", "make-birds", "make-scenes", "bench", "teach", "teach-results", "agree")
+COMMANDS = (
+    "explain",
+    "demo",
+    "stream",
+    "data",
+    "make-birds",
+    "make-scenes",
+    "bench",
+    "teach",
+    "teach-results",
+    "agree",
+)
 """Each is a module of `galore.commands` with a one-line docstring, `add_arguments(parser)` and `run(args)`."""
 
 

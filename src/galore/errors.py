@@ -28,3 +28,8 @@ def closest(name: str, candidates: Iterable[str], count: int = 3) -> str:
     if not matches:
         return ""
     return "the closest " + ("is " if len(matches) == 1 else "are ") + ", ".join(by_lower_case[m] for m in matches)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a computation failed because a device or the host has too little memory, so that less at once may do."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)

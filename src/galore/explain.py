@@ -97,7 +97,7 @@ def discriminant(
     net: Network,
     images: Float[Array, "B H W c"],
     predicted: Any,
-    counter: Any,
+    counter: Any = None,
     *,
     attribution: Attribution = gradient_x_activation,
     confidence: Confidence | Predictor = softmax_score,
@@ -111,7 +111,7 @@ def discriminant(
         net: the network.
         images: its inputs, [B, H, W, c].
         predicted: the classes y to speak for, one or B indices; None: the predicted ones.
-        counter: the classes c to speak against, one or B indices.
+        counter: the classes c to speak against, one or B indices; None: the most probable ones that are not y.
         attribution, confidence, confidence_attribution, signs, class_scores: see the module's docstring.
 
     Returns:
@@ -212,10 +212,12 @@ def complement(maps: Float[Array, "*batch h w"]) -> Float[Array, "*batch h w"]:
 
 
 def _discriminant(
-    net: Network, image: Array, predicted: Array | None, counter: Array, choices: Choices
+    net: Network, image: Array, predicted: Array | None, counter: Array | None, choices: Choices
 ) -> Discriminant:
     F, logits = net(image)
     predicted = jnp.argmax(logits) if predicted is None else predicted
+    if counter is None:
+        counter = jnp.argmax(jnp.where(jnp.arange(len(logits)) == predicted, -jnp.inf, logits))
     maps = score_maps(net, image, F, jnp.stack([predicted, counter]), choices)
     for_predicted, for_counter = maps.classes
     return Discriminant(

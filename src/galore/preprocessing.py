@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -50,8 +51,8 @@ class Preprocessing:
         """From a decoded photo of any size to what the network takes (float32)."""
         return self.normalise(self.transform(image.shape[0], image.shape[1]).pixels(image))
 
-    def normalise(self, pixels: UInt8[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """(pixels / 255 - mean) / std, in float32; works on one image or a batch."""
+    def normalise(self, pixels: UInt8[Any, "*n 3"]) -> Float[Any, "*n 3"]:
+        """(pixels / 255 - mean) / std, in float32; works on one image or a batch, of numpy or (also traced) of jax."""
         scale, offset = self._scale_and_offset()
         return pixels.astype(np.float32) * scale + offset
 

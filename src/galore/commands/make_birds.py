@@ -1,9 +1,7 @@
 """Draw invented birds: a data set in CUB-200-2011's format in which true counterfactuals can be drawn."""
 
 import argparse
-import contextlib
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from galore.errors import InputError
@@ -24,10 +22,11 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from galore import terminal
     from galore.data import synthetic_birds
 
     flock = synthetic_birds.Flock(args.classes, args.per_class, args.seed, args.size)
-    with drawing_progress(len(flock), "birds") as on_images:
+    with terminal.progress("drawing birds", len(flock)) as on_images:
         synthetic_birds.write(args.folder, flock, workers_for(args.workers, len(flock)), on_images)
     print(f"{args.folder}: {len(flock)} birds of {flock.classes} species, {flock.size} x {flock.size} pixels")
 
@@ -37,15 +36,3 @@ def workers_for(asked: int | None, images: int) -> int:
     if asked is not None and asked < 1:
         raise InputError(f"--workers is {asked}, expected at least 1")
     return asked or (1 if images < 200 else os.cpu_count() or 1)
-
-
-@contextlib.contextmanager
-def drawing_progress(images: int, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal's error stream, while images are drawn; yields the function that moves it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("drawing {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=images)
-        yield lambda done: bar.update(task, completed=done)

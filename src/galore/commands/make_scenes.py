@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from galore.commands.make_birds import add_drawing_arguments, drawing_progress, workers_for
+from galore.commands.make_birds import add_drawing_arguments, workers_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,9 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from galore import terminal
     from galore.data import synthetic_scenes
 
     album = synthetic_scenes.Album(args.classes, args.per_class, args.seed, args.size)
-    with drawing_progress(len(album), "scenes") as on_images:
+    with terminal.progress("drawing scenes", len(album)) as on_images:
         synthetic_scenes.write(args.folder, album, workers_for(args.workers, len(album)), on_images)
     print(f"{args.folder}: {len(album)} scenes of {album.classes} classes, {album.size} x {album.size} pixels")

@@ -116,7 +116,7 @@ def build(
     Raises:
         InputError: a photo or class that cannot be explained, or a network whose outputs are not finite.
     """
-    names = net.class_names or _numbered(net)
+    names = names_of(net)
     counter = -1 if why_not is None else class_names.find(why_not, names)
     photo, pixels = _read(net, path)
     example_photo, example_pixels = _read(net, counter_image) if counter_image is not None else (None, None)
@@ -164,10 +164,10 @@ def build(
     )
 
 
-def _numbered(net: Network) -> tuple[str, ...]:
-    """Names for the classes of a network that has none."""
-    if net.preprocessing is None:
-        return ()
+def names_of(net: Network) -> tuple[str, ...]:
+    """The names of the classes, or numbers for those of a network that has no names."""
+    if net.class_names or net.preprocessing is None:
+        return net.class_names
     side = net.preprocessing.crop
     _, logits = jax.eval_shape(net, jax.ShapeDtypeStruct((side, side, 3), jnp.float32))
     return tuple(f"class {index}" for index in range(logits.shape[-1]))

@@ -1,0 +1,110 @@
+"""Explain a whole folder of photos, however many; stopped at any moment, it resumes where it was."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galore.commands import explain
+from galore.errors import InputError
+
+if TYPE_CHECKING:
+    from galore.network import Network
+    from galore.stream import Folder
+
+SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("data", metavar="DATA", type=Path, help="a folder of photos, or a data set with its photos in images/")
+    add("--out", metavar="DIR", type=Path, required=True, help="a new folder, or that of the run to resume")
+    kinds = ("discriminant", "attributive", "deliberative")
+    add(
+        "--explanation", choices=kinds, default="discriminant", metavar="KIND", help=f"{', '.join(kinds)} (%(default)s)"
+    )
+    add("--why-not", metavar="CLASS", help="discriminant: the other class (each photo's second choice)")
+    explain.add_method_arguments(parser)
+    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the network (%(default)s)")
+    add("--batch", metavar="N", type=int, default=32, help="photos at once (%(default)s)")
+    add("--shard", metavar="N", type=int, default=256, help="photos a file (%(default)s)")
+    add("--threads", metavar="N", type=int, help="threads that decode (one a processor)")
+    add("--part", metavar="K/N", help="only the K-th of N parts, K from 1, to share the work among machines")
+
+
+def run(args: argparse.Namespace) -> int:
+    explain.check(args)
+    if args.why_not is not None and args.explanation != "discriminant":
+        raise InputError(f"--why-not asks for --explanation discriminant, not {args.explanation}")
+    part = None if args.part is None else _part(args.part)
+
+    from galore import stream, terminal
+
+    console = terminal.console()
+    with terminal.step(f"Loading {args.model}"):
+        from galore import loading
+
+        net = loading.load(args.model, args.weights or "imagenet", layer=args.layer).astype(args.dtype)
+    answer, asked = _question(args, net)
+    with terminal.progress(f"Explaining {args.data}") as on_images:
+        folder = stream.run(
+            net,
+            args.data,
+            args.out,
+            answer,
+            asked=asked,
+            batch_size=args.batch,
+            shard_size=args.shard,
+            threads=args.threads,
+            part=part,
+            on_images=on_images,
+        )
+    if not folder.finished():
+        console.print("This part has no photos: there are fewer shards than parts.")
+        return 0
+    stream.save_ranking(folder)
+    return _show(console, folder, net)
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise InputError(f"--part {text}: expected K/N with K from 1 to N, such as 1/8")
+    return int(number) - 1, int(count)
+
+
+def _question(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, Any]]:
+    """The function of a batch, and the choices behind it."""
+    from galore import class_names, stream
+    from galore.report import build
+
+    asked: dict[str, Any] = {name: getattr(args, name) for name in ("explanation", "attribution", "confidence")}
+    choices: dict[str, Any] = {"confidence": build.CONFIDENCES[args.confidence]}
+    methods = build.ATTRIBUTIONS[args.attribution]
+    if args.explanation == "attributive":
+        return partial(stream.attributive, attribution=methods["attribution"], **choices), asked
+    if args.explanation == "deliberative":
+        own = {"top": args.top, "fraction": args.fraction}
+        return partial(stream.deliberative, **methods, **choices, **own), asked | own
+    counter = None if args.why_not is None else class_names.find(args.why_not, build.names_of(net))
+    return partial(stream.discriminant, counter=counter, **methods, **choices), asked | {"counter": counter}
+
+
+def _show(console: Any, folder: "Folder", net: "Network") -> int:
+    """Says what there is; the exit code, 1 where no photo could be explained."""
+    from galore import class_names, stream
+    from galore.report import build
+
+    problems, names = folder.problems(), build.names_of(net)
+    explained = len(folder.column("difficulty")[0])
+    rest = folder.images - explained - len(problems)
+    console.print(f"{explained} photos are explained" + (f", {rest} are left to other parts" if rest else ""))
+    if problems:
+        console.print(f"{len(problems)} could not be, such as: {next(iter(problems.values()))}", soft_wrap=True)
+    if explained:
+        console.print("The network is least sure of")
+    for one in stream.hardest(folder, SHOWN):
+        label = class_names.label(one.predicted, names)
+        console.print(f"  {one.difficulty:.3f}  {one.image}: {label}", soft_wrap=True)
+    console.print(f"The maps are in {folder.root}/shard-*.npz, the order in ranking.csv.", soft_wrap=True)
+    return 0 if explained else 1

@@ -1,0 +1,225 @@
+"""What a stream writes: a folder that can be read while it grows, with nothing but JSON and numpy.
+
+    run.json             what was asked of which network, how many images and shards, and what made it
+    images.txt           row k of the run is the image in line k + 1, relative to the folder of the photos
+    shard-000000.npz     the columns of the first `shard_size` rows, shard-000001.npz those of the next ones, ...
+    ranking.csv          at the end: the images, the most difficult first
+
+A shard appears whole or not at all, and is never changed. So a shard that is there is finished: a run that was stopped
+resumes with those that are missing, and several processes may share the work. The columns are those of the explanation
+(see `galore.stream.answers`) and two more: "explained", false where a row has no explanation (its numbers are NaN or
+-1), and "problems", the reasons of those rows, in their order.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from galore import atomic
+from galore.errors import InputError
+
+DESCRIPTION, IMAGES = "run.json", "images.txt"
+_DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile)
+HostColumns = dict[str, Shaped[np.ndarray, "..."]]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run on disk, finished or not.
+
+    Attributes:
+        root: the folder.
+        images: how many there are.
+        shard_size: rows of a shard; the last one may have fewer.
+        asked: what was asked of which network.
+    """
+
+    root: Path
+    images: int
+    shard_size: int
+    asked: Mapping[str, Any]
+
+    @property
+    def shards(self) -> int:
+        """How many there will be."""
+        return -(-self.images // self.shard_size)
+
+    def path(self, shard: int) -> Path:
+        """Where a shard is, or will be."""
+        return self.root / f"shard-{shard:06d}.npz"
+
+    def rows(self, shard: int) -> Int[np.ndarray, " n"]:
+        """The rows of a shard."""
+        return np.arange(shard * self.shard_size, min((shard + 1) * self.shard_size, self.images))
+
+    def finished(self) -> list[int]:
+        """The shards that are there, in order."""
+        there = {entry.name for entry in os.scandir(self.root)}
+        return [shard for shard in range(self.shards) if self.path(shard).name in there]
+
+    def image_paths(self) -> list[str]:
+        """The images of all rows."""
+        return (self.root / IMAGES).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+
+    def shard(self, number: int) -> HostColumns:
+        """The columns of a finished shard.
+
+        Raises:
+            InputError: it is not there, or damaged.
+        """
+        return self._load(number)
+
+    def _load(self, number: int, *names: str) -> HostColumns:
+        """Some columns of a shard, or all; the others are not read."""
+        try:
+            with np.load(self.path(number)) as columns:
+                known = columns.files
+                found = {name: columns[name] for name in names or known if name in known}
+        except FileNotFoundError as error:
+            raise InputError(f"{self.root} has no shard {number} yet") from error
+        except _DAMAGED as error:
+            raise InputError(f"{self.path(number)} is damaged; remove it and run again") from error
+        absent = [name for name in names if name not in found]
+        if absent:
+            raise InputError(f"{self.root} has no column {absent[0]!r}, expected one of {', '.join(known)}")
+        return found
+
+    def column(self, name: str) -> tuple[Int[np.ndarray, " n"], Shaped[np.ndarray, "n ..."]]:
+        """One column of all rows that are explained so far.
+
+        Args:
+            name: of the column.
+
+        Returns:
+            The rows and their values.
+
+        Raises:
+            InputError: there is no such column, or nothing is finished.
+        """
+        rows, values = [], []
+        for number in self.finished():
+            columns = self._load(number, name, "explained")
+            rows.append(self.rows(number)[columns["explained"]])
+            values.append(columns[name][columns["explained"]])
+        if not rows:
+            raise InputError(f"{self.root} has no finished shard yet")
+        return np.concatenate(rows), np.concatenate(values)
+
+    def problems(self) -> dict[int, str]:
+        """Why rows of the finished shards have no explanation."""
+        found: dict[int, str] = {}
+        for number in self.finished():
+            columns = self._load(number, "explained", "problems")
+            without = self.rows(number)[~columns["explained"]]
+            found |= dict(zip(without.tolist(), columns["problems"].tolist(), strict=True))
+        return found
+
+    def remove_leftovers(self, shards: Sequence[int]) -> None:
+        """Removes what a process that was killed has left of these shards, which nobody else may be writing."""
+        names = tuple(self.path(shard).name for shard in shards)
+        for path in self.root.glob(".shard-*"):
+            if path.name.removeprefix(".").startswith(names):
+                path.unlink(missing_ok=True)
+
+    def write(self, number: int, columns: HostColumns) -> None:
+        """Makes a shard appear, whole and safe on the disk.
+
+        Raises:
+            InputError: the disk is full, or the folder cannot be written.
+        """
+        try:
+            with atomic.file(self.path(number)) as unfinished, open(unfinished, "wb") as file:
+                np.savez(file, **columns)  # pyright: ignore[reportArgumentType]
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(f"cannot write {self.path(number)}: {error.strerror or error}") from error
+
+
+def read(root: str | Path) -> Folder:
+    """Opens the folder of a run, at any time.
+
+    Raises:
+        InputError: it is no such folder.
+    """
+    root = Path(root)
+    try:
+        found = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        return Folder(root, int(found["images"]), int(found["shard_size"]), found["asked"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{root} holds no streamed explanations, expected a folder with {DESCRIPTION}") from error
+
+
+def begin(
+    root: str | Path,
+    images: Sequence[str],
+    asked: Mapping[str, Any],
+    shard_size: int,
+    provenance: Mapping[str, Any] | None = None,
+) -> Folder:
+    """Makes the folder of a run, or finds the same run there.
+
+    Args:
+        root: the folder.
+        images: their paths, in the order of the rows.
+        asked: everything that the numbers depend on; a run that was asked something else is refused.
+        shard_size: rows of a shard.
+        provenance: what made the run, to be kept with it.
+
+    Raises:
+        InputError: the folder holds another run or other files, or cannot be written.
+    """
+    root = Path(root)
+    if shard_size < 1:
+        raise InputError(f"shards of {shard_size} images: expected at least 1")
+    listing = "".join(f"{image}\n" for image in images).encode("utf-8", "surrogateescape")
+    described = {
+        "images": len(images),
+        "images_sha256": hashlib.sha256(listing).hexdigest(),
+        "shard_size": shard_size,
+        "asked": dict(asked),
+    }
+    if (root / DESCRIPTION).exists():
+        _refuse_another_run(root, described)
+    else:
+        _refuse_other_files(root)
+        with atomic.file(root / IMAGES) as unfinished:
+            unfinished.write_bytes(listing)
+        with atomic.file(root / DESCRIPTION) as unfinished:
+            text = json.dumps(described | {"provenance": dict(provenance or {})}, indent=1)
+            unfinished.write_text(text + "\n", encoding="utf-8")
+    return read(root)
+
+
+def _refuse_another_run(root: Path, described: dict[str, Any]) -> None:
+    read(root)
+    there = _flat(json.loads((root / DESCRIPTION).read_text(encoding="utf-8")))
+    wanted = _flat(json.loads(json.dumps(described)))
+    for name in wanted | there:
+        if there.get(name) != wanted.get(name):
+            raise InputError(
+                f"{root} holds another run, whose {name} is {there.get(name)} and not {wanted.get(name)}; "
+                "name a new folder or remove this one"
+            )
+
+
+def _refuse_other_files(root: Path) -> None:
+    """A folder may hold what a run leaves that was stopped before it had begun, and nothing else."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is a file, expected a folder or a name that is free")
+    if root.is_dir() and any(path.name != IMAGES and not path.name.startswith(".") for path in root.iterdir()):
+        raise InputError(f"{root} holds other files and no run to resume; name a new folder or remove this one")
+
+
+def _flat(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells two runs apart, in one dictionary."""
+    own = {name: value for name, value in described.items() if name not in ("asked", "provenance")}
+    return own | dict(described["asked"])

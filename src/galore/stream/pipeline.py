@@ -1,0 +1,152 @@
+"""From a folder of photos to a folder of explanations: decoding, devices and disk all busy at the same time.
+
+Threads decode ahead of the devices (`galore.data.loader`), the devices compute ahead of the host
+(`galore.stream.device`), and a thread writes behind both. What is held in memory does not grow with the number of
+images.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from galore import provenance
+from galore.data import loader
+from galore.errors import InputError
+from galore.network import Network
+from galore.stream import photos
+from galore.stream.device import Answer, Devices
+from galore.stream.folder import Folder, HostColumns, begin
+
+NOT_FINITE = "the network's numbers for this image are not finite"
+
+
+def run(
+    net: Network,
+    data: str | Path,
+    out: str | Path,
+    answer: Answer,
+    *,
+    asked: Mapping[str, Any] | None = None,
+    batch_size: int = 32,
+    shard_size: int = 256,
+    threads: int | None = None,
+    part: tuple[int, int] | None = None,
+    on_images: Callable[[int, int], None] | None = None,
+) -> Folder:
+    """Explains every photo below a folder, or goes on with a run that was stopped.
+
+    Args:
+        net: with its preprocessing; its dtype is that of the computation.
+        data: the folder; photos are looked for below its images/ where there is one.
+        out: the folder of the run, see `galore.stream.folder`.
+        answer: what to compute, one of `galore.stream.answers` or a function like them.
+        asked: the choices behind `answer`, under names for the reader; they tell runs apart. None: the name of `answer`
+            and the keywords bound to it.
+        batch_size: images at once, a multiple of this process's devices.
+        shard_size: images a file.
+        threads: that decode; None: one a processor.
+        part: (k, n): only every n-th shard, from the k-th on, so that n processes share the work; None: this
+            process's part among those that `jax.distributed` joined.
+        on_images: called with the number of finished images and of all, after every batch.
+
+    Returns:
+        The folder, finished as far as this part goes.
+
+    Raises:
+        InputError: no photos, a network without preprocessing, a folder that holds another run, or sizes below 1.
+    """
+    if net.preprocessing is None:
+        raise InputError("the network has no preprocessing, so that photos cannot be prepared for it")
+    k, n = part or (jax.process_index(), jax.process_count())
+    if not 0 <= k < n:
+        raise InputError(f"part {k} of {n}: expected a number from 0 to {n - 1}")
+    devices = Devices(net, answer, batch_size)
+    root = photos.folder_of(data)
+    names = photos.find(root)
+    identity = {**_network(net), **(_asked(answer) if asked is None else asked)}
+    folder = begin(out, names, identity, shard_size, provenance.collect({"data": str(data)}))
+    missing = sorted(set(range(k, folder.shards, n)) - set(folder.finished()))
+    folder.remove_leftovers(missing)
+    if missing:
+        rows = np.concatenate([folder.rows(shard) for shard in missing])
+        source = photos.Photos(root, names, rows, net.preprocessing)
+        batches = loader.batches(source, batch_size, threads=threads or os.cpu_count() or 1)
+        with closing(batches):  # pyright: ignore[reportArgumentType]
+            answers = _counted(_complete(devices.answers(batches)), folder, on_images)
+            _write(folder, _cut(answers, [(shard, len(folder.rows(shard))) for shard in missing]))
+    return folder
+
+
+def _network(net: Network) -> dict[str, Any]:
+    dtype = jax.tree.leaves(net.params)[0].dtype
+    digest = provenance.params_sha256(net.params)
+    return {"network": net.name, "layer": net.layer, "dtype": str(dtype), "params_sha256": digest}
+
+
+def _asked(answer: Answer) -> dict[str, Any]:
+    if not isinstance(answer, functools.partial):
+        return {"explanation": answer.__name__}
+    return _asked(answer.func) | {
+        name: getattr(value, "__name__", str(value)) for name, value in answer.keywords.items()
+    }
+
+
+def _complete(answers: Iterable[tuple[loader.Example, HostColumns]]) -> Iterator[HostColumns]:
+    """The rows that are no padding, each with its problem; where there is one, the numbers say nothing."""
+    for batch, columns in answers:
+        valid = batch["valid"]
+        rows = {name: np.array(values[valid]) for name, values in columns.items()}
+        problem = np.array(batch["problem"][valid])
+        finite = np.ones(len(problem), bool)
+        for values in rows.values():
+            finite &= np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        problem[(problem == "") & ~finite] = NOT_FINITE
+        explained = problem == ""
+        for values in rows.values():
+            values[~explained] = (
+                np.nan if np.issubdtype(values.dtype, np.floating) else np.array(-1).astype(values.dtype)
+            )
+        yield rows | {"explained": explained, "problems": problem}
+
+
+def _counted(
+    answers: Iterable[HostColumns], folder: Folder, on_images: Callable[[int, int], None] | None
+) -> Iterator[HostColumns]:
+    done = sum(len(folder.rows(shard)) for shard in folder.finished())
+    for columns in answers:
+        done += len(columns["explained"])
+        if on_images is not None:
+            on_images(done, folder.images)
+        yield columns
+
+
+def _cut(answers: Iterable[HostColumns], sizes: list[tuple[int, int]]) -> Iterator[tuple[int, HostColumns]]:
+    """Batches joined and cut anew into shards of the given sizes."""
+    held: list[HostColumns] = []
+    remaining = iter(answers)
+    for shard, size in sizes:
+        while sum(len(columns["explained"]) for columns in held) < size:
+            held.append(next(remaining))
+        joined = {name: np.concatenate([columns[name] for columns in held]) for name in held[0]}
+        held = [{name: values[size:] for name, values in joined.items()}]
+        yield shard, {name: values[:size] for name, values in joined.items()}
+
+
+def _write(folder: Folder, shards: Iterable[tuple[int, HostColumns]]) -> None:
+    """Writes each shard while the next one is computed."""
+    with ThreadPoolExecutor(1, thread_name_prefix="galore-write") as writer:
+        writing = None
+        for shard, columns in shards:
+            if writing is not None:
+                writing.result()
+            columns["problems"] = columns["problems"][~columns["explained"]].astype(str)
+            writing = writer.submit(folder.write, shard, columns)
+        if writing is not None:
+            writing.result()
