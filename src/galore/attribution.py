@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from galore.curvature import location_curvature
+from galore.head_structure import SumFirst, structure
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 Maps = Float[Array, "h w"] | Float[Array, "K h w"]
@@ -65,11 +66,15 @@ def integrated_gradients(
     """
     start = jnp.zeros_like(F) if baseline is None else baseline
     positions = (jnp.arange(steps, dtype=F.dtype) + 0.5) / steps
+    found = structure(score, F)
+    if isinstance(found, SumFirst):
+        # The gradient is that of the sum over the locations, the same at each of them.
+        def of_sums(sums: Float[Array, " d"]) -> Array:
+            return found.after(found.project(sums))
 
-    def gradient_at(position: Float[Array, ""]) -> Array:
-        return _clip(gradient(score, start + position * (F - start)), positive_gradient)
-
-    return _product(_mean_of(gradient_at, positions, chunk), F - start)
+        mean = _mean_gradient(of_sums, start.sum((0, 1)), F.sum((0, 1)), positions, positive_gradient, chunk)
+        return _product(jnp.broadcast_to(mean[..., None, None, :], (*mean.shape[:-1], *F.shape)), F - start)
+    return _product(_mean_gradient(score, start, F, positions, positive_gradient, chunk), F - start)
 
 
 def image_path_integrated_gradients(
@@ -167,7 +172,22 @@ def gradient(score: Score, F: Float[Array, "h w d"]) -> Float[Array, "h w d"] | 
     Returns:
         [h, w, d] or [K, h, w, d], in the dtype of F.
     """
-    values, pullback = jax.vjp(score, F)
+    return _gradient(score, F)
+
+
+def _mean_gradient(
+    score: Callable[[Array], Array], start: Array, end: Array, positions: Float[Array, " n"], positive: Clip, chunk: int
+) -> Array:
+    """Of a score on the straight way from start to end, at the given positions between 0 and 1."""
+
+    def gradient_at(position: Float[Array, ""]) -> Array:
+        return _clip(_gradient(score, start + position * (end - start)), positive)
+
+    return _mean_of(gradient_at, positions, chunk)
+
+
+def _gradient(score: Callable[[Array], Array], x: Array) -> Array:
+    values, pullback = jax.vjp(score, x)
     if values.ndim == 0:
         return pullback(jnp.ones_like(values))[0]
     return jax.vmap(pullback)(jnp.eye(len(values), dtype=values.dtype))[0]

@@ -51,7 +51,7 @@ class Record:
         median_s: seconds per call, the median over the rounds.
         spread: the distance between the quartiles, relative to the median.
         images_per_s: images explained a second.
-        ratio_to_forward: to one forward pass of the same batch, the median over the rounds.
+        ratio_to_forward: to one forward pass of the same images, the median over the rounds.
         peak_bytes: see `Work`.
         compile_s: see `Work`.
     """
@@ -103,16 +103,15 @@ def interleaved(works: Sequence[Work], rounds: int, warm_up: int = 1) -> np.ndar
     return seconds
 
 
-def ratios(works: Sequence[Work], seconds: np.ndarray) -> np.ndarray:
-    """Of every work to the forward pass in the same round, [rounds, works]."""
-    forward = next(index for index, work in enumerate(works) if work.name == FORWARD)
-    return seconds / seconds[:, forward : forward + 1]
+def ratios(seconds: np.ndarray) -> np.ndarray:
+    """Of every work to the first one, the forward pass, in the same round, [rounds, works]."""
+    return seconds / seconds[:, :1]
 
 
 def records(works: Sequence[Work], seconds: np.ndarray, network: str, batch: int, dtype: str) -> list[Record]:
-    """The rows of one setting."""
+    """The rows of one setting, the first of which is the forward pass."""
     low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
-    to_forward = np.median(ratios(works, seconds), axis=0)
+    to_forward = np.median(ratios(seconds), axis=0)
     return [
         Record(
             work=work.name,
@@ -120,7 +119,7 @@ def records(works: Sequence[Work], seconds: np.ndarray, network: str, batch: int
             batch=batch,
             dtype=dtype,
             device=jax.devices()[0].device_kind,
-            devices=jax.device_count(),
+            devices=jax.local_device_count(),
             median_s=float(median[k]),
             spread=float((high[k] - low[k]) / median[k]),
             images_per_s=float(work.images / median[k]),

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from galore import attribution, explain
@@ -16,6 +15,7 @@ from galore.benchmark.timing import FORWARD, Work, compiled
 from galore.errors import InputError
 from galore.evaluation import search
 from galore.network import Network
+from galore.stream.device import all_devices, divided, placed
 
 STEPS, TOP, SAMPLED_CANDIDATES = 50, 5, 100
 Call = Callable[[Network, Float[Array, "B H W c"], Int[Array, " B"]], Any]
@@ -82,29 +82,26 @@ def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0,
     unknown = [name for name in names if name not in (*WORKS, LOOP)]
     if unknown:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join((*WORKS, LOOP))}")
-    if batch < 1 or batch % jax.device_count():
-        raise InputError(f"a batch of {batch} cannot be shared equally by {jax.device_count()} devices")
-    mesh = jax.make_mesh((jax.device_count(),), ("images",), axis_types=(AxisType.Auto,))
-    split, whole = NamedSharding(mesh, PartitionSpec("images")), NamedSharding(mesh, PartitionSpec())
-    net = jax.device_put(net.astype(jnp.dtype(dtype)), whole)
+    mesh, net = all_devices(), net.astype(jnp.dtype(dtype))
+    if batch < 1 or batch % mesh.size:
+        raise InputError(f"a batch of {batch} cannot be shared equally by {mesh.size} devices")
     images = jax.random.normal(jax.random.key(seed), (batch, size, size, 3), jnp.dtype(dtype))
     classes = jax.eval_shape(lambda net, x: net(x)[1], net, images[0]).shape[-1]
     counters = jnp.arange(batch) % classes
-    arguments = (net, *jax.device_put((images, counters), split))
+    arguments = placed(mesh, net, images, counters)
     works = [
-        compiled(name, WORKS[name], arguments, batch)
+        compiled(name, divided(WORKS[name], mesh, 2), arguments, batch)
         for name in {FORWARD: None, **dict.fromkeys(names)}
         if name in WORKS
     ]
-    return works + ([_loop(arguments, batch)] if LOOP in names else [])
+    return works + ([_loop(net, images, counters)] if LOOP in names else [])
 
 
-def _loop(arguments: tuple[Network, Array, Array], batch: int) -> Work:
-    """A Python loop over candidates, one head evaluation each: timed on some of them, multiplied to all.
+def _loop(net: Network, images: Array, counters: Array) -> Work:
+    """A Python loop over candidates on one device, one head evaluation each: some are timed, and multiplied to all.
 
     The forward passes, which are no part of the loop, are left out; they would add one to two hundredths of it.
     """
-    net, images, counters = arguments
     start = time.perf_counter()
     F, others, _ = jax.block_until_ready(jax.jit(_forward_twice)(net, images[:1], counters[:1]))
     query, cells = F[0], others[0].reshape(-1, F.shape[-1])
@@ -120,8 +117,8 @@ def _loop(arguments: tuple[Network, Array, Array], batch: int) -> Work:
         return float(best)
 
     call()
-    repeats = batch * candidates / SAMPLED_CANDIDATES
-    return Work(LOOP, call, batch, time.perf_counter() - start, None, repeats)
+    repeats = len(images) * candidates / SAMPLED_CANDIDATES
+    return Work(LOOP, call, len(images), time.perf_counter() - start, None, repeats)
 
 
 @functools.cache

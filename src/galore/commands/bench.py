@@ -1,6 +1,7 @@
 """Time the explanations: images per second, cost relative to a forward pass, memory, compilation."""
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,8 @@ from typing import Any
 from galore.errors import InputError
 
 USUAL = ("forward", "discriminant", "deliberative", "second order", "integrated gradients")
-
-
 WIDTH = 118
-"""Of the table, where the output is no terminal."""
+"""Of the table, at least; a narrower terminal breaks its lines."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="%(default)s")
     parser.add_argument("--rounds", type=int, metavar="N", default=7, help="repetitions, interleaved (%(default)s)")
     parser.add_argument("--classes", type=int, metavar="C", default=1000, help="logits of the networks (%(default)s)")
+    parser.add_argument("--layer", metavar="NAME", help="where the networks are cut in two (their usual place)")
+    parser.add_argument("--stream", type=Path, metavar="DATA", help="also time a folder of photos as one stream")
     parser.add_argument("--against", choices=("torch",), help="also time torch, Captum and pytorch-grad-cam")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the records")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios (.png, .svg, .pdf)")
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
     from galore.benchmark import works as available
 
     console = terminal.console()
+    console.width = max(console.width, WIDTH)
     if args.list:
         for name in available.names():
             console.print(f"{name:38}{available.description(name)}")
@@ -46,30 +48,44 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
     import jax
 
     from galore import models
-    from galore.benchmark import against_torch, report, timing
+    from galore.benchmark import against_torch, report, streaming, timing
 
+    # A program that comes from a cache would be said to take no time to compile.
+    jax.config.update("jax_enable_compilation_cache", False)
     asked = list(available.names()) if args.works == ["all"] else args.works
     everything = []
-    for name in args.networks:
-        net = models.load(name, weights=None, classes=args.classes)
+    for name, batch, dtype in itertools.product(args.networks, args.batch, args.dtype):
+        net = models.load(name, weights=None, layer=args.layer, classes=args.classes)
         size = net.preprocessing.crop if net.preprocessing else 224
-        for batch in args.batch:
-            for dtype in args.dtype:
-                with terminal.step(f"Compiling {name}, batch {batch}, {dtype}"):
-                    works = available.build(net, asked, batch, dtype, size=size)
-                    if args.against == "torch" and dtype == "float32":
-                        works += against_torch.build(net, batch, torch_builders, size)
-                with terminal.step(f"Timing {args.rounds} rounds"):
-                    seconds = timing.interleaved(works, args.rounds)
-                if args.trace:
-                    with jax.profiler.trace(str(args.trace)):
-                        timing.interleaved(works, 1, warm_up=0)
-                records = timing.records(works, seconds, name, batch, dtype)
-                shown = report.table(records, timing.ratios(works, seconds))
-                console.print(shown, width=max(console.width, WIDTH), crop=False)
-                everything += records
+        with terminal.step(f"Compiling {name}, batch {batch}, {dtype}"):
+            works = available.build(net, asked, batch, dtype, size=size)
+            if args.against == "torch" and dtype == "float32":
+                works += against_torch.build(net, batch, torch_builders, size)
+        everything += _timed(works, args, console, name, batch, dtype)
+        if args.stream:
+            works = streaming.build(net, args.stream, batch, dtype)
+            everything += _timed(works, args, console, name, batch, dtype, warm_up=0)
     console.print(f"The process held at most {timing.resident_bytes() / 2**20:.0f} MiB.")
     if args.json:
         report.save_json(everything, args.json)
     if args.figure:
         report.save_figure(everything, args.figure)
+
+
+def _timed(
+    works: list[Any], args: argparse.Namespace, console: Any, name: str, batch: int, dtype: str, warm_up: int = 1
+) -> list[Any]:
+    """Lets works take turns and shows the table; returns its rows."""
+    import jax
+
+    from galore import terminal
+    from galore.benchmark import report, timing
+
+    with terminal.step(f"Timing {args.rounds} rounds"):
+        seconds = timing.interleaved(works, args.rounds, warm_up)
+    if args.trace:
+        with jax.profiler.trace(str(args.trace)):
+            timing.interleaved(works, 1, warm_up=0)
+    records = timing.records(works, seconds, name, batch, dtype)
+    console.print(report.table(records, timing.ratios(seconds)))
+    return records

@@ -4,34 +4,24 @@ Goyal et al., "Counterfactual Visual Explanations", ICML 2019. Every cell of F(x
 distractor's F(x_c); the replacement that raises log p(c) most is made; its two cells are used up; and so on until
 the prediction is c. The first edit alone costs (h w)^2 evaluations of the head.
 
-The search is exact, whatever way it takes. What a head begins with (`galore.head_structure`) decides:
-
-    SumFirst    behind a global average, a replacement adds one product and takes away another: h w + h w products of
-                a cell with the dense layer serve all (h w)^2 candidates
-    DenseFirst  a replacement changes few inputs of a dense layer: only their rows of the weights are multiplied
-    otherwise   the head is evaluated on every candidate, `chunk` of them at once
-
-Everything is pure and of one pair of images; jit it at your own boundary, and use `jax.lax.map` for many pairs.
+The search is exact, whichever way its candidates are evaluated (`galore.evaluation.search_candidates`). Everything is
+pure and of one pair of images; jit it at your own boundary, and use `jax.lax.map` for many pairs.
 """
 
 import dataclasses
 import enum
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from galore.errors import InputError
-from galore.head_structure import DenseFirst, SumFirst, structure
+from galore.errors import InputError, is_out_of_memory
+from galore.evaluation.search_candidates import Head, all_pairs, scorer
 from galore.network import Network
-
-Head = Callable[[Float[Array, "h w d"]], Float[Array, " C"]]
 
 
 class Outcome(enum.IntEnum):
@@ -100,11 +90,6 @@ def exhaustive(
     return greedy(head_of(net), F, cells, counter, pairs, bonus, predicted, edits, chunk, shortcuts)
 
 
-def all_pairs(query_cells: int, distractor_cells: int) -> Int[Array, "K 2"]:
-    """Every (query cell, distractor cell), by query cell first."""
-    return jnp.asarray(np.indices((query_cells, distractor_cells), np.int32).reshape(2, -1).T)
-
-
 def greedy(
     head: Head,
     F: Float[Array, "h w d"],
@@ -132,7 +117,7 @@ def greedy(
         The edits, in order.
     """
     depth = F.shape[-1]
-    scores_of = partial(_scores, structure(head, F) if shortcuts else None, head, cells, counter, pairs, chunk)
+    scores_of = scorer(head, F, cells, counter, pairs, chunk=chunk, shortcuts=shortcuts)
 
     def log_probability(activation: Array) -> Array:
         return jax.nn.log_softmax(head(activation).astype(jnp.float32))[counter]
@@ -172,104 +157,6 @@ def greedy(
     return Edits(made, done, log_probabilities, outcome)
 
 
-def candidate_log_probabilities(
-    head: Head,
-    F: Float[Array, "h w d"],
-    cells: Float[Array, "n d"],
-    counter: int | Int[Array, ""],
-    pairs: Int[Array, "K 2"],
-    *,
-    chunk: int = 1024,
-    shortcuts: bool = True,
-) -> Float[Array, " K"]:
-    """log p(c) after each of the candidate replacements, made one at a time.
-
-    Args:
-        head: F -> logits.
-        F: the query's activation.
-        cells: the distractors' cells, [n, d].
-        counter: the counter class c.
-        pairs: the candidates (query cell, distractor cell).
-        chunk, shortcuts: as in `exhaustive`.
-
-    Returns:
-        One number per candidate, float32.
-    """
-    return _scores(structure(head, F) if shortcuts else None, head, cells, counter, pairs, chunk, F)
-
-
-def _scores(
-    begins: SumFirst | DenseFirst | None,
-    head: Head,
-    cells: Array,
-    counter: Any,
-    pairs: Array,
-    chunk: int,
-    F: Array,
-) -> Float[Array, " K"]:
-    """The three exact ways; `after` maps what they compute of a candidate to its logits."""
-
-    def log_probability(logits: Array) -> Array:
-        return jax.nn.log_softmax(logits.astype(jnp.float32))[counter]
-
-    if isinstance(begins, DenseFirst):
-        return _by_location(begins, lambda z: log_probability(begins.after(z)), F, cells, pairs, chunk)
-    if isinstance(begins, SumFirst):
-        ours, theirs = F.reshape(-1, F.shape[-1]), cells
-        whole = begins.project(ours.sum(0))
-        added, removed = jax.vmap(begins.project)(theirs), jax.vmap(begins.project)(ours)
-        one = lambda pair: log_probability(begins.after(whole - removed[pair[0]] + added[pair[1]]))  # noqa: E731
-    else:
-        locations = jnp.arange(F.shape[0] * F.shape[1]).reshape(*F.shape[:2], 1)
-        one = lambda pair: log_probability(head(jnp.where(locations == pair[0], cells[pair[1]], F)))  # noqa: E731
-    return jax.lax.map(one, pairs, batch_size=min(chunk, len(pairs)))
-
-
-def _by_location(
-    begins: DenseFirst,
-    log_probability: Callable[[Array], Array],
-    F: Array,
-    cells: Array,
-    pairs: Array,
-    chunk: int,
-) -> Float[Array, " K"]:
-    """Blocks of candidates that share a query cell, so that each block reads the weights' rows of that cell once."""
-    locations, count = F.shape[0] * F.shape[1], len(pairs)
-    size = min(chunk, max(count // locations, 1))
-    x = begins.before(F)
-    whole = x @ begins.weights
-    place = jnp.arange(locations).reshape(*F.shape[:2], 1)
-    affected, valid = jnp.asarray(begins.affected), jnp.asarray(begins.valid)
-
-    order = jnp.argsort(pairs[:, 0], stable=True)
-    per_location = jnp.bincount(pairs[:, 0], length=locations)
-    first_pair = jnp.cumsum(per_location) - per_location
-    blocks = -(-per_location // size)
-    first_block = jnp.cumsum(blocks) - blocks
-
-    def block(total: Array, number: Array) -> tuple[Array, None]:
-        location = jnp.searchsorted(first_block + blocks, number, side="right").clip(max=locations - 1)
-        within = (number - first_block[location]) * size + jnp.arange(size)
-        mine = order[(first_pair[location] + within).clip(0, count - 1)]
-        entries = affected[location]
-
-        def change(cell: Array) -> Array:
-            return (begins.before(jnp.where(place == location, cell, F)) - x)[entries]
-
-        changes = jnp.where(valid[location], jax.vmap(change)(cells[pairs[mine, 1]]), 0)
-        scores = jax.vmap(log_probability)(whole + changes @ begins.weights[entries])
-        inside = (within < per_location[location]) & (number < blocks.sum())
-        return total.at[jnp.where(inside, mine, count)].set(scores, mode="drop"), None
-
-    most_blocks = count // size + locations
-    numbers = jnp.arange(most_blocks)
-
-    def maybe(total: Array, number: Array) -> tuple[Array, None]:
-        return jax.lax.cond(number < blocks.sum(), block, lambda total, _: (total, None), total, number)
-
-    return jax.lax.scan(maybe, jnp.zeros(count, jnp.float32), numbers)[0]
-
-
 def _free(pairs: Int[Array, "K 2"], made: Int[Array, "E 2"]) -> Bool[Array, " K"]:
     """Which candidates touch no cell of an edit already made."""
     return ~jnp.any(pairs[:, None, :] == made[None], axis=(1, 2))
@@ -291,8 +178,7 @@ def halving(search: Callable[..., Any], *arguments: Any, chunk: int, **options: 
         try:
             return jax.block_until_ready(search(*arguments, chunk=chunk, **options))
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
-            exhausted = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-            if not exhausted or chunk == 1:
+            if not is_out_of_memory(error) or chunk == 1:
                 raise
             chunk //= 2
             warnings.warn(f"out of memory: searching on with {chunk} candidates at once", stacklevel=2)

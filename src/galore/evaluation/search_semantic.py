@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from galore.errors import InputError
-from galore.evaluation.search import Edits, Outcome, all_pairs, check, greedy, head_of
+from galore.evaluation.search import Edits, Outcome, check, greedy, head_of
+from galore.evaluation.search_candidates import all_pairs
 from galore.network import Network
 
 

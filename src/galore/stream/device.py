@@ -4,7 +4,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -29,17 +29,32 @@ class Started(NamedTuple):
     columns: list[Columns] | None
 
 
+def all_devices() -> Mesh:
+    """The devices of this process, in one row."""
+    devices = jax.local_devices()
+    return jax.make_mesh((len(devices),), ("images",), devices=devices, axis_types=(AxisType.Auto,))
+
+
+def placed(mesh: Mesh, whole: Any, *batches: Any) -> tuple[Any, ...]:
+    """Something that every device holds, and arrays of which each holds its share of the images."""
+    split = NamedSharding(mesh, PartitionSpec("images"))
+    return (jax.device_put(whole, NamedSharding(mesh, PartitionSpec())), *jax.device_put(batches, split))
+
+
+def divided(function: Callable[..., Any], mesh: Mesh, batches: int) -> Callable[..., Any]:
+    """A function of something whole and of some batches, run by each device on its share; devices do not talk."""
+    split, whole = PartitionSpec("images"), PartitionSpec()
+    return jax.shard_map(function, mesh=mesh, in_specs=(whole, *(split,) * batches), out_specs=split, check_vma=False)
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _ask(answer: Answer, mesh: Mesh, net: Network, pixels: UInt8[Array, "B H W 3"]) -> Columns:
-    """The answer for a batch of which every device holds its share."""
-    split, whole = PartitionSpec("images"), PartitionSpec()
-
     def of_share(net: Network, pixels: Array) -> Columns:
         assert net.preprocessing is not None
         dtype = jax.tree.leaves(net.params)[0].dtype
         return answer(net, net.preprocessing.normalise(pixels).astype(dtype))
 
-    return jax.shard_map(of_share, mesh=mesh, in_specs=(whole, split), out_specs=split, check_vma=False)(net, pixels)
+    return divided(of_share, mesh, 1)(net, pixels)
 
 
 class Devices:
@@ -58,14 +73,13 @@ class Devices:
         Raises:
             InputError: the devices cannot share a batch equally.
         """
-        devices = jax.local_devices()
-        if batch_size < 1 or batch_size % len(devices):
-            raise InputError(f"a batch of {batch_size} images cannot be shared equally by {len(devices)} devices")
-        mesh = jax.make_mesh((len(devices),), ("images",), devices=devices, axis_types=(AxisType.Auto,))
+        mesh = all_devices()
+        if batch_size < 1 or batch_size % mesh.size:
+            raise InputError(f"a batch of {batch_size} images cannot be shared equally by {mesh.size} devices")
+        self._mesh, self._ask = mesh, partial(_ask, answer, mesh)
+        (self._net,) = placed(mesh, net)
         self._share = NamedSharding(mesh, PartitionSpec("images"))
-        self._net = jax.device_put(net, NamedSharding(mesh, PartitionSpec()))
-        self._ask = partial(_ask, answer, mesh)
-        self._count, self._batch_size, self._pieces = len(devices), batch_size, 1
+        self._batch_size, self._pieces = batch_size, 1
 
     def answers(self, batches: Iterable[Example]) -> Iterator[tuple[Example, HostColumns]]:
         """The batches, in their order, with their columns on the host."""
@@ -108,9 +122,9 @@ class Devices:
     def _halve(self) -> None:
         self._pieces *= 2
         at_once, rest = divmod(self._batch_size, self._pieces)
-        if rest or at_once % self._count:
+        if rest or at_once % self._mesh.size:
             raise InputError(
                 f"out of memory with {self._batch_size * 2 // self._pieces} images at once, which cannot be halved for "
-                f"{self._count} devices"
+                f"{self._mesh.size} devices"
             )
         warnings.warn(f"out of memory: going on with {at_once} images at once", stacklevel=2)
