@@ -1,5 +1,6 @@
 """The exhaustive-search rows of `counterfactual_vs_search`: one edit, hence one unit of the map on both images."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -40,15 +41,18 @@ def rows(subject: Subject, asked: Questions, fraction: float, batch_size: int) -
         lambda net, predictor, x, notes: jax.vmap(net)(x)[0], subject, pictures, batch_size=batch_size
     )
 
-    def cells(net: Any, predictor: Any, images: Any, notes: Any, y: Any, c: Any, other: Any):
+    def cells(net: Any, predictor: Any, images: Any, notes: Any, y: Any, c: Any, other: Any, *, chunk: int):
         F = jax.vmap(net)(images)[0]
-        found = jax.lax.map(
-            lambda s: search.exhaustive(net, s[0], s[1], s[2], predicted=s[3]).cells[0], (F, other, c, y)
-        )
+        first_edit = functools.partial(search.exhaustive, net, chunk=chunk)
+        found = jax.lax.map(lambda s: first_edit(s[0], s[1], s[2], predicted=s[3]).cells[0], (F, other, c, y))
         return jax.nn.one_hot(found, F.shape[1] * F.shape[2]).reshape(len(F), 2, *F.shape[1:3])
 
-    arguments = (asked.predicted, asked.counter, features[place])
-    maps = jnp.asarray(in_batches(cells, subject, asked.rows, *arguments, batch_size=batch_size))
+    def find(*, chunk: int) -> np.ndarray:
+        arguments = (asked.predicted, asked.counter, features[place])
+        function = functools.partial(cells, chunk=chunk)
+        return in_batches(function, subject, asked.rows, *arguments, batch_size=batch_size)
+
+    maps = jnp.asarray(search.halving(find, chunk=1024))
     rank = jax.jit(jax.vmap(lambda m, p: metrics.ranks(m, p, subject.size)))
     query, counter = (
         rank(maps[:, k], jnp.asarray(notes.points[r])) for k, r in enumerate((asked.rows, asked.counter_rows))

@@ -141,6 +141,22 @@ class TestIntegratedGradients:
         total = run(attribution.integrated_gradients, smooth_score, F, baseline, steps=64).sum()
         chex.assert_trees_all_close(total, smooth_score(F) - smooth_score(baseline), rtol=1e-4)
 
+    def test_through_a_pooled_sum_follows_the_definition(self):
+        params, baseline = heads.pooled_linear_params(), heads.activation(seed=9)
+
+        def scores(G):
+            logits = heads.pooled_linear_head(params, G)
+            return jnp.stack([jnp.tanh(logits[0]), softmax_score(logits)])
+
+        clip = jnp.array([False, True])
+        actual = run(attribution.integrated_gradients, scores, F, baseline, steps=5, positive_gradient=clip, chunk=2)
+        for k in range(2):
+            gradients = [
+                jax.grad(lambda G, k=k: scores(G)[k])(baseline + (t + 0.5) / 5 * (F - baseline)) for t in range(5)
+            ]
+            mean = sum(jax.nn.relu(g) if clip[k] else g for g in gradients) / 5
+            chex.assert_trees_all_close(actual[k], jnp.sum(mean * (F - baseline), -1), rtol=1e-4, atol=1e-7)
+
     def test_along_the_image_follows_the_definition(self):
         net, image = heads.plain_network(), heads.images(1)[0]
         features = functools.partial(net.features, net.params)

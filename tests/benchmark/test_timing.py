@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from photographs import tiny_network, write_photos
 
 from galore import InputError, Network
-from galore.benchmark import report, timing, works
+from galore.benchmark import report, streaming, timing, works
 from galore.benchmark.timing import FORWARD, Work
 
 FIELDS = [
@@ -86,6 +87,15 @@ def test_every_work_compiles_runs_and_knows_its_memory():
         work.call()
         assert work.name == works.LOOP or (work.peak_bytes or 0) > 0
         assert works.description(work.name)
+
+
+def test_a_folder_is_streamed_whole_and_so_are_the_forward_passes(tmp_path, monkeypatch):
+    passed = []
+    monkeypatch.setattr(streaming.stream, "save_ranking", lambda folder: passed.append(len(folder.column("maps")[0])))
+    forward, streamed = streaming.build(tiny_network(), write_photos(tmp_path, 7), 2 * jax.device_count(), "float32")
+    assert (forward.images, streamed.images) == (7, 7) and forward.compile_s and streamed.compile_s
+    forward.call(), streamed.call()
+    assert passed == [7]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from galore.cli import main
+
+SMALL = ("bench", "--networks", "small_cnn", "--classes", "3", "--batch", "1", "--works", "forward")
+
+
+def test_times_are_shown_and_written(tmp_path, capsys):
+    files = (
+        "--json",
+        str(tmp_path / "b.json"),
+        "--figure",
+        str(tmp_path / "b.png"),
+        "--trace",
+        str(tmp_path / "trace"),
+    )
+    assert main([*SMALL, "--rounds", "2", "--dtype", "float32", "bfloat16", *files]) == 0
+    printed = capsys.readouterr().out
+    assert "small_cnn, batch 1, bfloat16" in printed and "images/s" in printed and "…" not in printed
+    rows = json.loads((tmp_path / "b.json").read_text())
+    assert [(row["work"], row["dtype"]) for row in rows] == [("forward", "float32"), ("forward", "bfloat16")]
+    assert (tmp_path / "b.png").stat().st_size > 1000 and list((tmp_path / "trace").rglob("*.pb"))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--rounds", "0"], "--rounds 0"),
+        (["--works", "discriminent"], "unknown work"),
+        (["--networks", "resnet51"], "unknown network"),
+        (["--stream", "nowhere"], "is not a folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(more, words, capsys):
+    assert main([*SMALL, *more]) == 2
+    shown = capsys.readouterr().err.splitlines()
+    assert words in shown[-1] and shown[-1].startswith("galore: ")
