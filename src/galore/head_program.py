@@ -122,6 +122,14 @@ def is_scaling(equation: Any, depends: Callable[[Any], bool]) -> bool:
     return name == "div" and not depends(right[0])
 
 
+def is_affine(equation: Any, depends: Callable[[Any], bool]) -> bool:
+    """An operation of which sums and multiples of affine functions of F come out as such."""
+    name = equation.primitive.name
+    if name == "dot_general":
+        return sum(map(depends, equation.invars)) == 1
+    return name in MOVES or name in ("add", "sub", "neg") or is_scaling(equation, depends)
+
+
 def is_piecewise_linear(equation: Any, depends: Callable[[Any], bool]) -> bool:
     name = equation.primitive.name
     if name not in CALLS:

@@ -28,6 +28,7 @@ from galore.head_program import (
     Program,
     as_variable,
     inner,
+    is_affine,
     is_piecewise_linear,
     is_scaling,
     is_variable,
@@ -44,10 +45,12 @@ class SumFirst(NamedTuple):
     Attributes:
         project: [d] -> z[m]; the dense layer behind the pooling, without its bias, or the identity.
         after: z[m] -> whatever the head returns.
+        is_affine: whether `after` is certain to be, as adding a bias is.
     """
 
     project: Callable[[Float[Array, " d"]], Float[Array, " m"]]
     after: Callable[[Float[Array, " m"]], Any]
+    is_affine: bool
 
 
 class DenseFirst(NamedTuple):
@@ -156,7 +159,8 @@ def _behind_the_sum(program: Program, number: int, total: core.Var, summed: np.n
     def after(z: Float[Array, " m"]) -> Any:
         return program.run(last, as_variable(z, last), end + 1)
 
-    return SumFirst(project, after)
+    affine = all(is_affine(equation, program.depends) for _, equation in program.dependent(after=end))
+    return SumFirst(project, after, affine)
 
 
 def _dense_first(program: Program, F: Array) -> DenseFirst | None:

@@ -140,6 +140,21 @@ def test_all_ways_agree_with_a_loop_over_the_candidates(head):
         np.testing.assert_allclose(jax.jit(scores)(F), expected, atol=1e-5)
 
 
+def test_what_only_adds_a_bias_behind_the_sum_is_known():
+    for head, expected in ((pooled_affine, True), (pooled_by_a_product, True), (pooled_two_layers, False)):
+        found = structure(lambda G, head=head: head(PARAMS, G), F)
+        assert isinstance(found, SumFirst) and found.is_affine == expected
+
+
+def test_logits_too_far_apart_for_one_product_are_as_exact():
+    net, cells = network(pooled_affine, PARAMS | {"kernel": 2000 * PARAMS["kernel"]}), DISTRACTOR.reshape(-1, DEPTH)
+    pairs = search_candidates.all_pairs(HEIGHT * WIDTH, len(cells))
+    found = jax.jit(search_candidates.scorer(search.head_of(net), F, cells, 3, pairs))(F)
+    expected = loop(net, F, cells, 3).reshape(-1)
+    assert np.ptp(expected) > 1000
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
+
+
 @pytest.mark.parametrize("head", [pooled_affine, max_pooled_dense, convolutional], ids=lambda head: head.__name__)
 def test_edits_follow_the_greedy_definition(head):
     net, cells = network(head), DISTRACTOR.reshape(-1, DEPTH)

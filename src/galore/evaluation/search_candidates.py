@@ -3,12 +3,14 @@
 What a head begins with (`galore.head_structure`) decides how:
 
     SumFirst    behind a global average, a replacement adds one product and takes away another: h w + h w products of
-                a cell with the dense layer serve all (h w)^2 candidates
+                a cell with the dense layer serve all (h w)^2 candidates; where nothing but a bias follows, the sums of
+                the softmax of all candidates are one matrix product
     DenseFirst  a replacement changes few inputs of a dense layer: only their rows of the weights are multiplied
     otherwise   the head is evaluated on every candidate, `chunk` of them at once
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from galore.head_structure import DenseFirst, SumFirst, structure
 
+SAFE_RANGE = 60.0
 Head = Callable[[Float[Array, "h w d"]], Float[Array, " C"]]
 
 
@@ -59,6 +62,17 @@ def scorer(
         added, removed = jax.vmap(begins.project)(cells), jax.vmap(begins.project)(ours)
         return mapped(lambda pair: log_probability(begins.after(whole - removed[pair[0]] + added[pair[1]])))
 
+    def by_product(begins: SumFirst, activation: Array) -> Array:
+        ours = activation.reshape(-1, activation.shape[-1])
+        added, removed = jax.vmap(begins.project)(cells), jax.vmap(begins.project)(ours)
+        nothing = jnp.zeros_like(added[0])
+        kept = jax.vmap(begins.after)(begins.project(ours.sum(0)) - removed).astype(jnp.float32)
+        gained = (jax.vmap(begins.after)(added) - begins.after(nothing)).astype(jnp.float32)
+        every = _sums_log_probabilities(kept, gained, counter)
+        # Beyond this range the exponentials of a candidate's largest logits could vanish.
+        is_safe = jnp.max(jnp.ptp(gained, axis=-1)) < SAFE_RANGE
+        return jax.lax.cond(is_safe, lambda: every[pairs[:, 0], pairs[:, 1]], lambda: by_sum(begins, activation))
+
     def by_head(activation: Array) -> Array:
         locations = jnp.arange(activation.shape[0] * activation.shape[1]).reshape(*activation.shape[:2], 1)
         return mapped(lambda pair: log_probability(head(jnp.where(locations == pair[0], cells[pair[1]], activation))))
@@ -72,8 +86,18 @@ def scorer(
             begins, lambda z: log_probability(after(z)), activation, cells, pairs, chunk
         )
     if isinstance(begins, SumFirst):
-        return lambda activation: by_sum(begins, activation)
+        return partial(by_product if begins.is_affine else by_sum, begins)
     return by_head
+
+
+def _sums_log_probabilities(
+    kept: Float[Array, "hw C"], gained: Float[Array, "n C"], counter: int | Int[Array, ""]
+) -> Float[Array, "hw n"]:
+    """log p(c) for the logits kept[i] + gained[j], every i and j."""
+    most_kept, most_gained = kept.max(-1, keepdims=True), gained.max(-1, keepdims=True)
+    sums = jnp.matmul(jnp.exp(kept - most_kept), jnp.exp(gained - most_gained).T, precision=jax.lax.Precision.HIGHEST)
+    chosen = (kept - most_kept)[:, counter, None] + (gained - most_gained)[:, counter]
+    return chosen - jnp.log(sums)
 
 
 def _by_location(
