@@ -2,9 +2,9 @@
 
     python experiments/recommendation.py dataset=cub model=efficientnet_lite0
 
-The number is the AUROC at the ground-truth parts, averaged over both users; on invented birds the AUROC at the part
-whose replacement flips the decision stands beside it. Several checkpoints (`explanation.checkpoints`) compare
-networks that were trained in different ways.
+The number is the AUROC at the ground-truth parts, averaged over both users; on invented birds also the AUROC at the
+part whose replacement flips the decision, with a choice of its own. Several checkpoints (`explanation.checkpoints`)
+compare networks that were trained in different ways.
 """
 
 import figures
@@ -27,7 +27,12 @@ WAYS = {
     "gradient, mirrored too": rules.mirrored_too(ALL(gradient_x_activation)),
 }
 """Ways to make the maps that the rules put together."""
-CHOOSING, CONFIRMING, FLIPS = "auroc, choosing half", "auroc, confirming half", "auroc, true counterfactual"
+TARGETS = {
+    "parts that differ": ("auroc, choosing half", "auroc, confirming half"),
+    "true counterfactuals": ("auroc of flips, choosing half", "auroc of flips, confirming half"),
+}
+"""What maps should find, and the measures that a combination is chosen by and confirmed by."""
+PARTS, FLIPS = TARGETS.values()
 DEFAULT = rules.discriminant("softmax")
 
 
@@ -46,39 +51,44 @@ def run(cfg) -> Table:
 
 
 def claims(table: Table) -> list[Claim]:
-    """The choice, and whether it holds on the classes that it was not made on."""
-    rows = [row for row in table.select(CHOOSING) if row.labels["method"] not in figures.GREY]
-    if not rows:
-        return []
+    """The choice for each target, and whether it holds on the classes that it was not made on."""
+    return [claim for target in TARGETS if table.select(TARGETS[target][0]) for claim in _confirmed(table, target)]
+
+
+def _confirmed(table: Table, target: str) -> list[Claim]:
+    choosing, confirming = TARGETS[target]
+    rows = [row for row in table.select(choosing) if row.labels["method"] not in figures.GREY]
     best = max(rows, key=lambda row: np.nan_to_num(row.estimate.mean, nan=-1.0)).labels
     name = ", ".join(best.values())
     start = {**best, "layer": _last_layer(table, best), "attribution": "gradient", "method": DEFAULT}
     gaussian = {**best, "attribution": "", "method": "centred Gaussian"}
     made = []
     for rival, text in ((start, "the papers' default"), (gaussian, "a centred Gaussian")):
-        estimate = table.difference(CONFIRMING, best, rival)
+        estimate = table.difference(confirming, best, rival)
         number = f"AUROC on the other half, {name} minus {text}"
-        made.append(Claim(f"The chosen combination beats {text} on new classes.", "ours", number, estimate))
-    confirmed = table.find(CONFIRMING, **best)
+        made.append(Claim(f"The chosen combination beats {text} on new classes ({target}).", "ours", number, estimate))
+    confirmed = table.find(confirming, **best)
     if confirmed is not None:
-        text = "The chosen combination is better than chance on new classes."
+        text = f"The chosen combination is better than chance on new classes ({target})."
         number = f"AUROC on the other half minus 0.5, {name}"
         made.append(Claim(text, "ours", number, bootstrap(confirmed.values - 0.5)))
-    if table.select(FLIPS):
-        text = "The chosen combination beats the papers' default on true counterfactuals."
-        made.append(Claim(text, "ours", f"AUROC, {name}", table.difference(FLIPS, best, start)))
     return made
 
 
 def draw(table: Table) -> dict:
-    """The best twelve combinations and the baselines, on both halves."""
-    rows = table.select(CONFIRMING)
+    """For each target the best twelve combinations and the baselines, on the confirming half."""
+    found = {"auroc": PARTS[1], "flips": FLIPS[1]}
+    return {name: _best(table, measure) for name, measure in found.items() if table.select(measure)}
+
+
+def _best(table: Table, measure: str):
+    rows = table.select(measure)
     order = sorted(rows, key=lambda row: -np.nan_to_num(row.estimate.mean, nan=-1.0))
     own = [row for row in order if row.labels["method"] not in figures.GREY][:12]
     named = {", ".join(filter(None, row.labels.values())): row for row in own}
     named |= {row.labels["method"]: row for row in rows if row.labels["method"] in figures.GREY}
     shown = tuple(Row({"method": name}, row.measure, row.values) for name, row in named.items())
-    return {"auroc": figures.dots(Table(shown), CONFIRMING)}
+    return figures.dots(Table(shown), measure)
 
 
 def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, labels: dict[str, str]) -> tuple[Row, ...]:
@@ -89,19 +99,29 @@ def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, label
         for method, scores in judged.items():
             by_method.setdefault(method, []).append(_spread(scores["auroc"], asked.rows, len(subject)))
     rows = []
-    even = subject.labels % 2 == 0
     for method, values in by_method.items():
         counted = np.sum(~np.isnan(values), axis=0)
         mean = np.nansum(values, axis=0) / np.where(counted, counted, np.nan)
-        for measure, half in ((CHOOSING, even), (CONFIRMING, ~even)):
-            rows.append(Row(labels | _named(method), measure, np.where(half, mean, np.nan)[None]))
+        rows += _halves(subject, mean, labels | _named(method), PARTS)
     if edits is not None:
         asked, batch_size = edits.questions, cfg.explanation.batch_size
         judged = judging.judge_discriminant(subject, asked, _methods, cfg.seed, batch_size, truth=edits.parts)
         for method, scores in judged.items():
             values = _spread(scores["auroc"], asked.rows, len(subject))
-            rows.append(Row(labels | _named(method), FLIPS, values[None], asked.left_out))
+            rows += _halves(subject, values, labels | _named(method), FLIPS)
     return tuple(rows)
+
+
+def _halves(subject: Subject, values: np.ndarray, labels: dict[str, str], measures: tuple[str, str]) -> list[Row]:
+    """The values of the images of even classes under the first measure, those of odd ones under the second."""
+    even, made = subject.labels % 2 == 0, []
+    for measure, half in zip(measures, (even, ~even)):
+        why = {
+            "of the other half of the classes": int((~half).sum()),
+            "not asked about, or the number is undefined": int(np.isnan(values[half]).sum()),
+        }
+        made.append(Row(labels, measure, np.where(half, values, np.nan)[None], why))
+    return made
 
 
 def _methods(*arguments):

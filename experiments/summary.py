@@ -6,6 +6,7 @@ from pathlib import Path
 
 import claims
 from claims import FAILS, HOLDS, UNKNOWN, Claim
+from table import words
 
 HEADLINE = {
     "attributive map a": "a",
@@ -86,7 +87,10 @@ def recommended(cells: Cells) -> list[str]:
     made = []
     for (text, _), found in cells.items():
         if text.startswith("The chosen combination"):
-            made += [f"- {study}: {claim.number}. {text} **{claim.verdict}**" for study, claim in found.items()]
+            made += [
+                f"- {study}: {text} **{claim.verdict}** ({claim.number}: {_shown(claim)})"
+                for study, claim in found.items()
+            ]
     return sorted(made)
 
 
@@ -104,6 +108,10 @@ def counts(studies: list[Path], titles: dict[str, str]) -> list[str]:
         if any(cells):
             text.append(f"| {title} | " + " | ".join(cells) + " |")
     return text
+
+
+def _shown(claim: Claim) -> str:
+    return words(claim.estimate) if claim.estimate else claim.why
 
 
 def _number(row: dict[str, str]) -> str:
