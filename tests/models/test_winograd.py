@@ -8,7 +8,7 @@ import pytest
 from galore.models import winograd
 
 
-@pytest.mark.parametrize("height, width", [(6, 8), (7, 8), (6, 5), (1, 1), (2, 3)])
+@pytest.mark.parametrize("height, width", [(7, 8), (6, 5), (1, 1)])
 def test_it_is_a_convolution_with_one_zero_around_the_image(height, width):
     generator = np.random.default_rng(0)
     x = jnp.asarray(generator.standard_normal((2, height, width, 3)), jnp.float32)

@@ -43,6 +43,13 @@ def test_galore_load_gives_back_the_network(saved):
     np.testing.assert_allclose(at_another_cut, logits, atol=1e-5)
 
 
+def test_another_number_of_classes_keeps_the_trunk_of_a_checkpoint(saved):
+    with pytest.warns(UserWarning, match=r"fc\.bias and fc\.kernel of .* drawn anew"):
+        net = galore.load(saved, classes=5)
+    assert net(IMAGE)[1].shape == (5,) and net.class_names == ()
+    assert all((net.params[name] == value).all() for name, value in PARAMS.items() if not name.startswith("fc."))
+
+
 def test_the_optimiser_comes_back_with_its_structure(saved):
     like = optax.adam(1e-3).init(PARAMS)
     found = checkpoint.load_optimiser(saved / "last", like)

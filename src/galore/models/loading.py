@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import jax
@@ -205,6 +205,15 @@ def draw(shapes: Mapping[str, jax.ShapeDtypeStruct], seed: int) -> dict[str, jax
     return {path: jnp.asarray(values(path, shapes[path].shape)) for path in sorted(shapes)}
 
 
+def warn_of_new(names: Iterable[str], path: Path, classes: int) -> None:
+    """Says which tensors of a file were not taken; the warning points at the caller of `galore.load`."""
+    warnings.warn(
+        f"{' and '.join(sorted(names))} of {path.name} have another number of classes than {classes} and were "
+        "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations.",
+        stacklevel=5,
+    )
+
+
 def _architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         hint = closest(name, names())
@@ -263,10 +272,5 @@ def _with_new_classifier(
         str(path),
         architecture.torch_name,
     )
-    classes = shapes[f"{architecture.classifier}.bias"].shape[0]
-    warnings.warn(
-        f"{' and '.join(sorted(replaced))} of {path.name} have another number of classes than {classes} and were "
-        "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations.",
-        stacklevel=3,  # the caller of load
-    )
+    warn_of_new(replaced, path, shapes[f"{architecture.classifier}.bias"].shape[0])
     return params | draw(new, seed)

@@ -35,6 +35,7 @@ class VGG16(LayeredNetwork):
         channels = 3
         convolutions, norms = {}, {}
         for name in NAMES:
+            outputs = STAGES[int(name[0]) - 1][0] * width
             convolutions[name] = _Conv(channels, outputs, rngs=rngs)
             if batch_norm:
                 norms[name] = nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs)

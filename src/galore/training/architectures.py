@@ -59,6 +59,11 @@ def preprocessing(name: str) -> Preprocessing:
     return ARCHITECTURES[name.removesuffix(_NARROW)].preprocessing
 
 
+def classifier(name: str) -> str:
+    """The path of a network's last linear layer, one of `names()`."""
+    return ARCHITECTURES[name.removesuffix(_NARROW)].classifier
+
+
 def random_params(name: str, classes: int, seed: int) -> dict[str, Float[Array, "..."]]:
     """Parameters to start from, drawn by the seed."""
     return draw(shapes(module(name, classes)), seed)
