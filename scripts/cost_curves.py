@@ -48,7 +48,8 @@ def maps(data: Path) -> list[Point]:
         names = [*WORKS, SEARCH] if side < 56 else WORKS
         points += _timed("cells", side**2, _network(side, 256, 200, _pooled), names)
     for side in (7, 14):
-        points += _timed("cells, any head", side**2, _network(side, 64, 200, _convolution), [*WORKS, SEARCH])
+        names = [*WORKS, SEARCH] if side < 14 else WORKS
+        points += _timed("cells, any head", side**2, _network(side, 64, 200, _convolution), names)
     return points
 
 
@@ -157,7 +158,8 @@ def draw(points: list[Point], path: Path) -> None:
     for panel, (axis, label) in zip(panels, axes.items(), strict=False):
         _lines(panel, [point for point in points if point["axis"] == axis])
         panel.set(xscale="log", yscale="log", xlabel=label, ylabel="ms an image")
-        panel.legend(fontsize=7, frameon=False)
+        if panel.lines:
+            panel.legend(fontsize=7, frameon=False)
     for panel, work, factor, label in zip(panels[4:], ("seconds", "bytes"), (1, 2**-20), ("s", "MiB"), strict=True):
         mine = [point for point in points if point["axis"] == "images" and point["work"] == work]
         panel.plot([p["x"] for p in mine], [float(p["value"]) * factor for p in mine], color="#1b6ca8")
