@@ -4,8 +4,8 @@
 
 The weights follow `fixed_weights` below, a rule from a tensor's name and shape that the tests repeat with the same
 function. Torch computes in double precision. Stored per network and input: logits, samples of the activation at each
-named layer, and the gradient x activation map of one class at each named layer; for two networks also a whole
-discriminant and a whole deliberative explanation, with the formulas written here a second time, independently of
+named layer, the gradient x activation map of one class at each named layer, and per network a whole discriminant and
+a whole deliberative explanation, with the formulas written here a second time, independently of
 galore, following Wang & Vasconcelos (TPAMI 2023) and the sign rules of their code.
 
 This file imports only numpy at the top, so that the tests can use its rules.
