@@ -129,7 +129,7 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
 
     predictor, dataset = train.build.predictor(cfg), train.build.test_part(train.build.dataset(cfg.dataset))
     net = galore.load(str(tmp_path))
-    image = net.preprocessing.apply(galore.data.photo.read_image(dataset.image_path(0)))
+    image = jax.numpy.asarray(net.preprocessing.apply(galore.data.photo.read_image(dataset.image_path(0))))
     easiness = predictor.head(predictor.params, predictor.features(predictor.params, image))
     found = train.build.predictions(cfg)
     assert float(easiness) == pytest.approx(1 - found["hardness"][0], abs=1e-5)
@@ -197,7 +197,7 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_a_parallel_launcher_started
     launched = script.command(tmp_path / "seed-${seed}")
     subprocess.run([*launched, *sweep], check=True, capture_output=True)
     run = tmp_path / "killed"
-    steps = checkpoint.read_header(tmp_path / "seed-0")["step"]
+    steps = checkpoint.read_header(tmp_path / "seed-0" / "checkpoints" / "last")["step"]
     assert 0 < script.kill_when(run, steps // 3, 0.05) < steps
     done = subprocess.run(script.command(run), check=True, capture_output=True, text=True)
     assert script.hashes(run) == script.hashes(tmp_path / "seed-0") != script.hashes(tmp_path / "seed-1")
