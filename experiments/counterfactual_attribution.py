@@ -5,6 +5,7 @@
 Several `explanation.checkpoints` compare networks as well.
 """
 
+import dataclasses
 from functools import partial
 
 import figures
@@ -32,8 +33,8 @@ def run(cfg) -> Table:
         rows = ()
         for asked in questions.users(subject, cfg.seed):
             judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
-            labels = {**label, "user": asked.user}
-            rows += rows_of(judged, asked.rows, len(subject), left_out=asked.left_out, **labels)
+            made = rows_of(judged, asked.rows, len(subject), left_out=asked.left_out, user=asked.user)
+            rows += tuple(dataclasses.replace(row, labels=label | row.labels) for row in made)
         table += Table(rows, subjects.remarks(subject))
     return table
 

@@ -21,8 +21,8 @@ def join(hosts: Any) -> None:
     """
     if hosts.coordinator is None:
         return
-    given = hosts.count is not None and hosts.index is not None
-    if hosts.coordinator != "auto" and not (given and 0 <= hosts.index < hosts.count):
+    index, count = hosts.index, hosts.count
+    if hosts.coordinator != "auto" and (index is None or count is None or not 0 <= index < count):
         raise InputError(
             f"hosts.count={hosts.count} and hosts.index={hosts.index}: expected the number of processes, and which of "
             "them, from 0, this is"

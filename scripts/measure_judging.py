@@ -55,7 +55,7 @@ def drawn(net: galore.Network, images: int, classes: int, side: int) -> Subject:
     notes = Parts(
         rng.uniform(0, side, (images, PARTS, 2)).astype(np.float32),
         rng.random((images, PARTS)) < 0.8,
-        np.tile(np.float32([side / 4, side / 4, side / 2, side / 2]), (images, 1)),
+        np.tile(np.array([side / 4, side / 4, side / 2, side / 2], np.float32), (images, 1)),
         (side, side),
     )
     different = rng.random((classes, classes, PARTS)) < 0.8

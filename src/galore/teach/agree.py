@@ -22,7 +22,7 @@ from galore.errors import InputError
 from galore.network import Network
 from galore.teach import design, lesson, outline, seen, sheet
 from galore.teach.sheet import Picture, Region, Sheet, Trial
-from galore.training import checkpoint
+from galore.training import checkpoint, header
 
 RANDOM, DISCRIMINANT = "random", "discriminant"
 SCORES: Mapping[str, Confidence | Predictor] = {"softmax": softmax_score, "certainty": certainty}
@@ -127,7 +127,7 @@ def check(choices: Choices) -> None:
 
 def scores_of(model: str) -> dict[str, Confidence | Predictor]:
     """A model's confidence scores: the two of its logits, and easiness if it was trained with hardness."""
-    if not checkpoint.is_checkpoint(model) or checkpoint.read_description(model).predictor_layer is None:
+    if not header.is_checkpoint(model) or header.read_description(model).predictor_layer is None:
         return dict(SCORES)
     return dict(SCORES) | {"easiness": checkpoint.load_predictor(model)}
 
