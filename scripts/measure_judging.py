@@ -1,12 +1,12 @@
 """What judging maps costs beside making them, in time and in memory.
 
-    python scripts/measure_judging.py                                  the ratio: 64 images, EfficientNet-Lite0
-    python scripts/measure_judging.py --images 5794 --classes 200      as many as CUB-200-2011 has for testing
+    python scripts/measure_judging.py                                         the ratio: 64 images, EfficientNet-Lite0
+    python scripts/measure_judging.py --memory --images 5794 --classes 200    as many as CUB-200-2011 has for testing
 
 The images are noise and the annotations drawn: neither changes what the work costs. All maps of
 experiments/discriminant_vs_attributive.py are made and judged at 100 region sizes, their baselines too. Prints one JSON
 object: seconds for explaining and for explaining and judging (medians, interleaved), their ratio less one, and the
-largest memory of the process.
+largest memory of the process; with --memory the last alone, after judging everything once.
 """
 
 import argparse
@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--weights", choices=("imagenet", "random"), default="random")
     parser.add_argument("--size", type=int, help="side of the input in pixels; as the network was published")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5, help="1 for large numbers of images: memory only")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="judge once, and measure the memory alone")
     options = parser.parse_args()
     weights = None if options.weights == "random" else options.weights
     net = galore.load(options.network, weights=weights, classes=options.classes)
@@ -44,7 +45,14 @@ def main() -> None:
         sys.exit(f"{options.network} has no preprocessing, so that the size of its input is unknown")
     side = options.size or net.preprocessing.crop
     subject = drawn(net, options.images, options.classes, side)
-    print(json.dumps(measure(subject, options.repeats, options.batch_size) | {"network": options.network}))
+    found = {"network": options.network, "images": options.images, "classes": options.classes}
+    asked, methods = questions.beginner(subject, 0), rules.all_discriminant()
+    if options.memory:
+        judging.judge_discriminant(subject, asked, methods, 0, options.batch_size)
+    else:
+        found |= times(subject, asked, methods, options.repeats, options.batch_size)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps(found | {"peak memory, GB": round(memory, 3)}))
 
 
 def drawn(net: galore.Network, images: int, classes: int, side: int) -> Subject:
@@ -72,9 +80,10 @@ def drawn(net: galore.Network, images: int, classes: int, side: int) -> Subject:
     )
 
 
-def measure(subject: Subject, repeats: int, batch_size: int) -> dict[str, float]:
-    """Times explaining, and explaining with judging, in turn."""
-    asked, methods = questions.beginner(subject, 0), rules.all_discriminant()
+def times(
+    subject: Subject, asked: questions.Questions, methods: judging.DiscriminantMethods, repeats: int, batch_size: int
+) -> dict[str, float]:
+    """Times explaining, and explaining with judging, in turn, once both are compiled."""
 
     @jax.jit
     def maps(net, predictor, images, notes, y, c):
@@ -86,23 +95,16 @@ def measure(subject: Subject, repeats: int, batch_size: int) -> dict[str, float]
     def judge() -> object:
         return judging.judge_discriminant(subject, asked, methods, 0, batch_size)
 
-    times: dict[str, list[float]] = {"explain": [], "explain and judge": []}
-    for work in (explain, judge) if repeats > 1 else ():
-        work()  # compiles
+    seconds: dict[str, list[float]] = {"explain": [], "explain and judge": []}
+    explain(), judge()
     for _ in range(repeats):
         for name, work in (("explain", explain), ("explain and judge", judge)):
             start = time.perf_counter()
             work()
-            times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(some) for name, some in times.items()}
-    ratios = [both / one - 1 for one, both in zip(times["explain"], times["explain and judge"], strict=True)]
-    return {
-        "images": len(subject),
-        "classes": subject.logits.shape[1],
-        **{f"{name}, s": round(value, 3) for name, value in medians.items()},
-        "judging / explaining": round(statistics.median(ratios), 4),
-        "peak memory, GB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3),
-    }
+            seconds[name].append(time.perf_counter() - start)
+    ratios = [both / one - 1 for one, both in zip(*seconds.values(), strict=True)]
+    medians = {f"{name}, s": round(statistics.median(some), 3) for name, some in seconds.items()}
+    return medians | {"judging / explaining": round(statistics.median(ratios), 4)}
 
 
 if __name__ == "__main__":
