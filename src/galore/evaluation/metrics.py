@@ -156,12 +156,11 @@ def ranked_region(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions:
         mask: the true pixels, at the network's input size.
         fractions: T region sizes between 0 and 1.
     """
-    values = upsample(map, (mask.shape[0], mask.shape[1])).reshape(-1)
-    ascending, truth = jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.int32))
+    ascending, truth = _sorted(map, mask)
     threshold = ascending[_smallest_rank(mask.shape, fractions)]
     below = jnp.searchsorted(ascending, threshold, side="right")
     before = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(truth)])
-    return RankedRegion(values.size - below, before[-1] - before[below], before[-1])
+    return RankedRegion(ascending.size - below, before[-1] - before[below], before[-1])
 
 
 def iou(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
@@ -186,16 +185,25 @@ def pixel_auroc(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> Float[Arr
     Returns:
         A number in [0, 1], exact including ties (they count half); NaN where the mask is empty or full.
     """
-    values = upsample(map, (mask.shape[0], mask.shape[1])).reshape(-1)
-    ascending, truth = jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.float32))
-    smaller = jnp.searchsorted(ascending, ascending, side="left")
-    not_larger = jnp.searchsorted(ascending, ascending, side="right")
+    ascending, sorted_mask = _sorted(map, mask)
+    truth = sorted_mask.astype(jnp.float32)
+    # Where runs of equal values begin and end; searching for each value would be many times slower.
+    place = jnp.arange(ascending.size)
+    changes = ascending[1:] != ascending[:-1]
+    smaller = jax.lax.cummax(jnp.where(jnp.append(True, changes), place, 0))
+    not_larger = jax.lax.cummin(jnp.where(jnp.append(changes, True), place + 1, ascending.size), reverse=True)
     positives = jnp.sum(truth)
-    negatives = values.size - positives
+    negatives = ascending.size - positives
     # Mann-Whitney: the mean rank of the true pixels (ties share theirs) minus what they contribute themselves.
-    mean_rank = jnp.sum(truth * (smaller + not_larger) / (2 * values.size)) * values.size
+    mean_rank = jnp.sum(truth * (smaller + not_larger) / (2 * ascending.size)) * ascending.size
     wins = mean_rank - positives * positives / 2
     return wins / _nan_if_zero(positives * negatives)
+
+
+def _sorted(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> tuple[Float[Array, " N"], Int[Array, " N"]]:
+    """The upsampled map's pixels in ascending order, and which of them are true; XLA sorts once for all that ask."""
+    values = upsample(map, (mask.shape[0], mask.shape[1])).reshape(-1)
+    return jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.int32))
 
 
 def _smallest_rank(size: tuple[int, ...], fractions: Fractions) -> Int[np.ndarray, " T"]:
