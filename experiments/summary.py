@@ -17,6 +17,8 @@ HEADLINE = {
 }
 """What the first table shows of `discriminant_vs_attributive`, and the name of its rows there."""
 
+COUNTED = {HOLDS: "hold", FAILS: "do not", UNKNOWN: "open"}
+
 Cells = dict[tuple[str, str], dict[str, Claim]]
 """(claim, source) -> study -> what was found there."""
 
@@ -103,8 +105,8 @@ def counts(studies: list[Path], titles: dict[str, str]) -> list[str]:
         for study in studies:
             file = study / name / "claims.json"
             found = [claim.verdict for claim in claims.load(file)] if file.exists() else []
-            some = {verdict: found.count(verdict) for verdict in (HOLDS, FAILS, UNKNOWN)}
-            cells.append(", ".join(f"{verdict}: {count}" for verdict, count in some.items() if count))
+            some = {word: found.count(verdict) for verdict, word in COUNTED.items()}
+            cells.append(", ".join(f"{count} {word}" for word, count in some.items() if count))
         if any(cells):
             text.append(f"| {title} | " + " | ".join(cells) + " |")
     return text

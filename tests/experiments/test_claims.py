@@ -54,7 +54,7 @@ def test_pages_link_studies_and_show_every_claim(tmp_path):
     assert "| holds | It works. | ours | n | 0.100 [0.050, 0.200] | 9 |" in text and "| VGG16 | m |  |" in text
     assert "[birds](birds/index.md)" in index and "holds: 0.100" in index
     assert 'href="birds/index.html"' in (tmp_path / "index.html").read_text()
-    assert "| The first | holds: 1 |" in index
+    assert "| The first | 1 hold |" in index
 
 
 def found(*verdicts: float) -> dict[str, Claim]:
