@@ -28,15 +28,14 @@ def run(cfg) -> Table:
 def claims(table: Table) -> list[Claim]:
     """Deeper networks give better insecurities than AlexNet."""
     networks = list(dict.fromkeys(row.labels["network"] for row in table.rows))
+    alexnet = next((network for network in networks if network.startswith("alexnet")), "alexnet")
     made = []
     for network in networks:
-        if network != "alexnet":
-            pair = ({"network": network, "method": "hesitancy"}, {"network": "alexnet", "method": "hesitancy"})
+        if network != alexnet:
+            pair = ({"network": network, "method": "hesitancy"}, {"network": alexnet, "method": "hesitancy"})
             estimate = table.difference("auroc", *pair)
-            text = f"{network} makes better insecurities than AlexNet."
-            made.append(
-                Claim(text, "GALORE", f"AUROC, {network} minus alexnet", estimate, "no AlexNet was trained here")
-            )
+            text, number = f"{network} makes better insecurities than AlexNet.", f"AUROC, {network} minus {alexnet}"
+            made.append(Claim(text, "GALORE", number, estimate, "no AlexNet was trained here"))
     return made
 
 

@@ -68,7 +68,7 @@ def _counterfactuals(subject: Subject, asked: questions.Questions, shown: np.nda
         _show(line[1], subject, row, explained.query.maps[k], truth, f"why not {subject.class_names[c]}?")
         _show(line[2], subject, counter_row, None, truth, f"{subject.class_names[c]}")
         _show(line[3], subject, counter_row, explained.counter.maps[k], truth, "what it has instead")
-    figure.supxlabel(_caption("tell the two classes apart"), fontsize=8)
+    figure.supxlabel(_caption(subject, "tell the two classes apart"), fontsize=8)
     return figure
 
 
@@ -87,12 +87,15 @@ def _insecurities(subject: Subject, rows: np.ndarray, attribution) -> Figure:
                 subject.shared[a, b],
                 f"{subject.class_names[a]} or\n{subject.class_names[b]}?",
             )
-    figure.supxlabel(_caption("the two classes have in common"), fontsize=8)
+    figure.supxlabel(_caption(subject, "the two classes have in common"), fontsize=8)
     return figure
 
 
-def _caption(truth: str) -> str:
-    return f"Lit: the largest {REGION:.0%} of the map. Filled dots: visible parts that {truth}; open: the other ones."
+def _caption(subject: Subject, truth: str) -> str:
+    lit = f"Lit: the largest {REGION:.0%} of the map."
+    if not isinstance(subject.annotations, Parts):
+        return lit
+    return f"{lit} Filled dots: visible parts that {truth}; open: the other ones."
 
 
 def _show(axis, subject: Subject, row: int, map_, truth, title: str) -> None:
