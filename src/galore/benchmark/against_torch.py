@@ -64,7 +64,7 @@ def build(
         from pytorch_grad_cam import GradCAM  # pyright: ignore[reportMissingImports]
 
         camera = GradCAM(model=module, target_layers=[layer])
-        works.append(_work("pytorch-grad-cam: grad-cam", lambda: camera(input_tensor=images), batch))
+        works.append(_work("pytorch-grad-cam: grad-cam", lambda: camera(input_tensor=images, targets=None), batch))
     return works
 
 
