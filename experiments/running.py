@@ -138,7 +138,7 @@ def _option_names(arguments: list[str], groups: dict[str, list[str]]) -> list[st
 def _hydra_main(name: str) -> None:
     experiment = importlib.import_module(name)
 
-    @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
+    @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")
     def run(cfg: Any) -> None:
         try:
             table = experiment.run(cfg)
@@ -153,4 +153,6 @@ def _hydra_main(name: str) -> None:
         print(table.markdown())
         print(f"written to {folder}")
 
+    # Hydra would name the job, and its folder, after this module.
+    sys.argv.insert(1, f"hydra.job.name={name}")
     run()
