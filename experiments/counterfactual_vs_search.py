@@ -16,7 +16,7 @@ import running
 import searching
 import subjects
 from claims import Claim
-from table import Row, Table
+from table import Row, Table, spread
 
 from galore import explain
 from galore.evaluation import judging, metrics, questions, rules
@@ -46,7 +46,7 @@ def run(cfg) -> Table:
             scores["PIoU"] = pairs[name]["piou"][:, at]
             labels = {"user": asked.user, "method": name}
             for measure, values in scores.items():
-                rows += (Row(labels, measure, _spread(values, asked.rows, len(subject)), asked.left_out),)
+                rows += (Row(labels, measure, spread(values, asked.rows, len(subject))[None], asked.left_out),)
         rows += searching.rows(subject, asked, unit, cfg.explanation.batch_size)
     name = rules.discriminant(cfg.confidence.score or rules.default_score(subject.predictor))
     works = {
@@ -90,12 +90,6 @@ def claims(table: Table) -> list[Claim]:
 def draw(table: Table) -> dict:
     """Precision and PIoU."""
     return {name: figures.dots(table, name, chance=None) for name in ("auroc", "precision", "PIoU")}
-
-
-def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
-    spread = np.full((1, images), np.nan)
-    spread[0, rows] = values
-    return spread
 
 
 def _timed(subject, attribution, images: int) -> searching.Timed:

@@ -12,7 +12,7 @@ import numpy as np
 import running
 import subjects
 from claims import Claim
-from table import Row, Table
+from table import Row, Table, spread
 
 from galore.attribution import grad_cam, gradient_x_activation
 from galore.evaluation import judging, questions, rules, true_counterfactuals
@@ -97,7 +97,7 @@ def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, label
     for asked in questions.users(subject, cfg.seed):
         judged = judging.judge_discriminant(subject, asked, _methods, cfg.seed, cfg.explanation.batch_size)
         for method, scores in judged.items():
-            by_method.setdefault(method, []).append(_spread(scores["auroc"], asked.rows, len(subject)))
+            by_method.setdefault(method, []).append(spread(scores["auroc"], asked.rows, len(subject)))
     rows = []
     for method, values in by_method.items():
         counted = np.sum(~np.isnan(values), axis=0)
@@ -107,7 +107,7 @@ def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, label
         asked, batch_size = edits.questions, cfg.explanation.batch_size
         judged = judging.judge_discriminant(subject, asked, _methods, cfg.seed, batch_size, truth=edits.parts)
         for method, scores in judged.items():
-            values = _spread(scores["auroc"], asked.rows, len(subject))
+            values = spread(scores["auroc"], asked.rows, len(subject))
             rows += _halves(subject, values, labels | _named(method), FLIPS)
     return tuple(rows)
 
@@ -135,12 +135,6 @@ def _methods(*arguments):
 def _named(method: str) -> dict[str, str]:
     attribution, _, rule = method.rpartition(": ")
     return {"attribution": attribution, "method": rule}
-
-
-def _spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
-    spread = np.full(images, np.nan)
-    spread[rows] = values
-    return spread
 
 
 def _last_layer(table: Table, best: dict[str, str]) -> str:

@@ -208,6 +208,13 @@ def rows_of(
     return tuple(made)
 
 
+def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
+    """One number per question as one per image; NaN where an image was not asked about."""
+    spread_out = np.full(images, np.nan)
+    spread_out[rows] = values
+    return spread_out
+
+
 def _joined(rows: list[Row]) -> Row:
     images = max(row.values.shape[1] for row in rows)
 

@@ -72,3 +72,7 @@ def test_rows_of_puts_the_auroc_first_and_reads_curves_at_sizes():
     assert [row.measure for row in rows] == ["auroc", "precision at 0.05", "precision"]
     np.testing.assert_array_equal(rows[0].values, [[np.nan, 0.1, 0.3, np.nan, 0.2, np.nan]])
     assert rows[1].values[0, 1] == 5 and rows[0].labels == {"user": "beginner", "method": "a"}
+
+
+def test_numbers_of_questions_are_spread_over_the_images():
+    np.testing.assert_array_equal(tables.spread(np.array([0.5, 0.2]), np.array([3, 1]), 4), [np.nan, 0.2, np.nan, 0.5])
