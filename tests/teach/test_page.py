@@ -185,5 +185,5 @@ def test_sixty_photos_make_a_light_page_that_is_soon_ready(browser, shared_data,
     click(browser, "#start")
     click(browser, "#begin")
     section(browser)
-    assert browser.execute_script("return document.querySelector('.stage img').naturalWidth") > 200
+    assert browser.execute_script("return document.querySelector('.stage img').naturalWidth") >= 160
     assert driver.errors(browser) == []
