@@ -109,8 +109,9 @@ def test_logits_and_map_at_the_last_layer_equal_torchs(name):
         assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
 
 
-def test_whole_explanations_equal_formulas_written_in_torch():
-    network, reference = network_and_reference("resnet18")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_whole_explanations_equal_formulas_written_in_torch(name):
+    network, reference = network_and_reference(name)
     assert np.count_nonzero(reference["discriminant"]) >= 5  # something to compare
     assert np.count_nonzero(reference["deliberative/strengths"]) == 10
     images = jnp.asarray(fixed_input(0))[None]
