@@ -74,13 +74,3 @@ def test_average_pool_and_flattening():
     x = image(4, 5)
     np.testing.assert_allclose(layers.average_pool(x), x.mean((0, 1)), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(layers.flatten_channels_first(x), x.transpose(2, 0, 1).ravel())
-
-
-def test_a_1_x_1_convolution_as_a_product_is_a_convolution():
-    x, kernel = image(6, 7)[None], jnp.asarray(np.random.default_rng(1).standard_normal((1, 1, 3, 4)), jnp.float32)
-    plain = nnx.Conv(3, 4, (1, 1), strides=2, padding=0, use_bias=False, rngs=nnx.Rngs(0))
-    product = nnx.Conv(
-        3, 4, (1, 1), strides=2, padding=0, use_bias=False, conv_general_dilated=layers.convolve, rngs=nnx.Rngs(0)
-    )
-    plain.kernel[...] = product.kernel[...] = kernel
-    np.testing.assert_allclose(product(x), plain(x), rtol=1e-5, atol=1e-6)

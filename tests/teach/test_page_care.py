@@ -95,7 +95,9 @@ def test_a_second_tap_does_not_answer_the_next_question(browser, page, lesson_sh
     click(browser, "#start")
     click(browser, "#begin")
     section(browser)
-    twice = "pause = 300; shownAt = -pause; for (let n = 0; n < 2; n++) document.querySelector('[data-answer=A]').click();"
+    twice = (
+        "pause = 300; shownAt = -pause; for (let n = 0; n < 2; n++) document.querySelector('[data-answer=A]').click();"
+    )
     browser.execute_script(twice + "pause = 0")
     assert browser.execute_script(driver.STATE)[1] == [2, 1]
 

@@ -10,7 +10,8 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import DepthwiseConv, LayeredNetwork, average_pool, convolve
+from galore.models.convolution import convolve
+from galore.models.layers import DepthwiseConv, LayeredNetwork, average_pool
 
 # Kernel size, stride of the first block, expansion, output channels, number of blocks.
 STAGES = (

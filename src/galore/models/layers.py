@@ -1,4 +1,4 @@
-"""What the networks share beyond `flax.nnx`: the named layers at which they are cut, and four operations.
+"""What the networks share beyond `flax.nnx`: the named layers at which they are cut, and three operations.
 
 Images and activations are channels-last, `[..., height, width, channels]`, with or without a batch axis in front.
 """
@@ -14,7 +14,6 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from galore.errors import InputError, closest
-from galore.models import winograd
 
 Step = Callable[[Any], Any]
 
@@ -68,25 +67,6 @@ def check_layer(network: LayeredNetwork, layer: str | None) -> str:
             f"unknown layer {layer!r}, expected one of {', '.join(names)}" + (f" ({hint})" if hint else "")
         )
     return layer
-
-
-def convolve(
-    x: Float[Array, "b H W c"], kernel: Float[Array, "k k c d"], strides: Any, padding: Any, **options: Any
-) -> Float[Array, "b h w d"]:
-    """`jax.lax.conv_general_dilated` for `nnx.Conv`, with two cases that are faster otherwise.
-
-    A 1 x 1 kernel is a matrix product. On CPUs most 3 x 3 kernels are taken by Winograd's method.
-    """
-
-    def plain(x: Array, kernel: Array) -> Array:
-        return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
-
-    if kernel.shape[:2] == (1, 1):
-        return jnp.matmul(x[:, :: strides[0], :: strides[1]], kernel[0, 0], precision=options["precision"])
-    is_padded_by_one = [tuple(sides) for sides in padding] == [(1, 1), (1, 1)]
-    if winograd.pays(x, kernel) and tuple(strides) == (1, 1) and is_padded_by_one:
-        return jax.lax.platform_dependent(x, kernel, cpu=winograd.convolve_3x3, default=plain)
-    return plain(x, kernel)
 
 
 def max_pool(x: Float[Array, "*b H W c"], size: int, stride: int, padding: int = 0) -> Float[Array, "*b h w c"]:

@@ -10,7 +10,8 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import LayeredNetwork, average_pool, convolve, max_pool
+from galore.models.convolution import convolve
+from galore.models.layers import LayeredNetwork, average_pool, max_pool
 
 _Conv = partial(nnx.Conv, use_bias=False, conv_general_dilated=convolve)
 _BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)

@@ -9,7 +9,8 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import LayeredNetwork, adaptive_average_pool, convolve, flatten_channels_first, max_pool
+from galore.models.convolution import convolve
+from galore.models.layers import LayeredNetwork, adaptive_average_pool, flatten_channels_first, max_pool
 
 # Channels (in units of the first stage's) and number of convolutions of each stage; a 2 x 2 max pooling stands between
 # two stages, and one at the end.
