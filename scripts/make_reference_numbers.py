@@ -23,7 +23,6 @@ import numpy as np
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "reference"
 SIZES = ((224, 224), (224, 224), (193, 250))
 CLASS = 7
-COUNTER = 3
 SAMPLES = 256
 
 
@@ -219,9 +218,9 @@ def reference(name, build, layers):
             numbers[f"{index}/{layer}/map_scale"] = np.abs(map_).max()
         if index == 0:
             last = activations[list(layers)[-1]]
-            predicted = int(logits.argmax())
-            numbers["predicted"] = predicted
-            numbers["discriminant"] = discriminant(logits, last, predicted, COUNTER)
+            predicted, counter = logits.topk(2).indices.tolist()
+            numbers |= {"predicted": predicted, "counter": counter}
+            numbers["discriminant"] = discriminant(logits, last, predicted, counter)
             numbers |= {f"deliberative/{key}": value for key, value in deliberative(logits, last).items()}
     scales = [f"{layer} {float(numbers[f'0/{layer}/scale']):.3g}" for layer in layers]
     top = np.sort(np.exp(numbers["0/logits"]) / np.exp(numbers["0/logits"]).sum())[::-1][:3]

@@ -2,6 +2,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.special
 import scipy.stats
 from hypothesis import given, settings
@@ -38,6 +39,23 @@ def test_both_reach_from_unsure_to_sure():
 def test_extreme_logits_give_finite_gradients():
     for score in (confidence.softmax_score, confidence.certainty):
         assert np.all(np.isfinite(jax.grad(score)(jnp.array([1e4, -1e4, 0.0]))))
+
+
+@pytest.mark.parametrize("score", [confidence.softmax_score, confidence.certainty])
+@pytest.mark.parametrize("margin", [1.0, 10.0, 20.0, 60.0])
+def test_gradients_are_exact_however_sure_the_network_is(score, margin):
+    logits = np.random.default_rng(0).standard_normal(100).astype(np.float32)
+    logits[3] = logits.max() + np.float32(margin)
+    found = jax.grad(score)(jnp.asarray(logits))
+    below = logits.astype(np.float64) - logits[3]
+    rest = np.exp(np.delete(below, 3)).sum()  # 1 - p of the largest is rest / (1 + rest): no digit is lost
+    p = np.exp(below) / (1 + rest)
+    expected = -p[3] * p
+    expected[3] = p[3] * rest / (1 + rest)
+    if score is confidence.certainty:
+        log_p = below - np.log1p(rest)
+        expected = p * (log_p - (p * log_p).sum()) / np.log(100)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 
 def test_batches_and_bfloat16():

@@ -13,7 +13,7 @@ from flax import nnx
 import galore
 from galore.attribution import gradient_x_activation
 from galore.models import loading, weights
-from scripts.make_reference_numbers import CLASS, COUNTER, SIZES, fixed_input, fixed_weights, samples
+from scripts.make_reference_numbers import CLASS, SIZES, fixed_input, fixed_weights, samples
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 NETWORKS = [name for name in galore.models.names() if name != "small_cnn"]
@@ -80,46 +80,51 @@ def test_every_layer_and_its_map_equal_torchs(name):
     About 60 s for the seven networks on 2 cores.
     """
     network, reference = network_and_reference(name)
-    index = len(SIZES) - 1
+    run = all_layers(name)
     with jax.enable_x64(True):
         params = {path: jnp.asarray(value, jnp.float64) for path, value in network.params.items()}
-        logits, activations, gradients = all_layers(name)(params, jnp.asarray(fixed_input(index), jnp.float64))
-    assert_close(logits, reference[f"{index}/logits"], "logits")
-    for layer, activation in activations.items():
+        found = [run(params, jnp.asarray(fixed_input(index), jnp.float64)) for index in range(len(SIZES))]
+    for index, (logits, activations, gradients) in enumerate(found):
+        assert_close(logits, reference[f"{index}/logits"], "logits")
+        for layer, activation in activations.items():
+            key = f"{index}/{layer}"
+            assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
+            map_ = np.asarray(activation * gradients[layer]).sum(-1)
+            assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def explained(request):
+    """For the two images of one size: logits, activation and map at the last layer, and whole explanations."""
+    network, reference = network_and_reference(request.param)
+
+    @jax.jit
+    def explain(net, image):
+        activation, logits = net(image)
+        map_ = gradient_x_activation(lambda F: net.head(net.params, F)[CLASS], activation)
+        discriminant = galore.explain.discriminant(net, image[None], None, int(reference["counter"]))
+        return logits, activation, map_, discriminant, galore.explain.deliberative(net, image[None])
+
+    return network.layer, reference, [explain(network, jnp.asarray(fixed_input(index))) for index in (0, 1)]
+
+
+def test_logits_and_map_at_the_last_layer_equal_torchs(explained):
+    layer, reference, found = explained
+    for index, (logits, activation, map_, _, _) in enumerate(found):
         key = f"{index}/{layer}"
-        assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
-        map_ = np.asarray(activation * gradients[layer]).sum(-1)
-        assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_logits_and_map_at_the_last_layer_equal_torchs(name):
-    network, reference = network_and_reference(name)
-
-    def explain(net, x):
-        activation, logits = net(x)
-        return activation, logits, gradient_x_activation(lambda F: net.head(net.params, F)[CLASS], activation)
-
-    explain = jax.jit(explain)
-    for index in (0, 1):
-        activation, logits, map_ = explain(network, jnp.asarray(fixed_input(index)))
-        key = f"{index}/{network.layer}"
         assert_close(logits, reference[f"{index}/logits"], "logits")
         assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
         assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_whole_explanations_equal_formulas_written_in_torch(name):
-    network, reference = network_and_reference(name)
+def test_whole_explanations_equal_formulas_written_in_torch(explained):
+    _, reference, found = explained
     assert np.count_nonzero(reference["discriminant"]) >= 5  # something to compare
     assert np.count_nonzero(reference["deliberative/strengths"]) == 10
-    images = jnp.asarray(fixed_input(0))[None]
-    found = jax.jit(lambda net, x: galore.explain.discriminant(net, x, None, COUNTER))(network, images)
-    assert int(found.predicted[0]) == int(reference["predicted"])
-    assert_close(found.maps[0], reference["discriminant"], "discriminant map")
-    found = jax.jit(galore.explain.deliberative)(network, images)
-    np.testing.assert_array_equal(found.pairs[0], reference["deliberative/pairs"])
-    np.testing.assert_array_equal(found.occurs[0], reference["deliberative/occurs"])
-    assert_close(found.strengths[0], reference["deliberative/strengths"], "strengths")
-    assert_close(found.maps[0], reference["deliberative/maps"], "insecurities")
+    *_, discriminant, deliberative = found[0]
+    assert int(discriminant.predicted[0]) == int(reference["predicted"])
+    assert_close(discriminant.maps[0], reference["discriminant"], "discriminant map")
+    np.testing.assert_array_equal(deliberative.pairs[0], reference["deliberative/pairs"])
+    np.testing.assert_array_equal(deliberative.occurs[0], reference["deliberative/occurs"])
+    assert_close(deliberative.strengths[0], reference["deliberative/strengths"], "strengths")
+    assert_close(deliberative.maps[0], reference["deliberative/maps"], "insecurities")
