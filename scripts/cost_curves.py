@@ -2,6 +2,7 @@
 
     python scripts/cost_curves.py ../shared/data/CUB_200_2011 --out docs/cost      # about 15 minutes on 2 cores
     python scripts/cost_curves.py PHOTOS --out docs/cost --only classes devices    # some of the curves anew
+    python scripts/cost_curves.py PHOTOS --out docs/cost --draw                    # the figure alone
 
 Writes docs/cost.json, a list of points, and draws docs/cost.svg. `docs/cost.md` explains them. Classes and maps are
 varied behind features that cost next to nothing, so that what is seen is the explanation and not the network.
@@ -151,28 +152,43 @@ def draw(points: list[Point], path: Path) -> None:
     """One panel an axis; both of its axes are logarithmic, except where images are counted."""
     from matplotlib.figure import Figure
 
-    axes = {"classes": "classes", "cells": "cells of the map, pooled head", "cells, any head": "cells, any head"}
-    axes |= {"devices": "devices that share one machine"}
-    figure = Figure(figsize=(9, 9.5), layout="constrained")
+    titles = {
+        "classes": "More classes",
+        "cells": "A larger map, pooled head",
+        "cells, any head": "A larger map, head with a convolution",
+        "devices": "Simulated devices that share two cores",
+    }
+    figure = Figure(figsize=(9, 10), layout="constrained")
     panels = figure.subplots(3, 2).ravel()
-    for panel, (axis, label) in zip(panels, axes.items(), strict=False):
-        _lines(panel, [point for point in points if point["axis"] == axis])
-        panel.set(xscale="log", yscale="log", xlabel=label, ylabel="ms an image")
-        if panel.lines:
-            panel.legend(fontsize=7, frameon=False)
-    for panel, work, factor, label in zip(panels[4:], ("seconds", "bytes"), (1, 2**-20), ("s", "MiB"), strict=True):
+    works = list(dict.fromkeys(point["work"] for point in points if point["axis"] in titles))
+    for panel, (axis, title) in zip(panels, titles.items(), strict=False):
+        _lines(panel, [point for point in points if point["axis"] == axis], works)
+        panel.set(title=title, xlabel=axis.split(",")[0], ylabel="ms an image")
+    panels[3].set_ylim(bottom=1)
+    for panel, work, factor, title in zip(
+        panels[4:], ("seconds", "bytes"), (1, 2**-20), ("Time of a stream (s)", "Memory of a stream (MiB)"), strict=True
+    ):
         mine = [point for point in points if point["axis"] == "images" and point["work"] == work]
-        panel.plot([p["x"] for p in mine], [float(p["value"]) * factor for p in mine], color="#1b6ca8")
-        panel.set(xlabel="images streamed", ylabel=f"{'time' if work == 'seconds' else 'most memory held'} ({label})")
-        panel.set_ylim(bottom=0)
+        panel.plot([p["x"] for p in mine], [float(p["value"]) * factor for p in mine], color="black")
+        panel.set(title=title, xlabel="images")
+        panel.set_ylim(0, 1.25 * panel.get_ylim()[1])
+    handles = {line.get_label(): line for panel in panels[:4] for line in panel.lines}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3, frameon=False)
     with atomic.file(path) as unfinished:
         figure.savefig(unfinished)
 
 
-def _lines(panel, points: list[Point]) -> None:
+def _lines(panel, points: list[Point], works: list[str]) -> None:
+    """A line for each work, in the colour that it has in all panels; ticks where something was measured."""
     for work in dict.fromkeys(point["work"] for point in points):
         mine = [point for point in points if point["work"] == work]
-        panel.plot([p["x"] for p in mine], [1000 * float(p["value"]) for p in mine], marker="o", ms=3, label=work)
+        values = [1000 * float(p["value"]) for p in mine]
+        panel.plot([p["x"] for p in mine], values, marker="o", ms=3, label=work, color=f"C{works.index(work)}")
+    panel.set(xscale="log", yscale="log")
+    measured = sorted({int(point["x"]) for point in points})
+    panel.set_xticks(measured, [f"{x:,}" for x in measured])
+    panel.minorticks_off()
+    panel.yaxis.set_major_formatter("{x:g}")
 
 
 def main() -> None:
@@ -180,10 +196,11 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a folder of photos")
     parser.add_argument("--out", type=Path, required=True, help="where to write, without the endings .json and .svg")
     parser.add_argument("--only", nargs="+", choices=CURVES, default=list(CURVES), help="the curves to measure")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, draw what is there")
     arguments = parser.parse_args()
     path = arguments.out.with_suffix(".json")
     points = json.loads(path.read_text()) if path.exists() else []
-    for name in arguments.only:
+    for name in [] if arguments.draw else arguments.only:
         print(name, flush=True)
         new = CURVES[name](arguments.data)
         measured = {point["axis"] for point in new}
