@@ -135,9 +135,10 @@ def told(result: dict[str, Any], folder: Path) -> None:
 def main(cfg: Any) -> None:
     """The program: trains and prints one line."""
     warnings.filterwarnings("ignore", message=".*drawn anew.*")
-    # Hydra puts everything from INFO upwards on stdout, where the one line belongs.
-    for name in ("absl", "jax"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # Hydra puts everything from INFO upwards on stdout, where the one line belongs. What orbax cannot write it logs,
+    # with the traceback of each of its threads, and raises as well: the error says it in one sentence.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logging.getLogger("jax").setLevel(logging.ERROR)
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = progress.Bars()
     try:

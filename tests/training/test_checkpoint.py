@@ -147,6 +147,18 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_checkpoint_alone(copy):
     checkpoint.load_network(copy)
 
 
+def test_a_full_disk_is_said_in_few_words(copy, monkeypatch):
+    def full(path, arrays):
+        raise ValueError(
+            f'RESOURCE_EXHAUSTED: Failed writing: "{path}/d/e50555": No space left on device [os_error="28"]'
+        )
+
+    monkeypatch.setattr(checkpoint.arrays, "write", full)
+    with pytest.raises(InputError, match=r"step-00000008: no space is left on the disk; earlier ones are kept$"):
+        checkpoint.save(copy, DESCRIPTION, PARAMS, step=8)
+    checkpoint.load_network(copy)
+
+
 def test_the_predictor_travels_with_the_network(copy):
     features = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
     own = held_out.fit_predictor(features, np.full(40, 0.3, np.float32), widths=(8,), seed=0, steps=5)

@@ -81,7 +81,8 @@ def save(
         _barrier(f"checkpoint-{name}-ends")
     except (OSError, ValueError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
-        reason = " ".join(str(error).split())[:200]
+        text = " ".join(str(error).split())
+        reason = "no space is left on the disk" if "No space left on device" in text else text[:200]
         raise InputError(f"cannot write the checkpoint {final}: {reason}; earlier ones are kept") from error
     return final
 
