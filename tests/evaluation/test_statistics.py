@@ -49,6 +49,16 @@ def test_seeds_are_averaged_and_their_images_drawn_together():
     assert (three.low, three.high) == pytest.approx((one.low, one.high))
 
 
+def test_a_curve_is_its_points():
+    values = np.random.default_rng(0).random((2, 30, 3))
+    values[:, :10, 1] = values[0, 5:, 0] = values[:, :, 2] = np.nan
+    mean, low, high = statistics.bootstrap_curve(values)
+    for point in range(2):
+        expected = statistics.bootstrap(values[:, :, point], resamples=300)
+        np.testing.assert_allclose((mean[point], low[point], high[point]), expected[:3], rtol=1e-4)
+    assert np.isnan([mean[2], low[2], high[2]]).all()
+
+
 def test_a_paired_difference_sees_what_two_intervals_do_not():
     rng = np.random.default_rng(0)
     difficulty = rng.normal(0, 1, (1, 100))
