@@ -56,7 +56,7 @@ def claims(table: Table) -> list[Claim]:
 
 def draw(table: Table) -> dict:
     """The AUROC of all attributions, and the curves."""
-    return {"auroc": figures.dots(table, "auroc")} | figures.region_curves(table, "user")
+    return {"auroc": figures.dots(table, "auroc")} | figures.region_curves(table)
 
 
 if __name__ == "__main__":

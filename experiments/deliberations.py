@@ -19,6 +19,11 @@ def hardest(cfg: Any, subject: Subject) -> np.ndarray:
     return questions.difficult(subject, cfg.explanation.difficult, hesitancy)
 
 
+def not_judged(subject: Subject, rows: np.ndarray) -> dict[str, int]:
+    """Why the other images do not count."""
+    return {"not among the most difficult": len(subject) - len(rows)}
+
+
 def table(cfg: Any, subject: Subject | None = None, **options: Any) -> Table:
     """Judges the insecurities that `rules.deliberations(**options)` makes, with labels for every row if given."""
     subject = subject or subjects.subject(cfg)
@@ -27,7 +32,7 @@ def table(cfg: Any, subject: Subject | None = None, **options: Any) -> Table:
     chosen = {"top": cfg.explanation.top, "keep": cfg.explanation.keep}
     methods = rules.deliberations(subjects.attribution(cfg), **chosen, **options)
     judged, _ = judging.judge_deliberative(subject, rows, methods, cfg.seed, cfg.explanation.batch_size)
-    left_out = {"not among the most difficult": len(subject) - len(rows)}
+    left_out = not_judged(subject, rows)
     return Table(rows_of(judged, rows, len(subject), left_out=left_out, **labels), subjects.remarks(subject))
 
 

@@ -3,7 +3,8 @@
     python experiments/deliberative_shift.py dataset=synthetic_birds model=small_cnn
 
 Pixels that a shift brings in repeat the edge. Insecurities are matched by their two classes; a pair that the shifted
-image does not have does not count, and neither does one that holds no part in either.
+image does not have does not count, and neither does one that holds no part in either. The AUROC is that of the images
+as they are.
 """
 
 import functools
@@ -17,9 +18,9 @@ import numpy as np
 import running
 import subjects
 from claims import Claim
-from table import Row, Table
+from table import Row, Table, only_auroc, rows_of, spread
 
-from galore.evaluation import metrics, rules
+from galore.evaluation import judging, metrics, rules
 from galore.evaluation.subject import in_batches
 
 TITLE = "Insecurities of shifted images"
@@ -44,13 +45,14 @@ def run(cfg) -> Table:
         fixed = jax.vmap(lambda n, d, k: _fixed_agreement(n, d, k, shape))(notes, dx, keys)
         return OrderedDict(agreements | fixed)
 
-    made = []
+    left_out = deliberations.not_judged(subject, rows)
+    judged, _ = judging.judge_deliberative(subject, rows, methods, cfg.seed, cfg.explanation.batch_size)
+    made = [*rows_of(only_auroc(judged), rows, len(subject), left_out=left_out, shift="0")]
     for shift in SHIFTS:
         found = in_batches(batch, subject, rows, np.full(len(rows), shift), keys, batch_size=cfg.explanation.batch_size)
         for name, values in found.items():
-            spread = np.full((1, len(subject)), np.nan)
-            spread[0, rows] = values
-            made.append(Row({"method": name, "shift": str(shift)}, "IoU of parts", spread))
+            labels = {"shift": str(shift), "method": name}
+            made.append(Row(labels, "IoU of parts", spread(values, rows, len(subject))[None], left_out))
     return Table(tuple(made), subjects.remarks(subject))
 
 
@@ -68,7 +70,9 @@ def claims(table: Table) -> list[Claim]:
 
 def draw(table: Table) -> dict:
     """The IoU over the shift."""
-    return {"shift": figures.lines(table, "IoU of parts", "shift")}
+    return {
+        "shift": figures.lines(table, "IoU of parts", "shift", ("shift, pixels", "IoU of the parts in both regions"))
+    }
 
 
 def _shifted(image, dx):

@@ -1,4 +1,4 @@
-"""Do discriminant maps find the parts that tell two classes apart better than attributive maps? [SCOUT], figure 3.
+"""Do discriminant maps find the parts that tell two classes apart better than attributive maps? SCOUT, figure 3.
 
     python experiments/discriminant_vs_attributive.py dataset=synthetic_birds model=small_cnn
 
@@ -57,7 +57,7 @@ def claims(table: Table) -> list[Claim]:
 
 def draw(table: Table) -> dict:
     """The AUROC of all maps, and the curves of the figure."""
-    return {"auroc": figures.dots(table, "auroc")} | figures.region_curves(table, "user")
+    return {"auroc": figures.dots(table, "auroc")} | figures.region_curves(table)
 
 
 def _gain_is_larger(table: Table) -> Claim:

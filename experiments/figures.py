@@ -1,5 +1,6 @@
-"""The experiments' figures: dots with intervals, curves over region size."""
+"""The experiments' figures: dots with intervals, curves over region size; each says below it what it shows."""
 
+import textwrap
 from typing import Any
 
 import matplotlib
@@ -8,30 +9,42 @@ matplotlib.use("Agg")
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from table import Row, Table
 
 from galore.evaluation.metrics import FRACTIONS
 
 GREY = {"random map": "0.75", "centred Gaussian": "0.6", "whole object": "0.45", "oracle": "0.15"}
+PANELS = 4
+"""How many panels stand side by side."""
+WORDS = {
+    "auroc": "AUROC (0.5: chance)",
+    "piou": "PIoU",
+    "iou": "IoU",
+}
+"""Measures as axes name them, where that is not their own name."""
+DOTS = "Dots: means over images and seeds; bars: 95 % intervals; grey: maps that know nothing of the network."
+LINES = "Bands: 95 % intervals; dashed: maps that know nothing of the network."
 
 
-def dots(table: Table, measure: str, chance: float | None = 0.5) -> Figure:
-    """A number of every method with its interval, one panel per user (network, layer, ...)."""
+def dots(table: Table, measure: str, chance: float | None = 0.5, words: str = "") -> Figure:
+    """A number of every method with its interval, one panel per user (network, layer, ...).
+
+    Args:
+        table: of the experiment.
+        measure: the rows to show.
+        chance: where a line is drawn; None: nowhere.
+        words: on the axis, where the measure's name says too little.
+    """
     panels = _panels(table.select(measure))
     names = [[row.labels.get("method", "") for row in rows] for rows in panels.values()]
-    shown = [True] + [some != names[0] for some in names[1:]]
+    across = min(PANELS, len(panels))
     # Inches: a letter takes about 0.085 of them.
-    margins = [0.3 + 0.085 * max(map(len, some)) * labelled for some, labelled in zip(names, shown)]
-    figure, axes = plt.subplots(
-        1,
-        len(panels),
-        figsize=(sum(margins) + 2.6 * len(panels), 1.0 + 0.28 * max(map(len, names))),
-        sharex=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, (name, rows), some, labelled in zip(axes[0], panels.items(), names, shown):
+    margin = 0.3 + 0.085 * max(len(name) for some in names for name in some)
+    height = 0.7 + 0.28 * max(map(len, names))
+    figure, axes = _grid(len(panels), (margin / across + 2.6, height), sharex=True)
+    for place, (axis, (name, rows)) in enumerate(zip(axes, panels.items())):
         for position, row in enumerate(rows):
             mean, low, high, _ = row.estimate
             colour = GREY.get(row.labels.get("method", ""), "C0")
@@ -39,83 +52,127 @@ def dots(table: Table, measure: str, chance: float | None = 0.5) -> Figure:
             axis.plot(mean, position, "o", color=colour)
         if chance is not None:
             axis.axvline(chance, color="0.8", zorder=0)
-        axis.set_yticks(range(len(rows)), some if labelled else [])
+        labelled = place % across == 0 or names[place] != names[place - 1]
+        axis.set_yticks(range(len(rows)), names[place] if labelled else [])
         axis.set_ylim(len(rows) - 0.5, -0.5)
-        axis.set_xlabel("AUROC" if measure == "auroc" else measure)
         axis.set_title(name, fontsize=10)
+        axis.tick_params(labelbottom=True)
+    _caption(figure, words or WORDS.get(measure, measure), DOTS)
     return figure
 
 
-def region_curves(table: Table, panels: str = "") -> dict[str, Figure]:
+def region_curves(table: Table) -> dict[str, Figure]:
     """Precision over recall where there are parts, IoU over region size where there are masks."""
     if any(row.measure == "precision" and row.is_curve for row in table.rows):
-        return {"precision_recall": precision_recall(table, panels)}
-    return {"iou": curves(table, "iou", panels)}
+        return {"precision_recall": precision_recall(table)}
+    return {"iou": curves(table, "iou")}
 
 
-def precision_recall(table: Table, panels: str = "") -> Figure:
+def precision_recall(table: Table) -> Figure:
     """Precision over recall, the region size running along each curve."""
-    grouped = _panels([row for row in table.select("precision") if row.is_curve], panels)
-    figure, axes = plt.subplots(
-        1, len(grouped), figsize=(5.2 * len(grouped) + 1, 4), squeeze=False, layout="constrained"
-    )
-    for axis, (name, rows) in zip(axes[0], grouped.items()):
+    shown = [row for row in table.select("precision") if row.is_curve]
+    grouped, styles = _panels(shown), _styles(shown)
+    figure, axes = _grid(len(grouped), (4.0, 3.6), legend=True)
+    for axis, (name, rows) in zip(axes, grouped.items()):
         for row in rows:
             recall = table.find("recall", **row.labels)
-            x, y = _means(recall) if recall else np.array([]), _means(row)
-            axis.plot(x, y, label=row.labels.get("method", ""), **_style(row))
-        axis.set(xlabel="recall", ylabel="precision", title=name)
-    axes[0][-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+            if recall is not None:
+                x, (y, low, high) = recall.curve()[0], row.curve()
+                # The oracle's curve is a point.
+                (line,) = axis.plot(x, y, marker="o" if np.ptp(x) == 0 else None, **styles[row.labels["method"]])
+                axis.fill_between(x, low, high, alpha=0.1, color=line.get_color(), linewidth=0)
+        axis.set(xlabel="recall", ylabel="precision")
+        axis.set_title(name, fontsize=10)
+    _legend(figure, axes)
+    _caption(figure, f"The region grows along a curve, from 0.5 % to 99 % of the image. {LINES}")
     return figure
 
 
-def curves(table: Table, measure: str, panels: str = "") -> Figure:
-    """A measure over region size, one line per method."""
-    grouped = _panels([row for row in table.select(measure) if row.is_curve], panels)
-    figure, axes = plt.subplots(
-        1, len(grouped), figsize=(5.2 * len(grouped) + 1, 4), squeeze=False, layout="constrained"
-    )
-    for axis, (name, rows) in zip(axes[0], grouped.items()):
+def curves(table: Table, measure: str, words: tuple[str, str] = ("", ""), x: tuple[float, ...] = FRACTIONS) -> Figure:
+    """A measure over region size, one line per method.
+
+    Args:
+        table: of the experiment.
+        measure: the rows to show.
+        words: on the axes, where the name of the measure says too little.
+        x: the region sizes of its values.
+    """
+    shown = [row for row in table.select(measure) if row.is_curve]
+    grouped, styles = _panels(shown), _styles(shown)
+    figure, axes = _grid(len(grouped), (4.0, 3.6), legend=True)
+    for axis, (name, rows) in zip(axes, grouped.items()):
         for row in rows:
-            axis.plot(np.array(FRACTIONS) * 100, _means(row), label=row.labels.get("method", ""), **_style(row))
-        axis.set(xlabel="region, % of the image", ylabel=measure, title=name)
-    axes[0][-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+            mean, low, high = row.curve()
+            (line,) = axis.plot(np.array(x) * 100, mean, **styles[row.labels["method"]])
+            axis.fill_between(np.array(x) * 100, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+        axis.set(xlabel=words[0] or "region, % of the image", ylabel=words[1] or WORDS.get(measure, measure))
+        axis.set_title(name, fontsize=10)
+    _legend(figure, axes)
+    _caption(figure, LINES)
     return figure
 
 
-def lines(table: Table, measure: str, along: str) -> Figure:
-    """A measure over a label (shift, stage of randomisation), one line with intervals per method."""
+def lines(table: Table, measure: str, along: str, words: tuple[str, str]) -> Figure:
+    """A measure over a label (shift, stage of randomisation), one line with intervals per method.
+
+    Args:
+        table: of the experiment.
+        measure: the rows to show.
+        along: the label.
+        words: on the axes, of the label and of the measure.
+    """
     rows = table.select(measure)
-    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    styles = _styles(rows)
+    figure, (axis,) = _grid(1, (4.4, 3.6), legend=True)
     for method in dict.fromkeys(row.labels["method"] for row in rows):
         some = [row for row in rows if row.labels["method"] == method]
-        estimates = [row.estimate for row in some]
-        means = [e.mean for e in estimates]
-        (line,) = axis.plot([row.labels[along] for row in some], means, marker="o", label=method, **_style(some[0]))
-        low, high = [e.low for e in estimates], [e.high for e in estimates]
+        mean, low, high, _ = zip(*(row.estimate for row in some))
+        (line,) = axis.plot([row.labels[along] for row in some], mean, marker="o", **styles[method])
         axis.fill_between(range(len(some)), low, high, alpha=0.15, color=line.get_color(), linewidth=0)
-    axis.set(xlabel=along, ylabel=measure)
-    axis.legend(fontsize=7)
+    axis.set(xlabel=words[0], ylabel=words[1])
+    _legend(figure, [axis])
+    _caption(figure, LINES)
     return figure
 
 
-def _panels(rows: list[Row], name: str = "") -> dict[str, list[Row]]:
-    """Rows by what distinguishes them beside the method (or by one label)."""
+def _panels(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows by what distinguishes them beside the method."""
     grouped: dict[str, list[Row]] = {}
     for row in rows:
-        labels = {key: value for key, value in row.labels.items() if (key == name if name else key != "method")}
-        grouped.setdefault(", ".join(labels.values()), []).append(row)
+        labels = [f"{value} user" if key == "user" else value for key, value in row.labels.items() if key != "method"]
+        grouped.setdefault(", ".join(labels), []).append(row)
     return grouped
 
 
-def _means(row: Row) -> np.ndarray:
-    """Over images, then seeds; NaN where nothing counts."""
-    counted = (~np.isnan(row.values)).sum(axis=1)
-    by_seed = np.nansum(row.values, axis=1) / np.where(counted, counted, np.nan)
-    seen = (~np.isnan(by_seed)).sum(axis=0)
-    return np.nansum(by_seed, axis=0) / np.where(seen, seen, np.nan)
+def _grid(
+    panels: int, inches: tuple[float, float], sharex: bool = False, legend: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with this many panels, some side by side; `inches` is the width and height of one of them."""
+    across = min(PANELS, panels)
+    down = -(-panels // across)
+    size = (inches[0] * across + 2.2 * legend, inches[1] * down + 0.5)
+    figure, axes = plt.subplots(down, across, figsize=size, sharex=sharex, squeeze=False, layout="constrained")
+    for axis in axes.flat[panels:]:
+        axis.remove()
+    return figure, list(axes.flat[:panels])
 
 
-def _style(row: Row) -> dict[str, Any]:
-    method = row.labels.get("method", "")
-    return {"color": GREY[method], "linestyle": "--"} if method in GREY else {}
+def _caption(figure: Figure, *paragraphs: str) -> None:
+    """Small text below the panels, as wide as they are."""
+    letters = int(figure.get_figwidth() * 16)
+    figure.supxlabel("\n".join(textwrap.fill(text, letters) for text in paragraphs), fontsize=8)
+
+
+def _legend(figure: Figure, axes: list[Axes]) -> None:
+    """One entry per method, beside the panels."""
+    named = {str(line.get_label()): line for axis in axes for line in axis.get_lines()}
+    figure.legend(named.values(), named.keys(), fontsize=7, loc="outside right center")
+
+
+def _styles(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """How each method's line looks, the same in all panels."""
+    methods = list(dict.fromkeys(row.labels.get("method", "") for row in rows))
+    own = [method for method in methods if method not in GREY]
+    styles: dict[str, dict[str, Any]] = {method: {"color": f"C{k}"} for k, method in enumerate(own)}
+    styles |= {method: {"color": colour, "linestyle": "--"} for method, colour in GREY.items()}
+    return {method: {"label": method} | styles[method] for method in methods}

@@ -9,7 +9,7 @@ import numpy as np
 import running
 import subjects
 from claims import Claim
-from table import Row, Table, rows_of
+from table import Row, Table, only_auroc, rows_of
 
 from galore.evaluation import judging, rules
 from galore.evaluation.metrics import FRACTIONS
@@ -26,12 +26,13 @@ def run(cfg) -> Table:
     rows = deliberations.hardest(cfg, subject)
     methods = rules.deliberations(subjects.attribution(cfg), top=cfg.explanation.top, keep=cfg.explanation.keep)
     judged, each = judging.judge_deliberative(subject, rows, methods, cfg.seed, cfg.explanation.batch_size)
-    made = rows_of({name: {"auroc": scores["auroc"]} for name, scores in judged.items()}, rows, len(subject))
+    aurocs, left_out = only_auroc(judged), deliberations.not_judged(subject, rows)
+    made = rows_of(aurocs, rows, len(subject), left_out=left_out)
     for name, found in each.items():
         strength, precision = found["strength"], found["precision"][..., FRACTIONS.index(REGION)]
         values = np.full((1, len(subject)), np.nan)
         values[0, rows] = jackknife_pseudovalues(_pearson, strength, precision)
-        made += (Row({"method": name}, MEASURE, values),)
+        made += (Row({"method": name}, MEASURE, values, left_out),)
     return Table(made, subjects.remarks(subject))
 
 
@@ -48,7 +49,11 @@ def claims(table: Table) -> list[Claim]:
 
 def draw(table: Table) -> dict:
     """The correlations."""
-    return {"correlation": figures.dots(table, MEASURE, chance=0.0)}
+    return {
+        "correlation": figures.dots(
+            table, MEASURE, chance=0.0, words=f"Pearson correlation of strength and precision, regions of {REGION:.0%}"
+        )
+    }
 
 
 def _pearson(strength: np.ndarray, precision: np.ndarray) -> float:

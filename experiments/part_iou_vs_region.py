@@ -1,4 +1,4 @@
-"""Do the query's region and the counter image's region hold the same parts? PIoU by region size: [SCOUT], figure 4.
+"""Do the query's region and the counter image's region hold the same parts? PIoU by region size: SCOUT, figure 4.
 
 python experiments/part_iou_vs_region.py dataset=synthetic_birds model=small_cnn
 """
@@ -46,7 +46,7 @@ def claims(table: Table) -> list[Claim]:
 
 def draw(table: Table) -> dict:
     """PIoU over region size."""
-    return {"piou": figures.curves(table, "piou", "user")}
+    return {"piou": figures.curves(table, "piou")}
 
 
 if __name__ == "__main__":

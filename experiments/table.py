@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 from pathlib import Path
@@ -13,8 +14,7 @@ from galore.evaluation import statistics
 from galore.evaluation.metrics import FRACTIONS
 from galore.evaluation.statistics import Estimate
 
-CURVE_RESAMPLES = 300
-UNDEFINED = "the number is undefined (parts of one kind only, or none in the region)"
+UNDEFINED = "the number is undefined (parts of one kind only, none in the region, or a constant map)"
 SIZES = {"iou": (0.05, 0.2)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
@@ -39,7 +39,7 @@ class Row:
     def is_curve(self) -> bool:
         return self.values.ndim == 3
 
-    @property
+    @functools.cached_property
     def estimate(self) -> Estimate:
         """The mean with its interval over images."""
         return statistics.bootstrap(self.values)
@@ -52,10 +52,7 @@ class Row:
 
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean, low and high at every region size."""
-        points = [
-            statistics.bootstrap(self.values[..., k], resamples=CURVE_RESAMPLES) for k in range(self.values.shape[2])
-        ]
-        return tuple(np.array([getattr(point, name) for point in points]) for name in ("mean", "low", "high"))  # type: ignore[return-value]
+        return statistics.bootstrap_curve(self.values)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -122,19 +119,22 @@ class Table:
             key = tuple(row.labels.get(name, "") for name in names)
             by_labels.setdefault(key, {})[row.measure] = row
         for key, cells in by_labels.items():
-            numbers = [words(cells[measure].estimate) if measure in cells else "" for measure in measures]
-            counted = next(iter(cells.values())).estimate.counted
-            lines.append("| " + " | ".join([*key, *numbers, str(counted)]) + " |")
-        return "\n".join([*lines, "", *self._reasons(), *self.remarks]).rstrip() + "\n"
+            estimates = {measure: cells[measure].estimate for measure in measures if measure in cells}
+            numbers = [words(estimates[measure]) if measure in cells else "" for measure in measures]
+            counted = [str(estimate.counted) for estimate in estimates.values()]
+            shown = counted[0] if len(set(counted)) == 1 else ", ".join(counted)
+            lines.append("| " + " | ".join([*key, *numbers, shown]) + " |")
+        said = [f"- {sentence}" for sentence in [*self._reasons(), *self.remarks]]
+        return "\n".join([*lines, "", *said]).rstrip() + "\n"
 
     def _reasons(self) -> list[str]:
-        said: dict[str, None] = {}
+        """Why images did not count, by who asks; and how many of the others lack which number."""
+        groups: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows:
-            if row.left_out and row.measure == "auroc":
-                who = row.labels.get("user", "")
-                why = ", ".join(f"{reason}: {count}" for reason, count in row.reasons.items())
-                said[f"Images that did not count{f' ({who})' if who else ''}: {why}.\n"] = None
-        return list(said)
+            if row.left_out and not row.is_curve:
+                who = ", ".join(row.labels[name] for name in ("network", "user") if name in row.labels)
+                groups.setdefault((who, json.dumps(row.left_out)), []).append(row)
+        return [_why(who, rows) for (who, _), rows in groups.items()]
 
     def save(self, folder: Path) -> None:
         """Writes the rows as they are, so that `load` and `join` can go on with them."""
@@ -144,14 +144,26 @@ class Table:
         np.savez_compressed(folder / "values.npz", **arrays)  # type: ignore[arg-type]
 
 
+def _why(who: str, rows: list[Row]) -> str:
+    """One sentence about rows that leave out the same images."""
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in rows[0].left_out.items())
+    lacking: dict[str, list[int]] = {}
+    for row in rows:
+        lacking.setdefault(row.measure, []).append(row.reasons.get(UNDEFINED, 0))
+    ranges = {measure: sorted({min(some), max(some)}) for measure, some in lacking.items() if max(some)}
+    said = ", ".join(f"{measure} {' to '.join(map(str, some))}" for measure, some in ranges.items())
+    about = f" ({who})" if who else ""
+    return f"Images that did not count{about}: {reasons}." + (f" Of the others, {UNDEFINED}: {said}." if said else "")
+
+
 def words(estimate: Estimate) -> str:
     """ "0.571 [0.560, 0.582]"; nothing where nothing counted."""
     if np.isnan(estimate.mean):
         return ""
     digits = 1 if abs(estimate.mean) >= 100 else 3
-    if np.isnan(estimate.low):
-        return f"{estimate.mean:.{digits}f}"
-    return f"{estimate.mean:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    # Adding zero takes the sign from -0.000.
+    mean, low, high = (f"{round(number, digits) + 0.0:.{digits}f}" for number in estimate[:3])
+    return mean if np.isnan(estimate.low) else f"{mean} [{low}, {high}]"
 
 
 def load(folder: Path) -> Table:
@@ -195,22 +207,26 @@ def rows_of(
     for method, measures in judged.items():
         for measure in sorted(measures, key=lambda name: name != "auroc"):
             values = np.asarray(measures[measure], np.float64)
-            spread = np.full((1, images, *values.shape[1:]), np.nan)
-            spread[0, rows] = values
+            by_image = spread(values, rows, images)[None]
             named = {**labels, "method": method}
             if values.ndim == 1:
-                made.append(Row(named, measure, spread, dict(left_out or {})))
+                made.append(Row(named, measure, by_image, dict(left_out or {})))
                 continue
             for fraction in fractions or SIZES.get(measure, (0.05,)):
                 at = FRACTIONS.index(fraction)
-                made.append(Row(named, f"{measure} at {fraction:.3g}", spread[..., at], dict(left_out or {})))
-            made.append(Row(named, measure, spread, dict(left_out or {})))
+                made.append(Row(named, f"{measure} at {fraction:.3g}", by_image[..., at], dict(left_out or {})))
+            made.append(Row(named, measure, by_image, dict(left_out or {})))
     return tuple(made)
 
 
+def only_auroc(judged: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """The same methods without their other measures."""
+    return {method: {"auroc": measures["auroc"]} for method, measures in judged.items()}
+
+
 def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
-    """One number per question as one per image; NaN where an image was not asked about."""
-    spread_out = np.full(images, np.nan)
+    """One number (or curve) per question as one per image; NaN where an image was not asked about."""
+    spread_out = np.full((images, *values.shape[1:]), np.nan)
     spread_out[rows] = values
     return spread_out
 

@@ -8,6 +8,8 @@ import pytest
 import table as tables
 from table import Row, Table
 
+from galore.evaluation.statistics import Estimate
+
 
 def example(seed: int = 0, shift: float = 0.0) -> Table:
     rng = np.random.default_rng(seed)
@@ -39,6 +41,20 @@ def test_the_markdown_says_why_images_did_not_count():
     text = example().markdown()
     assert "| beginner | a | 0.4" in text and "[" in text
     assert "(beginner): the network is wrong: 4." in text and text.endswith("a remark\n")
+
+
+def test_numbers_that_fewer_images_have_say_so():
+    table = example()
+    fewer = table.rows[0].values.copy()
+    fewer[0, 4:10] = np.nan
+    row = Row(table.rows[0].labels, "recall at 0.05", fewer, table.rows[0].left_out)
+    text = Table((*table.rows, row)).markdown()
+    assert "| 36, 30 |" in text and "| 36 |" in text
+    assert f"the network is wrong: 4. Of the others, {tables.UNDEFINED}: recall at 0.05 6." in text
+
+
+def test_nothing_is_minus_zero():
+    assert tables.words(Estimate(-0.0001, -0.0002, 0.001, 9)) == "0.000 [0.000, 0.001]"
 
 
 def test_what_was_saved_is_read_back(tmp_path):
