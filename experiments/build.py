@@ -1,8 +1,9 @@
 """From options to objects: the data set, the trained network, its predictor, its student."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,15 +11,28 @@ from galore.confidence import Predictor
 from galore.data import ade20k, cub, synthetic_birds, synthetic_scenes
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
-from galore.network import Network
 from galore.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+class Invented(NamedTuple):
+    """Data that are drawn on first use: what draws them, from which numbers, what reads the folder and its classes."""
+
+    drawing: ModuleType
+    numbers: Callable[[int, int, int, int], Any]
+    read: Callable[[Path], PartDataset | SceneDataset]
+    class_names: Callable[[Any], Iterable[str]]
+
+
 INVENTED = {
-    "synthetic_birds": (synthetic_birds, synthetic_birds.Flock, cub.read),
-    "synthetic_scenes": (synthetic_scenes, synthetic_scenes.Album, ade20k.read),
+    "synthetic_birds": Invented(
+        synthetic_birds, synthetic_birds.Flock, cub.read, lambda flock: (species.name for species in flock.species)
+    ),
+    "synthetic_scenes": Invented(
+        synthetic_scenes, synthetic_scenes.Album, ade20k.read, lambda album: sorted(album.class_names)
+    ),
 }
-"""Kinds of data that are drawn on first use: what draws them, from which numbers, and what reads the folder."""
 
 
 def path(name: str | Path) -> Path:
@@ -38,10 +52,20 @@ def dataset(options: Any, workers: int = 1) -> PartDataset | SceneDataset:
     if options.kind == "ade20k":
         return ade20k.read(root, None if classes is None else list(classes))
     if options.kind in INVENTED:
-        drawing, make, read = INVENTED[options.kind]
-        _draw_once(root, drawing, make(options.classes, options.per_class, options.seed, options.size), workers)
-        return read(root)
+        kind = INVENTED[options.kind]
+        _draw_once(root, kind.drawing, invented(options), workers)
+        return kind.read(root)
     raise InputError(f"dataset.kind={options.kind}: expected cub, ade20k or {', '.join(INVENTED)}")
+
+
+def invented_classes(options: Any) -> tuple[str, ...]:
+    """The classes of invented data in the order of their labels, known before anything is drawn."""
+    return tuple(INVENTED[options.kind].class_names(invented(options)))
+
+
+def invented(options: Any) -> Any:
+    """The flock or album that invented data follow from."""
+    return INVENTED[options.kind].numbers(options.classes, options.per_class, options.seed, options.size)
 
 
 def _draw_once(root: Path, drawing: ModuleType, asked: Any, workers: int) -> None:
@@ -57,22 +81,13 @@ def test_part(whole: PartDataset | SceneDataset) -> PartDataset | SceneDataset:
     return whole.subset(~whole.is_training)
 
 
-def network(cfg: Any, layer: str | None = None) -> Network:
-    """The trained network of `cfg.model.checkpoint`, cut at `layer` (None: `cfg.model.layer`).
-
-    Raises:
-        InputError: there is no checkpoint, or it does not fit; the message says how to train one.
-    """
-    return checkpoint.load_network(_checkpoint(cfg), layer or cfg.model.layer)
-
-
 def predictor(cfg: Any, layer: str | None = None) -> Predictor:
     """The easiness predictor that was trained with the network.
 
     Raises:
         InputError: there is none.
     """
-    return checkpoint.load_predictor(_checkpoint(cfg), layer or cfg.model.layer)
+    return checkpoint.load_predictor(run_folder(cfg), layer or cfg.model.layer)
 
 
 def predictions(cfg: Any) -> dict[str, np.ndarray]:
@@ -82,18 +97,23 @@ def predictions(cfg: Any) -> dict[str, np.ndarray]:
         "paths", "labels" [n], "logits" [n, C], "hardness" [n] (nan without a predictor), and the classes that the users
         see: "student" [n] (-1 without one) and "beginner" [n], random by the training's seed.
     """
-    file = _checkpoint(cfg) / "predictions.npz"
+    file = run_folder(cfg) / "predictions.npz"
     if not file.exists():
         raise InputError(f"{file} is missing: train to the end with python experiments/train.py")
     with np.load(file) as arrays:
         return dict(arrays)
 
 
-def _checkpoint(cfg: Any) -> Path:
-    folder = path(cfg.model.checkpoint)
+def run_folder(cfg: Any, run: str | None = None) -> Path:
+    """The folder of a training run, by default that of the options.
+
+    Raises:
+        InputError: it does not exist; the message says how to train.
+    """
+    folder = path(run or cfg.model.checkpoint)
     if not folder.exists():
         raise InputError(
-            f"{cfg.model.checkpoint} does not exist; train it with python experiments/train.py "
+            f"{run or cfg.model.checkpoint} does not exist; train it with python experiments/train.py "
             f"dataset={cfg.dataset.name} model={cfg.model.name}, or give model.checkpoint=FOLDER"
         )
     return folder

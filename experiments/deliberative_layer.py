@@ -19,8 +19,9 @@ TITLE = "Layers in deliberative explanations"
 def run(cfg) -> Table:
     """One row per network, layer and difficulty score."""
     table = Table(())
+    layers = {checkpoint: subjects.layers(cfg, checkpoint) for checkpoint in subjects.checkpoints(cfg)}
     for checkpoint, label in subjects.networks(cfg).items():
-        for layer in subjects.layers(cfg, checkpoint):
+        for layer in layers[checkpoint]:
             subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer)
             labels = {**label, "layer": layer}
             table += deliberations.table(cfg, subject, labels=labels, scores=("softmax", "easiness"))

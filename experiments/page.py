@@ -22,11 +22,23 @@ th{background:#f6f6f6}img{max-width:100%;height:auto}code{background:#f3f3f3;pad
 .interval{white-space:nowrap}
 .holds{background:#dcf3df}.does-not-hold{background:#fbdcd9}.cannot-tell{background:#eeeeee}
 """
-_METHODS = (
-    "The maps: *a* supports the predicted class, *b* the counter class, *comp(b)* is max(b) - b, *s* supports the "
-    "confidence (softmax score, certainty, or easiness by the hardness predictor); *margin* supports the difference of "
-    "the two classes' logits. Grey rows know nothing of the network: *random map*, *centred Gaussian*, *whole object* "
-    "(its bounding box), and *oracle*, the best map there is."
+_WORDS = (
+    "**The numbers.** *AUROC* is how often a map is larger at a part (a pixel of an object) that it should point at "
+    "than at another visible one of the same image: 0.5 is chance, 1 the best. Counterfactual maps should point at "
+    "what tells the two classes apart, insecurities at what their two classes have in common. A *beginner* asks "
+    "about a class drawn at random, an *advanced* user about the class that a weaker network mistook the image for.",
+    "",
+    "**The maps.** *a* supports the predicted class, *b* the counter class, *comp(b)* is max(b) - b, *s* supports "
+    "the confidence (softmax score, certainty, or easiness by the hardness predictor); *margin* supports the "
+    "difference of the two classes' logits. An insecurity multiplies the maps of two classes and of a difficulty: "
+    "*hesitancy* (1 - softmax score), *entropy*, *hardness* (by the predictor), or *none*. Four maps know nothing "
+    "of the network: *random map*, *centred Gaussian*, *whole object* (its bounding box), and *oracle*, the best "
+    "map there is.",
+    "",
+)
+_PAPERS = (
+    "SCOUT: Wang and Vasconcelos, CVPR 2020, counterfactual explanations. GALORE: the same authors, TPAMI 2023, which "
+    "puts attributive, deliberative and counterfactual explanations together."
 )
 
 
@@ -36,10 +48,10 @@ def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines:
     Args:
         folder: that holds one folder per experiment.
         title: of the page.
-        sections: in order, each with "name", "title" and "published" (see published.json) of an experiment.
+        sections: in order, each with "name", "title", "question" and "published" (see published.json) of an experiment.
         lines: what was run, how long it took, with which seeds.
     """
-    text = [f"# {title}", "", *[f"{line}\n" for line in lines], "## The claims", "", *_legend(), _METHODS, ""]
+    text = [f"# {title}", "", *[f"{line}\n" for line in lines], "## The claims", "", *_legend(), *_WORDS, _PAPERS, ""]
     text += ["| verdict | claim | source | number | ours, 95 % interval | counted |", "|---|---|---|---|---|---|"]
     for section in sections:
         for claim in claims.load(folder / section["name"] / "claims.json"):
@@ -47,7 +59,8 @@ def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines:
     for section in sections:
         place = folder / section["name"]
         table = (place / "table.md").read_text(encoding="utf-8").split("\n", 2)[2].strip()
-        text += ["", f"## {section['title']}", "", f"`experiments/{section['name']}.py`", "", table, ""]
+        text += ["", f"## {section['title']}", "", f"{section['question']} (`experiments/{section['name']}.py`)", ""]
+        text += [table, ""]
         for published in section["published"]:
             text += [f"Published: {published['source']}. Empty cells could not be read.", ""]
             text += ["| network | measure | " + " | ".join(published["columns"]) + " |"]
@@ -69,9 +82,11 @@ def write_index(results: Path, titles: dict[str, str]) -> None:
     """
     studies = sorted(path.parent for path in results.glob("*/index.md"))
     cells = summary.gather(studies)
-    text = ["# Results", "", *_legend(), "## At a glance", "", *summary.counts(studies, titles), ""]
+    text = ["# Results", "", "What the papers say of their explanations, and what our runs say of it.", "", *_legend()]
+    text += [_PAPERS, "", "## At a glance", "", "How many claims, the papers' and ours, by data set and network:", ""]
+    text += [*summary.counts(studies, titles), ""]
     text += ["How well maps find the parts (objects) that tell two classes apart, by who asks; chance is 0.5:", ""]
-    text += [*summary.headline(studies), "", _METHODS, "", "## What held and what did not", ""]
+    text += [*summary.headline(studies), "", *_WORDS, "## What held and what did not", ""]
     text += [*summary.verdicts(cells), "", "## What we would use", ""]
     text += ["Chosen by the AUROC on one half of the classes, confirmed on the other:", "", *summary.recommended(cells)]
     columns = " | ".join(f"[{study.name}]({study.name}/index.md)" for study in studies)
@@ -105,7 +120,9 @@ def _write(folder: Path, title: str, markdown: str) -> None:
 def _legend() -> list[str]:
     return [
         f"**{HOLDS}**: the 95 % interval of the number lies above zero; **{FAILS}**: below; **{UNKNOWN}**: neither, or "
-        "it could not be measured. Intervals are bootstrapped over images; differences are paired by image.",
+        "it could not be measured. Intervals are bootstrapped over images; differences are paired by image. *Counted*: "
+        "how many values (of a seed and an image) a number is the mean of; several, in the order of the columns, where "
+        "they differ.",
         "",
     ]
 

@@ -38,12 +38,12 @@ DEFAULT = rules.discriminant("softmax")
 
 def run(cfg) -> Table:
     """One row per network, layer, attribution and rule."""
-    table = Table(())
+    table, flock = Table(()), subjects.flock(cfg)
+    layers = {checkpoint: subjects.layers(cfg, checkpoint) for checkpoint in subjects.checkpoints(cfg)}
     for checkpoint, label in subjects.networks(cfg).items():
         edits = None
-        for layer in subjects.layers(cfg, checkpoint):
+        for layer in layers[checkpoint]:
             subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer, needs_parts=True)
-            flock = subjects.flock(cfg)
             if flock is not None and edits is None:  # where the network is cut does not change its decisions
                 edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
             table += Table(_rows(cfg, subject, edits, {**label, "layer": layer}), subjects.remarks(subject))
@@ -88,7 +88,9 @@ def _best(table: Table, measure: str):
     named = {", ".join(filter(None, row.labels.values())): row for row in own}
     named |= {row.labels["method"]: row for row in rows if row.labels["method"] in figures.GREY}
     shown = tuple(Row({"method": name}, row.measure, row.values) for name, row in named.items())
-    return figures.dots(Table(shown), measure)
+    return figures.dots(
+        Table(shown), measure, words=f"{measure.replace('auroc', 'AUROC')} of the classes (0.5: chance)"
+    )
 
 
 def _rows(cfg, subject: Subject, edits: true_counterfactuals.Edits | None, labels: dict[str, str]) -> tuple[Row, ...]:

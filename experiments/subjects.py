@@ -11,15 +11,16 @@ import hydra
 import numpy as np
 from omegaconf import OmegaConf
 
-from galore.data import synthetic_birds
 from galore.data.ade20k import objects_present
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.synthetic_birds import Flock
 from galore.errors import InputError
 from galore.evaluation import ground_truth
 from galore.evaluation.subject import Subject, examine
+from galore.models.layers import check_layer
 from galore.scores import Attribution
 from galore.training import architectures, checkpoint
+from galore.training.header import Description
 
 
 def subject(cfg: Any, *, checkpoint: str | None = None, layer: str | None = None, needs_parts: bool = False) -> Subject:
@@ -32,14 +33,22 @@ def subject(cfg: Any, *, checkpoint: str | None = None, layer: str | None = None
         needs_parts: the caller's metrics are about parts.
 
     Raises:
-        InputError: the data set has no parts although they are needed, there is no checkpoint, or it is of other
-            classes; before anything is decoded.
+        InputError: the data set has no parts although they are needed, there is no checkpoint, it is of other classes,
+            its predictor is asked for and missing, or no image counts; before anything is drawn or decoded.
     """
-    if needs_parts and cfg.dataset.kind not in ("cub", "synthetic_birds"):
+    if needs_parts and not has_parts(cfg):
         raise InputError(f"{cfg.dataset.name} has no annotated parts, which this experiment needs; try dataset=cub")
+    run = checkpoint or cfg.model.checkpoint
+    described = _checked(cfg, run)
+    if cfg.confidence.score == "easiness" and described.predictor_layer is None:
+        raise InputError(f"confidence=easiness needs a hardness predictor, and {run} was trained without one")
     layer = layer or (None if checkpoint else cfg.model.layer)
-    options = json.dumps(OmegaConf.to_container(cfg.dataset, resolve=True))
-    return _subject(options, checkpoint or cfg.model.checkpoint, layer, cfg.explanation.batch_size)
+    return _subject(_text(cfg.dataset), run, layer, cfg.explanation.batch_size)
+
+
+def has_parts(cfg: Any) -> bool:
+    """Whether the images of the data set have annotated parts; scenes have masks of objects."""
+    return cfg.dataset.kind in ("cub", "synthetic_birds")
 
 
 def attribution(cfg: Any) -> Attribution:
@@ -51,16 +60,20 @@ def flock(cfg: Any) -> Flock | None:
     """The invented birds of the data set, which can be drawn again; None for other data."""
     if cfg.dataset.kind != "synthetic_birds":
         return None
-    return synthetic_birds.read(build.path(cfg.dataset.root))
+    return build.invented(cfg.dataset)
 
 
-def layers(cfg: Any, run: str | None = None) -> list[str]:
-    """The layers of the options, or the network's last five."""
-    if cfg.explanation.layers is not None:
-        return list(cfg.explanation.layers)
-    description = checkpoint.read_description(build.path(run or cfg.model.checkpoint))
-    names = list(architectures.module(description.network, len(description.class_names)).layers())
-    return names[-5:]
+def layers(cfg: Any, run: str) -> list[str]:
+    """The layers of the options, or the last five of a training run's network.
+
+    Raises:
+        InputError: the network has no such layer.
+    """
+    description = checkpoint.read_description(build.run_folder(cfg, run))
+    module = architectures.module(description.network, len(description.class_names))
+    if cfg.explanation.layers is None:
+        return list(module.layers())[-5:]
+    return [check_layer(module, layer) for layer in cfg.explanation.layers]
 
 
 def checkpoints(cfg: Any) -> list[str]:
@@ -73,11 +86,14 @@ def networks(cfg: Any) -> dict[str, dict[str, str]]:
 
     The label is the network's name, with the run's name beside it where several runs trained the same network; empty
     where there is one run only.
+
+    Raises:
+        InputError: one of the runs is missing or of other classes.
     """
     runs = checkpoints(cfg)
+    names = {run: _checked(cfg, run).network for run in runs}
     if len(runs) == 1:
         return {runs[0]: {}}
-    names = {run: checkpoint.read_description(build.path(run)).network for run in runs}
     doubled = {name for name in names.values() if list(names.values()).count(name) > 1}
     return {run: {"network": training_of(run) if name in doubled else name} for run, name in names.items()}
 
@@ -112,18 +128,34 @@ def hashes(cfg: Any) -> dict[str, str]:
     return found
 
 
+def _checked(cfg: Any, run: str) -> Description:
+    """The description of a training run, once it is certain that it is of the classes of the data set."""
+    described, names = checkpoint.read_description(build.run_folder(cfg, run)), _class_names(_text(cfg.dataset))
+    if names != tuple(described.class_names):
+        raise InputError(
+            f"{run} was trained on {len(described.class_names)} other classes than the {len(names)} of "
+            f"{cfg.dataset.name}; give the checkpoint that was trained on it"
+        )
+    return described
+
+
+def _text(options: Any) -> str:
+    """Options as something that can be looked up."""
+    return json.dumps(OmegaConf.to_container(options, resolve=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _class_names(options: str) -> tuple[str, ...]:
+    found = OmegaConf.create(json.loads(options))
+    return build.invented_classes(found) if found.kind in build.INVENTED else tuple(_dataset(options).class_names)
+
+
 @functools.lru_cache(maxsize=2)
 def _subject(options: str, run: str, layer: str | None, batch_size: int) -> Subject:
     path = build.path(run)
     net = checkpoint.load_network(path, layer)
     described = checkpoint.read_description(path)
-    whole = _dataset(options)
-    if tuple(whole.class_names) != tuple(described.class_names):
-        raise InputError(
-            f"{run} was trained on {len(described.class_names)} other classes than the {len(whole.class_names)} of "
-            f"{whole.name}; give the checkpoint that was trained on it"
-        )
-    test = build.test_part(whole)
+    test = build.test_part(_dataset(options))
     student = _student(path, test)
     easiness = None if described.predictor_layer is None else checkpoint.load_predictor(path, net.layer)
     discriminant, shared = _truth(options)
@@ -163,6 +195,9 @@ def _student(path: Path, test: PartDataset | SceneDataset) -> np.ndarray | None:
         raise InputError(f"no image counts: the network of {path} gets none of the {len(labels)} test images right")
     if (student < 0).all():
         return None
-    if not (right & (student != labels)).any():
+    mistaken = right & (student != labels)
+    if not mistaken.any():
         raise InputError(f"no image counts for the advanced user: the student of {path} is wrong on none that count")
+    if not np.isin(student[mistaken], labels).any():
+        raise InputError(f"no image counts for the advanced user: no class that {path}'s student says has a test image")
     return student.astype(np.int32)

@@ -11,7 +11,7 @@ checkpoints/, metrics.jsonl, predictions.npz, result.json, config.yaml (resolved
 """
 
 import json
-import logging
+import os
 import sys
 import time
 import warnings
@@ -22,11 +22,12 @@ import build
 import fitting
 import hosts
 import hydra
+import jobs
 import numpy as np
 import progress
 import records
+import spelling
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from galore import atomic
@@ -135,25 +136,23 @@ def told(result: dict[str, Any], folder: Path) -> None:
 def main(cfg: Any) -> None:
     """The program: trains and prints one line."""
     warnings.filterwarnings("ignore", message=".*drawn anew.*")
-    # Hydra puts everything from INFO upwards on stdout, where the one line belongs. What orbax cannot write it logs,
-    # with the traceback of each of its threads, and raises as well: the error says it in one sentence.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    logging.getLogger("jax").setLevel(logging.ERROR)
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = progress.Bars()
-    try:
+    with jobs.job():
         hosts.join(cfg.hosts)
         with bars.progress:
             result = run(cfg, folder, bars)
-    except InputError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
     if hosts.is_first():
         told(result, folder)
         print(line(result))
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Checks the options and trains; the run's folder is found again wherever the program was started."""
+    spelling.check(sys.argv[1:], "training")
+    os.chdir(build.ROOT)
     main()
+
+
+if __name__ == "__main__":
+    sys.exit(jobs.reported(program))

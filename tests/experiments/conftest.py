@@ -12,7 +12,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from galore.confidence import Predictor
+from galore.data import cub, synthetic_birds
 from galore.evaluation.subject import Parts, Scenes, Subject
+from galore.training import architectures, checkpoint
+from galore.training.header import Description
 from tests.heads import CLASSES, DEPTH, normal, plain_network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +51,23 @@ def toy_subject(scenes: bool = False) -> Subject:
     return Subject(
         net, images, notes, labels, logits, distinct, ~distinct, tuple("abcde"), np.arange(IMAGES), predictor, student
     )
+
+
+SIZES = {"classes": 3, "per_class": 8, "size": 32, "seed": 0}
+
+
+@pytest.fixture
+def run(tmp_path) -> list[str]:
+    """A few birds and a network that knows nothing of them, as options; there is a run of seed 0 alone."""
+    synthetic_birds.write(tmp_path / "birds", synthetic_birds.Flock(**SIZES))
+    birds = cub.read(tmp_path / "birds")
+    test, network = birds.subset(~birds.is_training), "small_cnn_narrow"
+    description = Description(network, birds.class_names, architectures.preprocessing(network).at(32), "conv4")
+    checkpoint.save(tmp_path / "run-0" / "checkpoints", description, architectures.random_params(network, 3, 0))
+    said = {"logits": np.eye(3)[test.labels], "student": np.full(len(test), -1)}
+    np.savez(tmp_path / "run-0" / "predictions.npz", paths=np.array(test.paths), labels=test.labels, **said)
+    named = f"model.checkpoint={tmp_path}/run-${{seed}}"
+    return [*(f"dataset.{name}={value}" for name, value in SIZES.items()), f"dataset.root={tmp_path}/birds", named]
 
 
 @pytest.fixture

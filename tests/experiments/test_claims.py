@@ -48,7 +48,9 @@ def test_pages_link_studies_and_show_every_claim(tmp_path):
     (study / "one" / "table.md").write_text("# One\n\n| a |\n|---|\n| 1 |\n")
     (study / "order.json").write_text('["one"]')
     published = [{"source": "a paper", "columns": ["x"], "rows": [{"network": "VGG16", "measure": "m", "cells": [""]}]}]
-    page.write_study(study, "birds", [{"name": "one", "title": "One", "published": published}], ["A line."])
+    page.write_study(
+        study, "birds", [{"name": "one", "title": "One", "question": "Is it one?", "published": published}], ["A line."]
+    )
     page.write_index(tmp_path, {"one": "The first"})
     text, index = (study / "index.md").read_text(), (tmp_path / "index.md").read_text()
     assert "| holds | It works. | ours | n | 0.100 [0.050, 0.200] | 9 |" in text and "| VGG16 | m |  |" in text
