@@ -32,6 +32,12 @@ def reported(work: Callable[[], Any]) -> int:
     return 0
 
 
+def flags_last(arguments: list[str]) -> list[str]:
+    """The arguments of a command line with the options first: Hydra takes them on one side of its flags only."""
+    flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument]
+    return [argument for argument in arguments if argument not in flags] + flags
+
+
 @contextlib.contextmanager
 def job() -> Iterator[None]:
     """The work of a Hydra job.

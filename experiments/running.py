@@ -98,8 +98,6 @@ def _hydra_main(name: str, arguments: list[str]) -> None:
         print(table.markdown())
         print(f"written to {folder}")
 
-    # Hydra would name the job, and its folder, after this module; and it takes options on one side of its flags only.
-    flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument]
-    given = [argument for argument in arguments if argument not in flags]
-    sys.argv[1:] = [f"hydra.job.name={name}", *given, *flags]
+    # Hydra would name the job, and its folder, after this module.
+    sys.argv[1:] = jobs.flags_last([f"hydra.job.name={name}", *arguments])
     run()

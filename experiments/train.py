@@ -151,6 +151,7 @@ def program() -> None:
     """Checks the options and trains; the run's folder is found again wherever the program was started."""
     spelling.check(sys.argv[1:], "training")
     os.chdir(build.ROOT)
+    sys.argv[1:] = jobs.flags_last(sys.argv[1:])
     main()
 
 
