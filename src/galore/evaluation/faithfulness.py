@@ -20,26 +20,26 @@ Fractions = tuple[float, ...]
 
 
 def replacement_curve(
-    score: Callable[[Float[Array, "H W c"]], Float[Array, ""]],
+    score: Callable[[Float[Array, "H W c"]], Float[Array, "*n"]],
     image: Float[Array, "H W c"],
     other: Float[Array, "H W c"],
     map: Float[Array, "h w"],
     fractions: Fractions,
-) -> Float[Array, " T"]:
+) -> Float[Array, "T *n"]:
     """The score after the largest fraction of the map's pixels was taken from another picture.
 
     Deletion: `other` is blank. Insertion: `image` is blank and `other` the picture. True counterfactual: `other` is
     the picture with one part replaced.
 
     Args:
-        score: of an image, the parameters filled in.
+        score: of an image, the parameters filled in; one number or several.
         image: what is edited.
         other: where the pixels come from.
         map: which pixels first.
         fractions: T region sizes.
 
     Returns:
-        The score at each size, [T].
+        The score at each size, [T, ...].
     """
     size = (image.shape[0], image.shape[1])
 
@@ -112,7 +112,7 @@ def rank_correlation(first: Float[Array, "h w"], second: Float[Array, "h w"]) ->
     return jnp.sum(a * b) / jnp.where(scale == 0, jnp.nan, scale)
 
 
-def moved(start: Float[Array, "*n"], edited: Float[Array, "*n"], goal: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def moved(start: Float[Array, "*#n"], edited: Float[Array, "*#n"], goal: Float[Array, "*#n"]) -> Float[Array, "*#n"]:
     """How much of the way from one score to another an edit went: 0 nothing, 1 all of it; NaN where there is no way."""
     way = goal - start
     return (edited - start) / jnp.where(way == 0, jnp.nan, way)

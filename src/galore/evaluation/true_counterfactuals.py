@@ -49,7 +49,7 @@ def flipping(subject: Subject, flock: Flock, images: int, seed: int, tries: int 
         raise InputError("the test images are not those of the synthetic birds that are to be drawn again")
     rng = np.random.default_rng(seed)
     right = np.flatnonzero(subject.predicted == subject.labels)
-    rows = np.sort(rng.permutation(right)[:images])
+    rows = np.sort(rng.permutation(right)[:images]).tolist()
     planned = [(row, kind, c) for row in rows for kind, c in _replacements(flock, int(numbers[row]), tries, rng)]
     if not planned:
         raise InputError("the network gets no test image right, so that no decision can be flipped")

@@ -1,0 +1,78 @@
+"""Birds drawn again with one part replaced: what flips a decision, and what moves it."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import galore
+from galore.data.synthetic_birds import Flock
+from galore.data.synthetic_birds_species import PARTS, kind_of
+from galore.errors import InputError
+from galore.evaluation import true_counterfactuals
+from galore.evaluation.subject import Parts, Subject
+
+FLOCK = Flock(classes=3, per_class=12, seed=0, size=32)
+
+
+def nearest_mean(images: np.ndarray, labels: np.ndarray) -> galore.Network:
+    """A network that says which class's mean image an image is nearest to; its activations are the pixels."""
+    means = np.stack([images[labels == k].mean(0) for k in range(FLOCK.classes)]).astype(np.float32) / 255
+
+    def head(params, F):
+        return -jnp.mean((F / 255 - params["means"]) ** 2, axis=(1, 2, 3)) * 100
+
+    return galore.Network({"means": jnp.asarray(means)}, lambda params, x: x, head)
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    ids = np.arange(1, len(FLOCK) + 1)
+    drawn = [FLOCK.draw(int(image)) for image in ids]
+    images, labels = np.stack([bird.image for bird in drawn]), np.array([FLOCK.class_number(int(i)) - 1 for i in ids])
+    net = nearest_mean(images, labels)
+    logits = np.stack([np.asarray(net(jnp.asarray(image, jnp.float32))[1]) for image in images])
+    points, box = (np.array([getattr(bird, name) for bird in drawn], np.float32) for name in ("points", "box"))
+    notes = Parts(points, np.stack([bird.visible for bird in drawn]), box, (32, 32))
+    truth = np.ones((3, 3, len(PARTS)), bool)
+    return Subject(net, images, notes, labels.astype(np.int32), logits, truth, truth, ("a", "b", "c"), ids)
+
+
+@pytest.fixture(scope="module")
+def edits(subject):
+    return true_counterfactuals.flipping(subject, FLOCK, images=36, seed=0)
+
+
+def test_every_edit_flips_the_decision_by_one_kind_of_part_in_which_the_classes_differ(subject, edits):
+    asked = edits.questions
+    assert len(asked.rows) + sum(asked.left_out.values()) == len(subject) and len(asked.rows) > 0
+    for row, y, c, parts, edited in zip(asked.rows, asked.predicted, asked.counter, edits.parts, edits.edited):
+        assert y == subject.labels[row] != c == int(subject.net(jnp.asarray(edited, jnp.float32))[1].argmax())
+        (kind,) = {kind_of(part) for part, replaced in zip(PARTS, parts) if replaced}
+        assert {part for part in PARTS if kind_of(part) == kind} <= set(FLOCK.differing_parts(int(y) + 1, int(c) + 1))
+        np.testing.assert_array_equal(edited, FLOCK.draw(int(subject.image_ids[row]), {kind: int(c) + 1}).image)
+
+
+def test_the_changed_pixels_go_all_the_way_and_no_pixel_of_them_nowhere(subject, edits):
+    def methods(net, predictor, images, y, c):
+        goal = jnp.asarray(edits.edited, jnp.float32)
+        return {"elsewhere": -jnp.sum(jnp.abs(goal - images[: len(goal)]), axis=-1)}
+
+    found = true_counterfactuals.judge(subject, edits, methods, 0, (0.02, 0.6), batch_size=len(edits.edited))
+    np.testing.assert_allclose(found["oracle"]["moved at 0.6"], 1, atol=1e-3)
+    assert (found["oracle"]["flipped at 0.6"] == 1).all()
+    np.testing.assert_allclose(found["elsewhere"]["moved at 0.02"], 0, atol=1e-3)
+    assert set(found) == {"elsewhere", "random map", "centred Gaussian", "whole object", "oracle"}
+
+
+def test_images_of_another_flock_and_decisions_that_nothing_flips_are_refused(subject):
+    with pytest.raises(InputError, match="not those of the synthetic birds"):
+        true_counterfactuals.flipping(dataclasses.replace(subject, labels=subject.labels[::-1]), FLOCK, 12, 0)
+    wrong = dataclasses.replace(subject, logits=np.eye(3)[(subject.labels + 1) % 3])
+    with pytest.raises(InputError, match="gets no test image right"):
+        true_counterfactuals.flipping(wrong, FLOCK, 12, 0)
+    stubborn = dataclasses.replace(subject.net, head=lambda params, F: jnp.array([1.0, 0.0, 0.0]))
+    fixed = dataclasses.replace(subject, net=stubborn, logits=np.tile([1.0, 0.0, 0.0], (len(subject), 1)))
+    with pytest.raises(InputError, match="no replacement of a part flips"):
+        true_counterfactuals.flipping(fixed, FLOCK, 12, 0)
