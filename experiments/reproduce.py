@@ -153,8 +153,8 @@ def check_finished(cfg: Any, folder: Path) -> None:
     made, asked = json.loads((folder / "provenance.json").read_text()), running.origin(cfg)
     before, now = collect.flat(made["options"]), collect.flat(asked["options"])
     differing = [f"{name}={before[name]}" for name in now if before.get(name, now[name]) != now[name]]
-    if made["files"] != asked["files"]:
-        differing.append("another training of the network")
+    files = asked["files"].items()
+    differing += [f"{name} as it was then" for name, sha256 in files if made["files"].get(name, sha256) != sha256]
     if differing:
         raise InputError(
             f"{folder} was finished with {', '.join(differing)}; name another study (name=...), or delete the folder "
@@ -238,7 +238,8 @@ def introduction(origins: list[dict[str, Any]]) -> list[str]:
     code = said(
         one.get("commit", "unknown")[:12] + (" with local changes" if one.get("dirty") else "") for one in codes
     )
-    seeds, runs = sorted({origin["seed"] for origin in origins}), [run for origin in origins for run in origin["files"]]
+    seeds = sorted({origin["seed"] for origin in origins})
+    runs = [name for origin in origins for name in origin["files"] if not name.startswith("test images")]
     return [
         f"Data set {said(one['dataset']['name'] for one in options)}, seeds {said(seeds)}, trained networks "
         f"{said(runs)} (train={said(one['train']['name'] for one in options)}), on "

@@ -11,6 +11,7 @@ import hydra
 import numpy as np
 from omegaconf import OmegaConf
 
+from galore import provenance
 from galore.data.ade20k import objects_present
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.synthetic_birds import Flock
@@ -38,12 +39,21 @@ def subject(cfg: Any, *, checkpoint: str | None = None, layer: str | None = None
     """
     if needs_parts and not has_parts(cfg):
         raise InputError(f"{cfg.dataset.name} has no annotated parts, which this experiment needs; try dataset=cub")
+    _check_numbers(cfg.explanation)
     run = checkpoint or cfg.model.checkpoint
     described = _checked(cfg, run)
     if cfg.confidence.score == "easiness" and described.predictor_layer is None:
         raise InputError(f"confidence=easiness needs a hardness predictor, and {run} was trained without one")
     layer = layer or (None if checkpoint else cfg.model.layer)
     return _subject(_text(cfg.dataset), run, layer, cfg.explanation.batch_size)
+
+
+def _check_numbers(explanation: Any) -> None:
+    """Refuses numbers of images and classes that leave nothing to look at."""
+    for name, least in {"top": 2, "keep": 2, "difficult": 1, "edited_images": 1, "batch_size": 1}.items():
+        value = explanation[name]
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"explanation.{name}={value}: expected a whole number of at least {least}")
 
 
 def has_parts(cfg: Any) -> bool:
@@ -121,11 +131,12 @@ def remarks(subject: Subject) -> tuple[str, ...]:
 
 
 def hashes(cfg: Any) -> dict[str, str]:
-    """What identifies the checkpoint: the hash of its parameters, from its header."""
-    found = {}
-    for run in checkpoints(cfg):
-        found[Path(run).name] = checkpoint.read_header(build.path(run))["params_sha256"]
-    return found
+    """What identifies the trained networks (the hash of their parameters) and the test images (of paths and labels)."""
+    runs = {Path(run).name: build.path(run) for run in checkpoints(cfg)}
+    found = {name: checkpoint.read_header(path)["params_sha256"] for name, path in runs.items()}
+    with np.load(next(iter(runs.values())) / "predictions.npz") as arrays:
+        images = {name: arrays[name] for name in ("paths", "labels")}
+    return found | {f"test images of {cfg.dataset.name}": provenance.params_sha256(images)}
 
 
 def _checked(cfg: Any, run: str) -> Description:

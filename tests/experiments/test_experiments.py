@@ -134,6 +134,7 @@ def test_a_missing_checkpoint_is_named_with_how_to_train_it():
         ),
         (["dataset.seed=1"], "on 3 other classes than the 3 of synthetic_birds"),
         (["confidence=easiness"], "confidence=easiness needs a hardness predictor"),
+        (["explanation.difficult=0"], "explanation.difficult=0: expected a whole number of at least 1"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_before_anything_is_drawn_or_decoded(
@@ -212,9 +213,11 @@ def test_reproduce_does_not_take_other_options_for_what_is_finished(study, cfg, 
     with pytest.raises(InputError, match=r"seed-0/gallery was finished with explanation.top=5; name another study"):
         reproduce.main(["only=gallery", "name=toy"])
     cfg.explanation.top = 5
-    monkeypatch.setattr(subjects, "hashes", lambda cfg: {"run": "another"})
-    with pytest.raises(InputError, match="another training of the network"):
-        reproduce.main(["only=gallery", "name=toy"])
+    monkeypatch.setattr(subjects, "hashes", lambda cfg: {"run": "one training"})
+    reproduce.main(["only=gallery", "name=other"])
+    monkeypatch.setattr(subjects, "hashes", lambda cfg: {"run": "another training"})
+    with pytest.raises(InputError, match="was finished with run as it was then;"):
+        reproduce.main(["only=gallery", "name=other"])
 
 
 @pytest.mark.parametrize(
