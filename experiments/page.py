@@ -1,6 +1,7 @@
 """The page of results: one folder per data set and network, and an index over all of them."""
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines:
     """Writes index.md and index.html of one data set and network.
 
     Args:
-        folder: that holds one folder per experiment.
+        folder: that holds one folder per experiment, with claims.json, table.md, provenance.json and figures.
         title: of the page.
         sections: in order, each with "name", "title", "question" and "published" (see published.json) of an experiment.
         lines: what was run, how long it took, with which seeds.
@@ -59,8 +60,9 @@ def write_study(folder: Path, title: str, sections: list[dict[str, Any]], lines:
     for section in sections:
         place = folder / section["name"]
         table = (place / "table.md").read_text(encoding="utf-8").split("\n", 2)[2].strip()
-        text += ["", f"## {section['title']}", "", f"{section['question']} (`experiments/{section['name']}.py`)", ""]
-        text += [table, ""]
+        made = json.loads((place / "provenance.json").read_text(encoding="utf-8"))
+        by = f"`experiments/{section['name']}.py`, seed {', '.join(str(one['seed']) for one in made)}"
+        text += ["", f"## {section['title']}", "", f"{section['question']} ({by})", "", table, ""]
         for published in section["published"]:
             text += [f"Published: {published['source']}. Empty cells could not be read.", ""]
             text += ["| network | measure | " + " | ".join(published["columns"]) + " |"]

@@ -46,6 +46,7 @@ def test_pages_link_studies_and_show_every_claim(tmp_path):
     (study / "one").mkdir(parents=True)
     claims_.save([Claim("It works.", "ours", "n", Estimate(0.1, 0.05, 0.2, 9))], study / "one" / "claims.json")
     (study / "one" / "table.md").write_text("# One\n\n| a |\n|---|\n| 1 |\n")
+    (study / "one" / "provenance.json").write_text('[{"seed": 0}, {"seed": 3}]')
     (study / "order.json").write_text('["one"]')
     published = [{"source": "a paper", "columns": ["x"], "rows": [{"network": "VGG16", "measure": "m", "cells": [""]}]}]
     page.write_study(
@@ -54,6 +55,7 @@ def test_pages_link_studies_and_show_every_claim(tmp_path):
     page.write_index(tmp_path, {"one": "The first"})
     text, index = (study / "index.md").read_text(), (tmp_path / "index.md").read_text()
     assert "| holds | It works. | ours | n | 0.100 [0.050, 0.200] | 9 |" in text and "| VGG16 | m |  |" in text
+    assert "Is it one? (`experiments/one.py`, seed 0, 3)" in text
     assert "[birds](birds/index.md)" in index and "holds: 0.100" in index
     assert 'href="birds/index.html"' in (tmp_path / "index.html").read_text()
     assert "| The first | 1 hold |" in index
