@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from galore.data import cub, synthetic_birds
 from galore.network import Network
 from galore.preprocessing import Preprocessing
 from galore.teach import build, design, results, seal, seen, sheet
@@ -200,6 +201,20 @@ def fitted():
         return Network(params, features, head, preprocessing, dataset.class_names, "cells", "colours")
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory):
+    """Invented birds of three species."""
+    folder = tmp_path_factory.mktemp("birds") / "birds"
+    synthetic_birds.write(folder, synthetic_birds.Flock(3, 24, 0, 48), 1)
+    return cub.read(folder)
+
+
+@pytest.fixture(scope="session")
+def net(birds, fitted):
+    """A network that gets the invented birds right."""
+    return fitted(birds)
 
 
 @pytest.fixture

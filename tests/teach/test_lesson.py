@@ -8,24 +8,11 @@ import pytest
 
 from galore.commands import agree as agree_command
 from galore.commands import teach, teach_results
-from galore.data import cub, synthetic_birds
 from galore.errors import InputError
-from galore.teach import agree, build, design, learners, lesson, outline, planning, report, results, seen, sheet
+from galore.teach import design, learners, lesson, outline, planning, report, results, seen
 
 SIZES = design.Sizes(4, 3, 4)
 CHOICES = lesson.Choices(sizes=SIZES, learners=8, subject="birds")
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("birds") / "birds"
-    synthetic_birds.write(folder, synthetic_birds.Flock(3, 24, 0, 48), 1)
-    return cub.read(folder)
-
-
-@pytest.fixture(scope="module")
-def net(birds, fitted):
-    return fitted(birds)
 
 
 @pytest.fixture(scope="module")
@@ -152,37 +139,6 @@ def test_a_simulated_learner_without_noise_learns_what_is_plain_to_see():
             shares.append(np.mean(margins))
         assert shares[0] == 1
         assert shares[1] < 0.8
-
-
-def test_the_agreement_sheet_deals_difficult_images_to_groups(net, birds, tmp_path):
-    made = agree.make(net, birds, agree.Choices(items=3, learners=4))
-    groups = [trial.group for trial in made.trials]
-    assert {name: groups.count(name) for name in groups} == {
-        "insecurity softmax": 3,
-        "insecurity certainty": 3,
-        "random": 3,
-        "discriminant": 3,
-    }
-    asked = {trial.picture for trial in made.trials}
-    assert len(asked) == 12
-    by_id = {picture.id: picture for picture in made.pictures}
-    for trial in made.trials:
-        assert asked.isdisjoint({id for ids in trial.examples for id in ids})
-        assert by_id[trial.picture].label == trial.names["AB".index(trial.truth)]
-        assert [{by_id[id].label for id in ids} for ids in trial.examples] == [{name} for name in trial.names]
-        assert outline.mask(trial.shown.outline, 96).mean() == pytest.approx(0.1, abs=0.02)
-    build.write(made, birds.root / "images", tmp_path / "made")
-    assert sheet.read(tmp_path / "made") == made
-    perceived = learners.perceive(net, made, birds.root / "images")
-    found, refusals = results.join(made, learners.write(made, perceived, tmp_path / "results", 6, 0))
-    assert refusals == []
-    assert len(found) == 12
-    assert {answer for result in found for answer in result.answers} == set("AB?")
-    text = planning.table(made, report.groups(found)["logistic"])
-    assert text.startswith("# SIMULATION (logistic)")
-    assert text.count("\n| insecurity ") == 2
-    with pytest.raises(InputError, match="--items"):
-        agree.make(net, birds, agree.Choices(items=30))
 
 
 def test_the_commands_make_a_page_and_read_its_results(net, birds, tmp_path, monkeypatch, capsys):

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from galore import terminal
     from galore.commands import teach
-    from galore.teach import agree, seen
+    from galore.teach import agree, difficult, seen
 
     teach.check_simulation(args)
     choices = agree.Choices(
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     agree.check(choices)
     dataset = seen.read(args.data, args.classes)
     net = teach.network(args.model)
-    scores = agree.scores_of(args.model)
+    scores = difficult.scores_of(args.model)
     with terminal.step(f"Looking for difficult images and their insecurities ({', '.join(scores)})"):
         sheet = agree.make(net, dataset, choices, scores)
     teach.finish(net, sheet, dataset.root, args)

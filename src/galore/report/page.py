@@ -3,13 +3,12 @@
 import base64
 import hashlib
 import importlib.resources
-import re
 import shlex
 from html import escape
 from typing import Any
 
-from galore.report import overlay, words
-from galore.report.answer import Answer, Candidate, Finding, Photo
+from galore.report import elements, overlay, words
+from galore.report.answer import Answer, Candidate, Photo
 
 CARDS = 6
 
@@ -67,7 +66,8 @@ def _header(answer: Answer) -> str:
     whole = overlay.framed(photo.pixels, photo.window, longest=720)
     classes = "".join(
         f'<li><span class="row"><span>{escape(candidate.name)}</span>'
-        f'<span class="number">{words.percent(candidate.probability)}</span></span>{_bar(candidate.probability)}</li>'
+        f'<span class="number">{words.percent(candidate.probability)}</span></span>'
+        f"{elements.bar(candidate.probability)}</li>"
         for candidate in answer.candidates
     )
     return f"""<header>
@@ -77,22 +77,23 @@ def _header(answer: Answer) -> str:
 <p class="lead">{escape(words.headline(answer))}</p>
 <ul class="classes">{classes}</ul>
 </div>
-{_figure(whole, f"The photo {photo.name}", caption)}
+{elements.figure(whole, f"The photo {photo.name}", caption)}
 </header>
 {_notes(answer)}"""
 
 
 def _attributive(answer: Answer) -> str:
     name, finding = answer.prediction.name, answer.attributive
+    meaning = f"what speaks for {name}"
     return f"""<section>
 <p class="kicker">1 · What supports it?</p>
 <h2>What in the photo speaks for {escape(name)}?</h2>
 <p>{escape(words.attributive(answer))}</p>
 <div class="pair">
-{_region(answer.photo, finding, f"what speaks for {name}", "<strong>Where.</strong> " + _lit_key(finding))}
-{_map(answer.photo, finding, f"what speaks for {name}")}
+{elements.lit_figure(answer.photo, finding, meaning, "<strong>Where.</strong> " + elements.lit_key(finding))}
+{elements.heat_figure(answer.photo, finding, meaning)}
 </div>
-{_scale()}
+{elements.heat_scale()}
 <p class="soft">{escape(words.resolution(answer))}</p>
 </section>"""
 
@@ -103,7 +104,7 @@ def _deliberative(answer: Answer) -> str:
     for rank, insecurity in enumerate(answer.insecurities[:CARDS], 1):
         first, second = insecurity.first.name, insecurity.second.name
         share = insecurity.strength / strongest if strongest > 0 else 0.0
-        picture = _picture(
+        picture = elements.image(
             overlay.lit(answer.photo.view, insecurity.finding.region),
             f"Photo with the region lit where the network hesitates between {first} and {second}: "
             f"{words.parts(insecurity.finding)}.",
@@ -112,7 +113,7 @@ def _deliberative(answer: Answer) -> str:
         cards.append(f"""<li class="card">{picture}<div class="text">
 <h3>{rank}. {escape(first)} <span class="versus">or</span> {escape(second)}?</h3>
 <p class="row soft"><span>Strength</span><span class="number">{strength}</span></p>
-{_bar(share)}</div></li>""")
+{elements.bar(share)}</div></li>""")
     more = len(answer.insecurities) - len(cards)
     rest = (
         f'<p class="soft">{more} weaker {"pair is" if more == 1 else "pairs are"} in the table below.</p>'
@@ -131,34 +132,25 @@ Strongest first; the strongest counts as 100.</p>
 
 
 def _counterfactual(answer: Answer) -> str:
-    why_not = answer.why_not
+    why_not, example = answer.why_not, answer.why_not.example
     predicted, counter = answer.prediction.name, why_not.counter.name
-    query = _region(
-        answer.photo,
-        why_not.finding,
-        f"what speaks for {predicted} and not for {counter}",
-        f"<strong>This photo.</strong> Lit: what speaks for {escape(predicted)} and not for {escape(counter)}.",
-    )
-    if why_not.example is None:
-        other = _map(answer.photo, why_not.finding, f"what speaks for {predicted} and not for {counter}")
+    meaning = f"what speaks for {predicted} and not for {counter}"
+    reverse = f"what speaks for {counter} and not for {predicted}"
+    caption = f"<strong>This photo.</strong> Lit: {escape(meaning)}."
+    query = elements.lit_figure(answer.photo, why_not.finding, meaning, caption)
+    query_map = elements.heat_figure(answer.photo, why_not.finding, meaning)
+    if example is None:
+        other = query_map
         below = (
-            f'{_scale()}<div class="empty"><p><strong>The other half of the answer.</strong> Give the network a '
-            f"photo of the class {escape(counter)} too, and you see what that photo has and this one lacks:</p>"
-            f"<pre>{escape(_command(answer))}</pre></div>"
+            f'{elements.heat_scale()}<div class="empty"><p><strong>The other half of the answer.</strong> Give the '
+            f"network a photo of the class {escape(counter)} too, and you see what that photo has and this one lacks:"
+            f"</p><pre>{escape(_command(answer))}</pre></div>"
         )
     else:
-        example = why_not.example
-        other = _region(
-            example.photo,
-            example.finding,
-            f"what speaks for {counter} and not for {predicted}",
-            f"<strong>A photo of {escape(counter)}.</strong> Lit: what speaks for {escape(counter)} and not for "
-            f"{escape(predicted)}.",
-        )
-        maps = _map(answer.photo, why_not.finding, f"what speaks for {predicted} and not for {counter}") + _map(
-            example.photo, example.finding, f"what speaks for {counter} and not for {predicted}"
-        )
-        below = f'<div class="pair">{maps}</div>{_scale()}'
+        caption = f"<strong>A photo of {escape(counter)}.</strong> Lit: {escape(reverse)}."
+        other = elements.lit_figure(example.photo, example.finding, reverse, caption)
+        maps = query_map + elements.heat_figure(example.photo, example.finding, reverse)
+        below = f'<div class="pair">{maps}</div>{elements.heat_scale()}'
     return f"""<section>
 <p class="kicker">3 · Why not the other?</p>
 <h2>Why {escape(predicted)} and not {escape(counter)}?</h2>
@@ -176,7 +168,7 @@ def _runner_up(answer: Answer) -> str:
     if answer.why_not.asked:
         return ""
     text = f"{answer.why_not.counter.name} is the network's second choice; --why-not asks about any other class."
-    return f'<p class="soft">{_with_options(text)}</p>'
+    return f'<p class="soft">{elements.with_options(text)}</p>'
 
 
 def _how_to_read(answer: Answer) -> str:
@@ -197,12 +189,12 @@ network is right, nor what would happen if the region were changed.</dd></div>
 
 
 def _numbers(answer: Answer) -> str:
-    classes = _table(
+    classes = elements.table(
         "Classes",
         ("Class", "Index", "Logit", "Probability"),
         [(c.name, str(c.index), f"{c.logit:.2f}", f"{c.probability:.4f}") for c in _shown_classes(answer)],
     )
-    pairs = _table(
+    pairs = elements.table(
         "Hesitation",
         ("Between", "Strength", "Parts"),
         [
@@ -210,7 +202,7 @@ def _numbers(answer: Answer) -> str:
             for i in answer.insecurities
         ],
     )
-    maps = _table(
+    maps = elements.table(
         "Maps (in maps.npz)",
         ("Name", "Lowest", "Highest", "Sum"),
         [(key, f"{m.min():.3g}", f"{m.max():.3g}", f"{m.sum():.3g}") for key, m in answer.maps.items()],
@@ -238,73 +230,8 @@ def _footer(answer: Answer) -> str:
 
 
 def _notes(answer: Answer) -> str:
-    notes = "".join(f'<p class="note" role="note">{_with_options(note)}</p>' for note in answer.notes)
+    notes = "".join(f'<p class="note" role="note">{elements.with_options(note)}</p>' for note in answer.notes)
     return f'<div class="notes">{notes}</div>' if notes else ""
-
-
-def _with_options(text: str) -> str:
-    """Escaped text whose command-line options never break across lines."""
-    return re.sub(r"(--[a-z-]+)", r"<code>\1</code>", escape(text))
-
-
-def _region(photo: Photo, finding: Finding, meaning: str, caption: str) -> str:
-    alternative = f"Photo {photo.name} with the region lit that shows {meaning}: {words.parts(finding)}."
-    return _figure(overlay.lit(photo.view, finding.region), alternative, caption)
-
-
-def _map(photo: Photo, finding: Finding, meaning: str) -> str:
-    height, width = finding.map.shape
-    alternative = f"Photo {photo.name} under the {height} × {width} cells of the map that shows {meaning}."
-    caption = f"<strong>How much.</strong> The {height} × {width} cells of the same map."
-    return _figure(overlay.heat(photo.view, finding.map), alternative, caption)
-
-
-def _lit_key(finding: Finding) -> str:
-    if not finding.boxes:
-        return "The map is the same everywhere, so no region is lit."
-    return (
-        f'<span class="key" aria-hidden="true"></span>Lit: the {words.percent(finding.covered)} of the picture with '
-        "the highest values."
-    )
-
-
-def _scale() -> str:
-    steps = overlay.legend()[None]
-    return (
-        '<p class="legend across"><span>lowest</span>'
-        f'<img class="scale" src="{overlay.data_uri(steps)}" alt="Colours from dark blue, lowest, to yellow, highest">'
-        "<span>highest</span></p>"
-    )
-
-
-def _figure(picture: Any, alternative: str, caption: str) -> str:
-    return f"<figure>{_picture(picture, alternative)}<figcaption>{caption}</figcaption></figure>"
-
-
-def _picture(picture: Any, alternative: str) -> str:
-    height, width = picture.shape[:2]
-    return f'<img src="{overlay.data_uri(picture)}" width="{width}" height="{height}" alt="{escape(alternative)}">'
-
-
-def _bar(share: float) -> str:
-    width = 100 * min(max(share, 0.0), 1.0)
-    return (
-        '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="track" width="100" height="4" rx="1"/><rect class="value" width="{width:.2f}" '
-        'height="4" rx="1"/></svg>'
-    )
-
-
-def _table(caption: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    def line(tag: str, cells: tuple[str, ...]) -> str:
-        opened = [f"<{tag}>", *[f'<{tag} class="number">'] * (len(cells) - 1)]
-        return "<tr>" + "".join(f"{o}{escape(c)}</{tag}>" for o, c in zip(opened, cells)) + "</tr>"
-
-    body = "".join(line("td", row) for row in rows)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead>{line('th', heads)}</thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def _shown_classes(answer: Answer) -> list[Candidate]:

@@ -5,28 +5,22 @@ random places free of insecurities, and discriminant regions. The images are dea
 difficulty, so that the groups differ in the piece that is shown and not in the images.
 """
 
-import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from galore import explain, provenance
-from galore.confidence import Confidence, Predictor, certainty, softmax_score
+from galore import provenance
+from galore.confidence import Confidence, Predictor
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
 from galore.network import Network
-from galore.teach import design, lesson, outline, seen, sheet
+from galore.teach import design, difficult, lesson, outline, seen, sheet
+from galore.teach.difficult import Candidate
 from galore.teach.sheet import Picture, Region, Sheet, Trial
-from galore.training import checkpoint, header
 
 RANDOM, DISCRIMINANT = "random", "discriminant"
-SCORES: Mapping[str, Confidence | Predictor] = {"softmax": softmax_score, "certainty": certainty}
-"""Confidence scores; the difficulty is their complement."""
 
 EXAMPLES = 2
 """Pictures of either class beside a question."""
@@ -60,28 +54,11 @@ class Choices(NamedTuple):
     post_to: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """A difficult image with its strongest insecurity for each score.
-
-    Attributes:
-        index: in the data set.
-        truth: its class, a position in the data set's class names.
-        others: by score, the other class of the insecurity.
-        maps: by score, the insecurity's map [h, w].
-    """
-
-    index: int
-    truth: int
-    others: dict[str, int]
-    maps: dict[str, Float[np.ndarray, "h w"]]
-
-
 def make(
     net: Network,
     dataset: PartDataset | SceneDataset,
     choices: Choices,
-    scores: Mapping[str, Confidence | Predictor] = SCORES,
+    scores: Mapping[str, Confidence | Predictor] = difficult.SCORES,
 ) -> Sheet:
     """Chooses difficult images, finds the pieces, and writes everything down.
 
@@ -98,24 +75,34 @@ def make(
         InputError: choices out of range, an unknown class, or too few images with insecurities or for examples.
     """
     check(choices)
-    logit = np.array(seen.indices_in(net, dataset.class_names))
-    if len(logit) < 2:
-        raise InputError(f"{dataset.name} gives {len(logit)} class, expected at least two to choose between")
-    paths = [dataset.image_path(i) for i in range(len(dataset))]
-    logits = seen.look(net, paths).logits
     groups = [*(f"insecurity {name}" for name in scores), RANDOM, DISCRIMINANT]
-    needed = choices.items * len(groups)
-    found = _candidates(net, dataset, logit, _hardest(logits, dataset, CANDIDATES * needed), scores)
-    stock = _examples(dataset, logits.argmax(-1) == logit[dataset.labels], {c.index for c in found}, choices.seed)
-    found = [c for c in found if all(len(stock.get(k, ())) >= EXAMPLES for k in (c.truth, *c.others.values()))]
-    discriminant = _discriminants(net, dataset, logit, found)
-    found = [c for c in found if np.ptp(discriminant[c.index]) > 0]
-    if len(found) < needed:
-        raise InputError(
-            f"{len(found)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
-            f"examples, expected {needed}; ask for fewer with --items {len(found) // len(groups)}"
-        )
-    return _sheet(net, dataset, found[:needed], discriminant, groups, stock, choices)
+    found, discriminant, stock = _choose(net, dataset, scores, groups, choices)
+    generator = np.random.default_rng([choices.seed, 32])
+    trials, pictures = _deal(net, dataset, found, discriminant, groups, stock, choices, generator)
+    ids = [trial.id for trial in trials]
+    return Sheet(
+        kind=sheet.AGREE,
+        data=dataset.name,
+        classes=dataset.class_names,
+        labels=("A", "B"),
+        subject=choices.subject,
+        network=lesson.described(net),
+        settings={
+            "seed": choices.seed,
+            "fraction": choices.fraction,
+            "attribution": seen.ATTRIBUTION.__name__,
+            "sizes": {"trials": len(trials)},
+        },
+        conditions=(sheet.AGREE,),
+        pictures=pictures,
+        trials=trials,
+        orders=tuple(tuple(ids[int(i)] for i in generator.permutation(len(ids))) for _ in range(design.ORDERS)),
+        places=design.places((sheet.AGREE,), choices.learners, choices.seed),
+        contact=choices.contact,
+        consent=choices.consent,
+        post_to=choices.post_to,
+        provenance=provenance.collect({}, seed=choices.seed),
+    )
 
 
 def check(choices: Choices) -> None:
@@ -125,72 +112,32 @@ def check(choices: Choices) -> None:
     design.check(choices.fraction, choices.learners, choices.seed, choices.post_to)
 
 
-def scores_of(model: str) -> dict[str, Confidence | Predictor]:
-    """A model's confidence scores: the two of its logits, and easiness if it was trained with hardness."""
-    if not header.is_checkpoint(model) or header.read_description(model).predictor_layer is None:
-        return dict(SCORES)
-    return dict(SCORES) | {"easiness": checkpoint.load_predictor(model)}
-
-
-def _hardest(logits: Float[np.ndarray, "n C"], dataset: Any, count: int) -> Int[np.ndarray, " k"]:
-    """The least confident images, those that the network was not trained on first; at most half, to leave examples."""
-    confidence = np.asarray(softmax_score(jnp.asarray(logits)))
-    order = np.lexsort((confidence, dataset.is_training))
-    return order[: min(count, len(dataset) // 2)]
-
-
-def _candidates(
+def _choose(
     net: Network,
     dataset: PartDataset | SceneDataset,
-    logit: Int[np.ndarray, " classes"],
-    indices: Int[np.ndarray, " k"],
     scores: Mapping[str, Confidence | Predictor],
-) -> list[Candidate]:
-    """The images that have, for every score, an insecurity between their own class and another of the data set."""
-    by_logit = {int(value): position for position, value in enumerate(logit)}
-    paths = [dataset.image_path(int(i)) for i in indices]
-    found: dict[str, list[tuple[int, Any] | None]] = {}
-    for name, confidence in scores.items():
-        answer = _deliberate(net, paths, confidence)
-        truths = [int(logit[dataset.labels[i]]) for i in indices]
-        found[name] = [_strongest(one, truth, by_logit) for one, truth in zip(answer, truths)]
-    made = []
-    for k, index in enumerate(indices):
-        here = {name: entries[k] for name, entries in found.items()}
-        known = {name: entry for name, entry in here.items() if entry is not None}
-        if len(known) == len(scores):
-            others = {name: entry[0] for name, entry in known.items()}
-            maps = {name: entry[1] for name, entry in known.items()}
-            made.append(Candidate(int(index), int(dataset.labels[index]), others, maps))
-    return made
-
-
-def _deliberate(net: Network, paths: list[Any], confidence: Confidence | Predictor) -> list[tuple[Any, Any, Any]]:
-    """Maps, pairs and whether each occurs, for every image, the strongest insecurity first."""
-    run = _deliberative(confidence)
-    made = []
-    for images, count in seen.batches(net, paths):
-        answer = run(net, images)
-        maps, pairs, occurs = (np.asarray(value)[:count] for value in (answer.maps, answer.pairs, answer.occurs))
-        made += list(zip(maps, pairs, occurs))
-    return made
-
-
-@functools.cache
-def _deliberative(confidence: Confidence | Predictor) -> Callable[[Network, Array], Any]:
-    """Compiled once for each score."""
-    return jax.jit(
-        lambda net, images: explain.deliberative(net, images, attribution=seen.ATTRIBUTION, confidence=confidence)
-    )
-
-
-def _strongest(answer: tuple[Any, Any, Any], truth: int, by_logit: dict[int, int]) -> tuple[int, Any] | None:
-    """The other class (a position in the data set) and the map of the strongest insecurity of the true class."""
-    for map_, (a, b), occurs in zip(*answer):
-        other = int(b) if int(a) == truth else int(a) if int(b) == truth else None
-        if occurs and other in by_logit and map_.max() > map_.min():
-            return by_logit[other], map_
-    return None
+    groups: list[str],
+    choices: Choices,
+) -> tuple[list[Candidate], dict[int, Float[np.ndarray, "h w"]], dict[int, list[int]]]:
+    """The images to ask about, hardest first; the discriminant map of each; and by class the images for examples."""
+    logit = np.array(seen.indices_in(net, dataset.class_names))
+    if len(logit) < 2:
+        raise InputError(f"{dataset.name} gives {len(logit)} class, expected at least two to choose between")
+    paths = [dataset.image_path(i) for i in range(len(dataset))]
+    logits = seen.look(net, paths).logits
+    needed = choices.items * len(groups)
+    hardest = difficult.hardest(logits, dataset, CANDIDATES * needed)
+    found = difficult.candidates(net, dataset, logit, hardest, scores)
+    stock = _examples(dataset, logits.argmax(-1) == logit[dataset.labels], {c.index for c in found}, choices.seed)
+    found = [c for c in found if all(len(stock.get(k, ())) >= EXAMPLES for k in (c.truth, *c.others.values()))]
+    discriminant = _discriminants(net, dataset, logit, found)
+    found = [c for c in found if np.ptp(discriminant[c.index]) > 0]
+    if len(found) < needed:
+        raise InputError(
+            f"{len(found)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
+            f"examples, expected {needed}; ask for fewer with --items {len(found) // len(groups)}"
+        )
+    return found[:needed], discriminant, stock
 
 
 def _examples(dataset: Any, right: Any, used: set[int], seed: int) -> dict[int, list[int]]:
@@ -204,7 +151,7 @@ def _examples(dataset: Any, right: Any, used: set[int], seed: int) -> dict[int, 
     return stock
 
 
-def _sheet(
+def _deal(
     net: Network,
     dataset: PartDataset | SceneDataset,
     found: list[Candidate],
@@ -212,8 +159,9 @@ def _sheet(
     groups: list[str],
     stock: dict[int, list[int]],
     choices: Choices,
-) -> Sheet:
-    generator = np.random.default_rng([choices.seed, 32])
+    generator: np.random.Generator,
+) -> tuple[tuple[Trial, ...], tuple[Picture, ...]]:
+    """Deals the images to the groups in blocks of one image a group, and finds the piece that each group shows."""
     pictures: dict[int, Picture] = {}
 
     def picture(index: int) -> str:
@@ -224,8 +172,7 @@ def _sheet(
     dealt = [str(group) for _ in range(0, len(found), len(groups)) for group in generator.permutation(groups)]
     size, trials = seen.preprocessing(net).crop, []
     for candidate, group in zip(found, dealt):
-        score = _score(candidate, group)
-        map_, other = candidate.maps[score], candidate.others[score]
+        map_, other = candidate.maps[_score(candidate, group)], candidate.others[_score(candidate, group)]
         if group == DISCRIMINANT:
             map_ = discriminant[candidate.index]
         elif group == RANDOM:
@@ -244,30 +191,7 @@ def _sheet(
                 names=names,
             )
         )
-    ids = [trial.id for trial in trials]
-    return Sheet(
-        kind=sheet.AGREE,
-        data=dataset.name,
-        classes=dataset.class_names,
-        labels=("A", "B"),
-        subject=choices.subject,
-        network=lesson.described(net),
-        settings={
-            "seed": choices.seed,
-            "fraction": choices.fraction,
-            "attribution": seen.ATTRIBUTION.__name__,
-            "sizes": {"trials": len(trials)},
-        },
-        conditions=(sheet.AGREE,),
-        pictures=tuple(sorted(pictures.values(), key=lambda picture: picture.id)),
-        trials=tuple(trials),
-        orders=tuple(tuple(ids[int(i)] for i in generator.permutation(len(ids))) for _ in range(design.ORDERS)),
-        places=design.places((sheet.AGREE,), choices.learners, choices.seed),
-        contact=choices.contact,
-        consent=choices.consent,
-        post_to=choices.post_to,
-        provenance=provenance.collect({}, seed=choices.seed),
-    )
+    return tuple(trials), tuple(sorted(pictures.values(), key=lambda picture: picture.id))
 
 
 def _score(candidate: Candidate, group: str) -> str:
