@@ -46,6 +46,8 @@ def test_simulated_learners_take_the_page_that_is_written(made, net, birds, tmp_
 def test_too_few_images_and_choices_out_of_range_are_refused(net, birds):
     with pytest.raises(InputError, match="--items"):
         agree.make(net, birds, agree.Choices(items=30))
+    with pytest.raises(InputError, match="or another network or data set"):
+        agree.make(net, birds.subset(list(range(8))), agree.Choices(items=1))
     with pytest.raises(InputError, match="gives 1 class, expected at least two"):
         agree.make(net, cub.read(birds.root, birds.class_names[:1]), agree.Choices())
     with pytest.raises(InputError, match="0 items"):

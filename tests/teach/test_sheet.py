@@ -33,9 +33,12 @@ def test_phases_follow_the_order_of_the_questions(lesson_sheet, agree_sheet):
     [
         (lambda text: text[:100], "not the sheet"),
         (lambda text: "[]", "not the sheet"),
+        (lambda text: "[" * 100_000, "not the sheet"),
         (lambda text: text.replace('"version": 2', '"version": 7'), "version 7"),
         (lambda text: text.replace('"truth": "A"', '"truth": "B"', 1), "changed after"),
+        (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "experiment"}), "changed after"),
         (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "trials"}), "damaged"),
+        (lambda text: json.dumps(json.loads(text) | {"trials": [{"lit": []}]}), "damaged"),
     ],
 )
 def test_what_is_no_sheet_is_refused(lesson_sheet, tmp_path, damage, words):

@@ -133,9 +133,11 @@ def _choose(
     discriminant = _discriminants(net, dataset, logit, found)
     found = [c for c in found if np.ptp(discriminant[c.index]) > 0]
     if len(found) < needed:
+        fewer = len(found) // len(groups)
         raise InputError(
             f"{len(found)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
-            f"examples, expected {needed}; ask for fewer with --items {len(found) // len(groups)}"
+            f"examples, expected {needed}"
+            + (f"; ask for fewer with --items {fewer}" if fewer else ", or another network or data set")
         )
     return found[:needed], discriminant, stock
 

@@ -177,7 +177,7 @@ def read(path: str | Path) -> Sheet:
         body = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the sheet {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not the sheet of an experiment, expected the JSON that galore wrote") from error
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise InputError(f"{path} is not the sheet of an experiment, expected the JSON that galore wrote")
@@ -185,10 +185,10 @@ def read(path: str | Path) -> Sheet:
         raise InputError(f"{path} is a sheet of version {body.get('version')}, expected version {VERSION}")
     try:
         sheet = _from_json(body)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged: it lacks or distorts {error}") from error
-    if sheet.experiment != body["experiment"]:
-        raise InputError(f"{path} was changed after it was written: its contents do not give {body['experiment']}")
+    if sheet.experiment != body.get("experiment"):
+        raise InputError(f"{path} was changed after it was written: its contents do not give {body.get('experiment')}")
     return sheet
 
 
