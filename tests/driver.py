@@ -13,16 +13,20 @@ from typing import Any
 
 import pytest
 
+from galore.teach.sheet import Place, Sheet
+
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 OPTIONS = ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-sync")
 QUIET = ("disable-background-networking", "disable-component-update")
 
 STATE = """
+    if (document.readyState !== "complete") return ["", [], 0];
     const seen = [...document.querySelectorAll("section")].filter((one) => !one.hidden);
     const waiting = [...document.querySelectorAll(".answers button")].some((one) => one.offsetParent && one.disabled);
     const place = state ? [state.position, state.answers.length] : [];
     const tooWide = document.documentElement.scrollWidth - innerWidth;
     return [seen.length === 1 && !waiting && !busy ? seen[0].id : "", place, tooWide]"""
+"""The section that can be seen, once it can be used; the step and the number of answers; what does not fit sideways."""
 
 JUMP = """
     const order = experiment.orders[state.order], given = order.slice(0, arguments[1]);
@@ -30,6 +34,9 @@ JUMP = """
     state.answers = given.map((trial) => ({ trial, answer: "A", milliseconds: 1, interrupted: 0, studied: 0 }));
     render();"""
 """To a step and a number of answers, all of them A."""
+
+PATIENCE = 60
+"""Seconds to wait for the page: much more than it ever needs, for machines that are busy."""
 
 
 @contextlib.contextmanager
@@ -50,6 +57,17 @@ def started() -> Iterator[Any]:
         browser.quit()
 
 
+@contextlib.contextmanager
+def without_storage(browser) -> Iterator[None]:
+    """Pages that are opened meanwhile find a browser that keeps nothing."""
+    broken = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('none'); } });"
+    hook = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": broken})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", hook)
+
+
 def resize(browser, width: int, height: int) -> None:
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -66,15 +84,20 @@ def section(browser) -> str:
     return until(lambda: browser.execute_script(STATE)[0])
 
 
+def reach(browser, name: str) -> None:
+    """Waits for a section that can be used."""
+    until(lambda: browser.execute_script(STATE)[0] == name)
+
+
 def until(found: Callable[[], Any]) -> Any:
     """What is found, as soon as it is something."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         value = found()
         if value:
             return value
         time.sleep(0.005)
-    raise AssertionError("the page did not get there in 20 seconds")
+    raise AssertionError(f"the page did not get there in {PATIENCE} seconds")
 
 
 def one(browser, selector: str):
@@ -89,6 +112,26 @@ def press(browser, key: str) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
     ActionChains(browser).send_keys(key).perform()
+
+
+def reply(browser, yes: bool) -> None:
+    """Answers the question of a dialog, as soon as it is there."""
+    from selenium.webdriver.support import expected_conditions
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    dialog = WebDriverWait(browser, PATIENCE).until(expected_conditions.alert_is_present())
+    dialog.accept() if yes else dialog.dismiss()
+
+
+def truths(sheet: Sheet, place: Place) -> list[str]:
+    """The right answers, in the order in which a learner is asked."""
+    by_id = {trial.id: trial.truth for trial in sheet.trials}
+    return [by_id[id] for id in sheet.orders[place.order]]
+
+
+def wrong(truth: str) -> str:
+    """The other answer."""
+    return {"A": "B", "B": "A"}[truth]
 
 
 def take(browser, answer: Callable[[int], None], proceed: Callable[[str], None] | None = None) -> list[str]:

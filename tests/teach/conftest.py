@@ -101,10 +101,19 @@ def real_sheet(shared_data):
 
 
 @pytest.fixture(scope="session")
-def browser():
+def chromium():
     """Chromium without a window, for all tests of a worker; without one they are skipped, with the reason."""
     with driver.started() as started:
         yield started
+
+
+@pytest.fixture
+def browser(chromium):
+    """The browser as large as on a desk, whatever ran before; a test leaves no message on its console."""
+    driver.resize(chromium, 1200, 800)
+    driver.errors(chromium)
+    yield chromium
+    assert driver.errors(chromium) == []
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,11 @@ import json
 
 import driver
 import pytest
-from driver import click, one, press, section, take, until, visit
+from driver import click, one, press, reach, section, take, truths, until, visit, wrong
 
 from galore.teach import build, results, seal
 
 TAB, ENTER = "\ue004", "\ue007"
-
-
-def truths(sheet, place) -> list[str]:
-    by_id = {trial.id: trial.truth for trial in sheet.trials}
-    return [by_id[id] for id in sheet.orders[place.order]]
 
 
 def test_three_learners_take_the_whole_protocol(browser, page, lesson_sheet, tmp_path):
@@ -24,7 +19,6 @@ def test_three_learners_take_the_whole_protocol(browser, page, lesson_sheet, tmp
 
     place = lesson_sheet.places[0]
     truth = truths(lesson_sheet, place)
-    driver.resize(browser, 1200, 800)
     visit(browser, f"{address}?code={place.code}")
     click(browser, "#start")
     seen = take(browser, lambda n: click(browser, f'[data-answer="{truth[n]}"]'))
@@ -48,7 +42,7 @@ def test_three_learners_take_the_whole_protocol(browser, page, lesson_sheet, tmp
             browser.refresh()
             browser.execute_script("pause = 0")
             assert section(browser) == "question"
-        press(browser, "d" if n < 4 else {"A": "b", "B": "a"}[truth[n]] if n < 7 else truth[n].lower())
+        press(browser, "d" if n < 4 else wrong(truth[n]).lower() if n < 7 else truth[n].lower())
 
     take(browser, by_key, proceed=lambda name: press(browser, ENTER))
     assert driver.scores(browser) == ["First try 0 of 4", "Last try 4 of 4"]
@@ -78,12 +72,10 @@ def test_three_learners_take_the_whole_protocol(browser, page, lesson_sheet, tmp
     assert found[1].answers[:4] == ("?",) * 4
     assert found[1].interrupted == (False,) * 5 + (True,) + (False,) * 5
     assert [seconds > 0 for seconds in found[1].studied] == [False] * 4 + [True] * 3 + [False] * 4
-    assert driver.errors(browser) == []
 
 
 @pytest.mark.parametrize("condition", ["counterfactual", "attributive", "random", "whole"])
 def test_each_condition_lights_what_the_sheet_says(browser, page, lesson_sheet, condition):
-    driver.resize(browser, 1200, 800)
     place = next(place for place in lesson_sheet.places[4:] if place.condition == condition)
     truth = truths(lesson_sheet, place)
     visit(browser, f"{(page / 'index.html').as_uri()}?code={place.code}")
@@ -91,8 +83,8 @@ def test_each_condition_lights_what_the_sheet_says(browser, page, lesson_sheet, 
     # Straight to the first question of the training.
     browser.execute_script(driver.JUMP, 6, 4)
     assert section(browser) == "question"
-    press(browser, {"A": "b", "B": "a"}[truth[4]])
-    until(lambda: section(browser) == "feedback")
+    press(browser, wrong(truth[4]).lower())
+    reach(browser, "feedback")
     trial = next(trial for trial in lesson_sheet.trials if trial.id == lesson_sheet.orders[place.order][4])
     script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.getAttribute(arguments[1]))"
     sources = [source.split("/")[-1] for source in browser.execute_script(script, ".pair img", "src")]
@@ -103,7 +95,6 @@ def test_each_condition_lights_what_the_sheet_says(browser, page, lesson_sheet, 
     assert marks == (["translate(300 300)", "translate(500 500)"] if condition == "counterfactual" else [])
     assert ("Look at the eye (1)." in one(browser, ".explanation").text) == (condition == "counterfactual")
     assert f"this is {truth[4]}" in one(browser, "#feedback h1").text
-    assert driver.errors(browser) == []
 
 
 def test_from_a_server_without_storage_the_page_asks_for_nothing_else_and_hands_in(
@@ -112,11 +103,13 @@ def test_from_a_server_without_storage_the_page_asks_for_nothing_else_and_hands_
     """The results go to another server, which does not take them at first."""
     driver.resize(browser, 360, 640)
     folder = tmp_path / "made" / "page"
-    with driver.served(folder) as (address, asked), driver.served(tmp_path, iter([500, 200])) as (taker, taken):
+    with (
+        driver.served(folder) as (address, asked),
+        driver.served(tmp_path, iter([500, 200])) as (taker, taken),
+        driver.without_storage(browser),
+    ):
         posting = changed(agree_sheet, post_to=f"{taker}take", consent="First words.\n\nLast words.")
         build.write(posting, images, tmp_path / "made")
-        broken = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('none'); } });"
-        hook = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": broken})
         visit(browser, address)
         assert one(browser, "#storage").is_displayed()
         assert one(browser, "#consent").text.split("\n") == ["First words.", "Last words."]
@@ -126,8 +119,9 @@ def test_from_a_server_without_storage_the_page_asks_for_nothing_else_and_hands_
         until(lambda: "failed" in one(browser, "#sent").text)
         click(browser, "#send")
         until(lambda: "Sent." in one(browser, "#sent").text)
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", hook)
-    assert set(asked) == {"/", *(f"/images/{picture.id}.jpg" for picture in posting.pictures)}
+        needed = {"/", *(f"/images/{picture.id}.jpg" for picture in posting.pictures)}
+        until(lambda: needed <= set(asked))
+    assert set(asked) == needed
     first, sent = taken
     assert first == sent
     (tmp_path / "sent.json").write_text(sent)
@@ -141,14 +135,13 @@ def test_from_a_server_without_storage_the_page_asks_for_nothing_else_and_hands_
 def test_the_file_is_downloaded_as_it_is_shown(browser, agree_sheet, images, tmp_path):
     build.write(agree_sheet, images, tmp_path / "made")
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    driver.resize(browser, 1200, 800)
     visit(browser, (tmp_path / "made" / "page" / "index.html").as_uri())
     click(browser, "#start")
     take(browser, lambda n: press(browser, "b"))
     click(browser, "#download")
-    file = until(lambda: next(iter(tmp_path.glob("galore-*.json")), None))
-    assert file.name == f"galore-{agree_sheet.experiment}-{json.loads(file.read_text())['learner']}.json"
-    assert file.read_text() == one(browser, "#finish pre").get_attribute("textContent")
+    shown = one(browser, "#finish pre").get_attribute("textContent")
+    file = tmp_path / f"galore-{agree_sheet.experiment}-{json.loads(shown)['learner']}.json"
+    until(lambda: file.exists() and file.read_text() == shown)
     (found,), refusals = results.join(agree_sheet, [file])
     assert refusals == []
     assert set(found.answers) == {"B"}
@@ -176,14 +169,15 @@ def test_sixty_photos_make_a_light_page_that_is_soon_ready(browser, shared_data,
     files = [path for path in (tmp_path / "made" / "page").rglob("*") if path.is_file()]
     assert len(files) == 61
     assert sum(path.stat().st_size for path in files) < 6e6
-    driver.resize(browser, 1200, 800)
-    visit(browser, (tmp_path / "made" / "page" / "index.html").as_uri())
-    assert section(browser) == "welcome"
-    ready = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
-    # It is ready in a third of a second; the bound leaves room for a machine that does other things.
-    assert ready < 2000
+    # Of several loads the quickest: whatever else the machine does delays some.
+    assert min(milliseconds_to_load(browser, tmp_path / "made" / "page") for _ in range(5)) < 1000
     click(browser, "#start")
     click(browser, "#begin")
     section(browser)
     assert browser.execute_script("return document.querySelector('.stage img').naturalWidth") >= 160
-    assert driver.errors(browser) == []
+
+
+def milliseconds_to_load(browser, page) -> float:
+    visit(browser, (page / "index.html").as_uri())
+    assert section(browser) == "welcome"
+    return until(lambda: browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd"))
