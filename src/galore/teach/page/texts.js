@@ -25,14 +25,14 @@ const TEXTS = {
       `You will see two kinds of ${subject} that look much alike: ${a} and ${b}. Nobody expects you to know them. It takes about ${minutes(7 * (sizes.before + sizes.after) + 20 * sizes.pairs)}.`,
       [
         `A first try: ${sizes.before} pictures. Mostly you will guess, and that is fine.`,
-        `Learning: ${sizes.pairs} pictures. After each answer you hear whether it was right. After a mistake you see what to look at.`,
+        `Learning: ${sizes.pairs} pictures. After each answer you are told whether it was right. After a mistake you see what to look at.`,
         `A last try: ${sizes.after} new pictures.`,
       ],
     ],
     phase: { before: "First try", training: "Learning", after: "Last try" },
     intro: {
-      before: { title: "First try", text: ({ of }) => [`${of} pictures. Is each one ${a} or ${b}? If you have no idea, say so. You will not hear yet which answers are right.`] },
-      training: { title: "Now you learn", text: ({ of }) => [`${of} pictures. After each answer you hear whether it was right.`, `After a mistake you see the picture again, beside one of the other kind. Compare the places that are lit, and look for what is different there.`] },
+      before: { title: "First try", text: ({ of }) => [`${of} pictures. Is each one ${a} or ${b}? If you have no idea, say so. You will not be told yet which answers are right.`] },
+      training: { title: "Now you learn", text: ({ of }) => [`${of} pictures. After each answer you are told whether it was right.`, `After a mistake you see the picture again, beside one of the other kind. Compare the places that are lit, and look for what is different there.`] },
       after: { title: "Last try", text: ({ of }) => [`${of} pictures that you have not seen before, as in the first try. Use what you have learnt.`] },
     },
     question: `${a} or ${b}?`,
@@ -44,7 +44,7 @@ const TEXTS = {
     yours: (kind) => `Your picture, ${kind}`,
     other: (kind) => `Another, ${kind}`,
     explanation: (kind, other, marks) => {
-      const named = marks.length ? ` Look at ${list(marks.map(({ name, number }) => `the ${name}${number ? ` (${number})` : ""}`))}.` : "";
+      const named = marks.length ? ` Look at ${list(marks.map(({ name, number }) => `the ${name}${number ? `\u00a0(${number})` : ""}`))}.` : "";
       return `Compare it with one of ${other}: what is different in the lit places?${named}`;
     },
     finish: {
