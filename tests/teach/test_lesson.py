@@ -1,4 +1,4 @@
-"""From a network and a data set to a page, with a small network on invented birds; about 15 seconds."""
+"""From a network and a data set to a page, with a small network on invented birds; about 10 seconds."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: the whole protocol; skipped where there is no browser. About 8 seconds."""
+"""The page in headless Chromium: the whole protocol; skipped where there is no browser. About 15 seconds."""
 
 import hashlib
 import json

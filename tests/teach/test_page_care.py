@@ -1,4 +1,4 @@
-"""The page in headless Chromium: everybody can use it, and what people do by mistake costs nothing. About 4 seconds."""
+"""The page in headless Chromium: everybody can use it, and what people do by mistake costs nothing. About 6 seconds."""
 
 import driver
 import pytest
