@@ -78,7 +78,7 @@ def choose(
             present = int((labels == label).sum())
             raise InputError(
                 f"the network gets {len(there)} of {present} images of {class_names[label]} right; "
-                f"expected at least {needed}; ask for fewer with --before {sizes.before}, --pairs {sizes.pairs} or "
+                f"expected at least {needed}; ask for fewer than --before {sizes.before} --pairs {sizes.pairs} "
                 f"--after {sizes.after}"
             )
         there = generator.permutation(there)
