@@ -160,7 +160,7 @@ def draw(points: list[Point], path: Path) -> None:
     }
     figure = Figure(figsize=(9, 10), layout="constrained")
     panels = figure.subplots(3, 2).ravel()
-    works = list(dict.fromkeys(point["work"] for point in points if point["axis"] in titles))
+    works = list(dict.fromkeys(str(point["work"]) for point in points if point["axis"] in titles))
     for panel, (axis, title) in zip(panels, titles.items(), strict=False):
         _lines(panel, [point for point in points if point["axis"] == axis], works)
         panel.set(title=title, xlabel=axis.split(",")[0], ylabel="ms an image")
@@ -180,7 +180,7 @@ def draw(points: list[Point], path: Path) -> None:
 
 def _lines(panel, points: list[Point], works: list[str]) -> None:
     """A line for each work, in the colour that it has in all panels; ticks where something was measured."""
-    for work in dict.fromkeys(point["work"] for point in points):
+    for work in dict.fromkeys(str(point["work"]) for point in points):
         mine = [point for point in points if point["work"] == work]
         values = [1000 * float(p["value"]) for p in mine]
         panel.plot([p["x"] for p in mine], values, marker="o", ms=3, label=work, color=f"C{works.index(work)}")

@@ -96,7 +96,8 @@ def times(
         return judging.judge_discriminant(subject, asked, methods, 0, batch_size)
 
     seconds: dict[str, list[float]] = {"explain": [], "explain and judge": []}
-    explain(), judge()
+    explain()
+    judge()
     for _ in range(repeats):
         for name, work in (("explain", explain), ("explain and judge", judge)):
             start = time.perf_counter()
