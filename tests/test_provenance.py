@@ -1,5 +1,6 @@
 import hashlib
 import json
+import subprocess
 
 import jax.numpy as jnp
 import numpy as np
@@ -56,3 +57,17 @@ def test_the_commit_is_that_of_the_sources_and_none_elsewhere(tmp_path, monkeypa
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
     assert provenance.git() is None
     provenance.git.cache_clear()
+
+
+def test_what_runs_write_into_results_is_no_change_of_the_code(tmp_path):
+    for arguments in (
+        ["init", "-q"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "a"],
+    ):
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "table.csv").write_text("a,b\n")
+    assert not provenance.differs(tmp_path / "src")
+    (tmp_path / "code.py").write_text("pass\n")
+    assert provenance.differs(tmp_path / "src")

@@ -77,8 +77,13 @@ def git() -> dict[str, Any] | None:
     here = Path(__file__).resolve()
     if _run_git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return None
-    commit, changes = _run_git(here.parent, "rev-parse", "HEAD"), _run_git(here.parent, "status", "--porcelain")
-    return None if commit is None else {"commit": commit, "dirty": bool(changes)}
+    commit = _run_git(here.parent, "rev-parse", "HEAD")
+    return None if commit is None else {"commit": commit, "dirty": differs(here.parent)}
+
+
+def differs(folder: Path) -> bool:
+    """Whether the repository of a folder differs from its commit; results/ does not count, which runs write."""
+    return bool(_run_git(folder, "status", "--porcelain", "--", ":(top)", ":(top,exclude)results"))
 
 
 def _run_git(folder: Path, *arguments: str) -> str | None:
