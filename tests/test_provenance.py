@@ -60,11 +60,7 @@ def test_the_commit_is_that_of_the_sources_and_none_elsewhere(tmp_path, monkeypa
 
 
 def test_what_runs_write_into_results_is_no_change_of_the_code(tmp_path):
-    for arguments in (
-        ["init", "-q"],
-        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "a"],
-    ):
-        subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / "src").mkdir()
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "table.csv").write_text("a,b\n")
