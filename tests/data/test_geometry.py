@@ -25,6 +25,12 @@ def transforms(draw: st.DrawFn) -> Transform:
     return made.flipped() if draw(st.booleans()) else made
 
 
+def test_a_window_that_rounds_beyond_the_image_ends_at_its_edge():
+    for size in range(8, 300):
+        box = geometry.resize_and_center_crop(92, 166, size, size).box
+        assert box[3] <= 92 and all(type(edge) is float for edge in box)
+
+
 @settings(max_examples=50, deadline=None)
 @given(transforms(), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
 def test_points_come_back(transform: Transform, shares: list[tuple[float, float]]):

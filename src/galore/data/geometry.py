@@ -133,7 +133,12 @@ def resize_and_center_crop(height: int, width: int, resize: int, crop: int) -> T
     # Python rounds halves to even, and so does the reference.
     top, left = round((new_height - crop) / 2), round((new_width - crop) / 2)
     across, down = width / new_width, height / new_height
-    box = (left * across, top * down, min((left + crop) * across, width), min((top + crop) * down, height))
+    box = (
+        left * across,
+        top * down,
+        min((left + crop) * across, float(width)),
+        min((top + crop) * down, float(height)),
+    )
     return Transform(height, width, box, crop, crop)
 
 
@@ -171,7 +176,7 @@ def random_resized_crop(
     else:
         window_width, window_height = min(width, height * ratio[1]), min(height, width / ratio[0])
         left, top = (width - window_width) / 2, (height - window_height) / 2
-    box = (left, top, min(left + window_width, width), min(top + window_height, height))
+    box = (left, top, min(left + window_width, float(width)), min(top + window_height, float(height)))
     return Transform(height, width, box, size, size, mirrored)
 
 
