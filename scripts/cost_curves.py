@@ -2,7 +2,7 @@
 
     python scripts/cost_curves.py ../shared/data/CUB_200_2011 --out docs/cost      # about 15 minutes on 2 cores
     python scripts/cost_curves.py PHOTOS --out docs/cost --only classes devices    # some of the curves anew
-    python scripts/cost_curves.py PHOTOS --out docs/cost --draw                    # the figure alone
+    python scripts/cost_curves.py PHOTOS --out docs/cost --only                    # none: the figure alone
 
 Writes docs/cost.json, a list of points, and draws docs/cost.svg. `docs/cost.md` explains them. Classes and maps are
 varied behind features that cost next to nothing, so that what is seen is the explanation and not the network.
@@ -195,12 +195,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="a folder of photos")
     parser.add_argument("--out", type=Path, required=True, help="where to write, without the endings .json and .svg")
-    parser.add_argument("--only", nargs="+", choices=CURVES, default=list(CURVES), help="the curves to measure")
-    parser.add_argument("--draw", action="store_true", help="measure nothing, draw what is there")
+    parser.add_argument("--only", nargs="*", choices=CURVES, default=list(CURVES), help="the curves to measure")
     arguments = parser.parse_args()
     path = arguments.out.with_suffix(".json")
     points = json.loads(path.read_text()) if path.exists() else []
-    for name in [] if arguments.draw else arguments.only:
+    for name in arguments.only:
         print(name, flush=True)
         new = CURVES[name](arguments.data)
         measured = {point["axis"] for point in new}
