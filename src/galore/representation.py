@@ -1,0 +1,43 @@
+"""What a person sees who types the name of an object: its fields on a line each, arrays by dtype and shape."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+LONGEST = 90
+"""Characters of one field's value."""
+
+
+def short(value: Any) -> str:
+    """A value in at most `LONGEST` characters: `float32[2,7,7]` for an array, sizes for trees and long sequences."""
+    if isinstance(value, np.ndarray | jax.Array | jax.ShapeDtypeStruct):
+        return (
+            f"{value.dtype}[{','.join(map(str, value.shape))}]" if value.shape or not _is_known(value) else f"{value}"
+        )
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    if isinstance(value, dict) and value:
+        return _counted(f"{len(value)} entries", list(value.values()))
+    text = repr(value)
+    if len(text) <= LONGEST:
+        return text
+    if isinstance(value, tuple | list):
+        return f"{len(value)} of {short(value[0])}, ..."
+    return f"{text[: LONGEST - 3]}..."
+
+
+def fields(value: Any) -> str:
+    """The `__repr__` of a dataclass whose fields may be large."""
+    lines = [f"{field.name}={short(getattr(value, field.name))}" for field in dataclasses.fields(value)]
+    return f"{type(value).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
+
+
+def _counted(what: str, tree: Any) -> str:
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size")]
+    return f"{what}, {sum(leaf.size for leaf in leaves):,} numbers" if leaves else what
+
+
+def _is_known(value: Any) -> bool:
+    return not isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct)
