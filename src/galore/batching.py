@@ -25,15 +25,12 @@ def run(
     Returns:
         The results for all examples, in order, as numpy arrays.
     """
-    results = [
-        jax.tree.map(lambda leaf, kept=len(positions): np.asarray(leaf)[:kept], function(batch_of(filled)))
-        for positions, filled in _batches(count, batch_size)
-    ]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+    results = [jax.tree.map(np.asarray, function(batch_of(some))) for some in _positions(count, batch_size)]
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *results)
 
 
-def _batches(count: int, batch_size: int) -> Iterator[tuple[Int[np.ndarray, " k"], Int[np.ndarray, " b"]]]:
-    """The positions of each batch, as they are and filled up."""
+def _positions(count: int, batch_size: int) -> Iterator[Int[np.ndarray, " b"]]:
+    """Of the examples of each batch."""
     for start in range(0, count, batch_size):
         positions = np.arange(start, min(start + batch_size, count))
-        yield positions, np.concatenate([positions, np.full(batch_size - len(positions), start)])
+        yield np.concatenate([positions, np.full(batch_size - len(positions), start)])
