@@ -5,26 +5,115 @@ Every method takes a score, a function of `F` that returns one number, or a vect
 signed, unnormalised and in float32, whatever the dtype of `F`. Nothing here is jitted; wrap the caller in `jax.jit`.
 
 `positive_gradient` clips the gradient at zero before it meets the activation, the sign rule that the papers' code
-applies to confidence and difficulty scores. It is one boolean, or one per score.
+applies to confidence and difficulty scores. It is one boolean, or one per score. What else a function needs it declares
+with `requests`.
 
 Source of the definitions: Wang & Vasconcelos, "A Generalized Explanation Framework for Visualization of Deep Learning
 Model Predictions", TPAMI 2023; `f_ij` is the d-vector of `F` at location (i, j), `g_ij` the gradient of the score.
 """
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from galore.curvature import location_curvature
+from galore.errors import InputError
 from galore.head_structure import SumFirst, structure
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 Maps = Float[Array, "h w"] | Float[Array, "K h w"]
 Clip = bool | Bool[Array, ""] | Bool[Array, " K"]
 
+Attribution = Callable[..., Array]
+"""`(score, F) -> map`, one of this module or your own; called once per score, with nothing else.
 
+One that is decorated with `requests` is given more: with `positive_gradient=True` all scores at once, as one vector,
+and `positive_gradient=` per score; with `image_path=True` the keywords `image=` and `features=` (image -> F). Functions
+and `functools.partial`s of them are alike.
+"""
+
+
+class Requests(NamedTuple):
+    """What an attribution function is given besides the score and the activation; see `Attribution`."""
+
+    positive_gradient: bool = False
+    image_path: bool = False
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def requests(*, positive_gradient: bool = False, image_path: bool = False) -> Callable[[_Function], _Function]:
+    """Declares what an attribution function is to be given; see `Attribution`."""
+
+    def declared(function: _Function) -> _Function:
+        function.requests = Requests(positive_gradient, image_path)  # pyright: ignore[reportFunctionMemberAccess]
+        return function
+
+    return declared
+
+
+def attribute(
+    attribution: Attribution,
+    scores: Callable[[Float[Array, "h w d"]], Float[Array, " K"]],
+    F: Float[Array, "h w d"],
+    clipped: Sequence[bool],
+    image: Float[Array, "H W c"] | None,
+    features: Callable[[Float[Array, "H W c"]], Float[Array, "h w d"]],
+) -> Float[Array, "K h w"]:
+    """The maps of K scores by any attribution function, with what it requests.
+
+    Args:
+        attribution: (score, F) -> map.
+        scores: F -> [K].
+        F: the activation, [h, w, d].
+        clipped: for each score, whether its gradient is clipped at zero, as of confidences; of a function that does
+            not take `positive_gradient` the map is clipped instead.
+        image: the network's input; None: it is not known.
+        features: image -> F.
+
+    Raises:
+        InputError: the function follows a path of images and there is none, or it names what it does not request.
+    """
+    requested = _requests_of(attribution)
+    extra: dict[str, Any] = {}
+    if requested.image_path:
+        if image is None:
+            raise InputError(f"{_name(attribution)} follows a path of images: give images, not activations alone")
+        extra = {"image": image, "features": features}
+    if requested.positive_gradient:
+        clip = jnp.array(clipped) if any(clipped) else False
+        return attribution(scores, F, positive_gradient=clip, **extra)
+    maps = jnp.stack([attribution(lambda G, k=k: scores(G)[k], F, **extra) for k in range(len(clipped))])
+    return jnp.where(jnp.array(clipped)[:, None, None], jax.nn.relu(maps), maps)
+
+
+def _requests_of(attribution: Attribution) -> Requests:
+    function = attribution
+    while isinstance(function, functools.partial):
+        function = function.func
+    declared = getattr(function, "requests", None)
+    if declared is not None:
+        return declared
+    undeclared = {"positive_gradient", "image", "features"} & set(inspect.signature(attribution).parameters)
+    if undeclared:
+        raise InputError(
+            f"{_name(attribution)} takes {min(undeclared)} and does not say whether it is to be given: declare it with "
+            "@galore.attribution.requests(positive_gradient=..., image_path=...)"
+        )
+    return Requests()
+
+
+def _name(attribution: Attribution) -> str:
+    return getattr(attribution, "__name__", None) or _name(getattr(attribution, "func", type(attribution)))
+
+
+@requests(positive_gradient=True)
 def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gradient: Clip = False) -> Maps:
     """a_ij = <g_ij, f_ij>, the papers' default.
 
@@ -39,6 +128,7 @@ def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gr
     return _product(_clip(gradient(score, F), positive_gradient), F)
 
 
+@requests(positive_gradient=True)
 def integrated_gradients(
     score: Score,
     F: Float[Array, "h w d"],
@@ -77,6 +167,7 @@ def integrated_gradients(
     return _product(_mean_gradient(score, start, F, positions, positive_gradient, chunk), F - start)
 
 
+@requests(positive_gradient=True, image_path=True)
 def image_path_integrated_gradients(
     score: Score,
     F: Float[Array, "h w d"],
@@ -115,6 +206,7 @@ def image_path_integrated_gradients(
     return _product(_mean_of(gradient_at, positions, chunk), F - features(start))
 
 
+@requests(positive_gradient=True)
 def grad_cam(score: Score, F: Float[Array, "h w d"], *, positive_gradient: Clip = False) -> Maps:
     """relu(sum_d w_d F_d) with w the mean of the gradient over the locations.
 
@@ -132,6 +224,7 @@ def grad_cam(score: Score, F: Float[Array, "h w d"], *, positive_gradient: Clip 
     return jax.nn.relu(jnp.einsum("...d,hwd->...hw", weights, F, preferred_element_type=jnp.float32))
 
 
+@requests(positive_gradient=True)
 def second_order(
     score: Score,
     F: Float[Array, "h w d"],

@@ -16,6 +16,8 @@ def short(value: Any) -> str:
         return (
             f"{value.dtype}[{','.join(map(str, value.shape))}]" if value.shape or not _is_known(value) else f"{value}"
         )
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__name__}(...)"
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     if isinstance(value, dict) and value:

@@ -51,7 +51,9 @@ def ranks(maps: Float[Array, "*maps h w"], points: Float[Array, "P 2"], size: tu
     return _count_smaller(flat, pixels[..., rows, columns])
 
 
-def held(ranks: Int[Array, "*#n P"], size: tuple[int, int], fractions: Fractions = FRACTIONS) -> Bool[Array, "*n T P"]:
+def in_regions(
+    ranks: Int[Array, "*#n P"], size: tuple[int, int], fractions: Fractions = FRACTIONS
+) -> Bool[Array, "*n T P"]:
     """Whether each part lies in the region of each size; exactly what `regions.largest_fraction` contains.
 
     Args:
@@ -86,7 +88,7 @@ def precision_recall(
         visible part lies in the region.
     """
     relevant = truth & visible
-    inside = held(ranks, size, fractions)
+    inside = in_regions(ranks, size, fractions)
     hits = _count(inside & relevant[..., None, :])
     total = _count(relevant)[..., None]
     precision = hits / _nan_if_zero(jnp.where(total > 0, _count(inside & visible[..., None, :]), 0))
@@ -136,7 +138,7 @@ def part_iou(
         [..., T]; NaN where neither region holds such a part.
     """
     both = (visible & counter_visible)[..., None, :]
-    query, counter = held(ranks, size, fractions) & both, held(counter_ranks, size, fractions) & both
+    query, counter = in_regions(ranks, size, fractions) & both, in_regions(counter_ranks, size, fractions) & both
     return _count(query & counter) / _nan_if_zero(_count(query | counter))
 
 

@@ -4,24 +4,40 @@ Goyal et al., "Counterfactual Visual Explanations", ICML 2019. Every cell of F(x
 distractor's F(x_c); the replacement that raises log p(c) most is made; its two cells are used up; and so on until
 the prediction is c. The first edit alone costs (h w)^2 evaluations of the head.
 
-The search is exact, whichever way its candidates are evaluated (`galore.evaluation.search_candidates`). Everything is
-pure and of one pair of images; jit it at your own boundary, and use `jax.lax.map` for many pairs.
+`semantic` is the variant of Vandenhende et al., "Making Heads or Tails: Towards Semantically Consistent Visual
+Counterfactuals", ECCV 2022: cells are exchanged for cells that mean the same.
+
+The search is exact. What a head begins with (`galore.head_structure`) decides how its candidates are evaluated:
+
+    SumFirst    behind a global average, a replacement adds one product and takes away another: h w + h w products of
+                a cell with the dense layer serve all (h w)^2 candidates; where nothing but a bias follows, the sums of
+                the softmax of all candidates are one matrix product
+    DenseFirst  a replacement changes few inputs of a dense layer: only their rows of the weights are multiplied
+    otherwise   the head is evaluated on every candidate, `chunk` of them at once
+
+Everything is pure and of one pair of images; jit it at your own boundary, and use `jax.lax.map` for many pairs.
 """
 
 import dataclasses
 import enum
+import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from galore.errors import InputError, is_out_of_memory
-from galore.evaluation.search_candidates import Head, all_pairs, scorer
+from galore.head_structure import DenseFirst, SumFirst, structure
 from galore.network import Network
+
+SAFE_RANGE = 60.0
+Head = Callable[[Float[Array, "h w d"]], Float[Array, " C"]]
 
 
 class Outcome(enum.IntEnum):
@@ -83,14 +99,77 @@ def exhaustive(
         InputError: activations of different shapes, NaN in one, a chunk or an edit cap below one, or a counter class
             equal to the predicted one.
     """
-    check(F, distractor[None], counter, predicted, edits, chunk)
+    _check(F, distractor[None], counter, predicted, edits, chunk)
     cells = distractor.reshape(-1, distractor.shape[-1])
     pairs = all_pairs(F.shape[0] * F.shape[1], len(cells))
     bonus = jnp.zeros(len(pairs), jnp.float32)
-    return greedy(head_of(net), F, cells, counter, pairs, bonus, predicted, edits, chunk, shortcuts)
+    return _greedy(head_of(net), F, cells, counter, pairs, bonus, predicted, edits, chunk, shortcuts)
 
 
-def greedy(
+def semantic(
+    net: Network,
+    F: Float[Array, "h w d"],
+    distractors: Float[Array, "N H W D"],
+    counter: int | Int[Array, ""],
+    features: Float[Array, "a b u"],
+    distractor_features: Float[Array, "M A B u"],
+    *,
+    predicted: int | Int[Array, ""] | None = None,
+    edits: int = 1,
+    weight: float = 0.4,
+    temperature: float = 0.1,
+    candidates: float = 0.1,
+    chunk: int = 1024,
+    shortcuts: bool = True,
+) -> Edits:
+    """The best replacement among those that resemble, again and again, until the prediction is the counter class.
+
+    The cells of several distractor images compete, only the pairs that resemble each other most are candidates, and
+    the score of a pair (i, j) is
+
+        log p(c | edited) + weight * log softmax_j( cos(u_i, u_j) / temperature ),
+
+    with u the features that judge the resemblance. Theirs are self-supervised ones; any network's activations of the
+    same map size serve. The default numbers are those of their released configuration.
+
+    Args:
+        net: the network; only its head is used.
+        F: the query's activation, [h, w, d].
+        distractors: the activations of images of the counter class, [N, h, w, d].
+        counter: the counter class c.
+        features: what judges the resemblance of the query's cells, [h, w, u].
+        distractor_features: the same for the distractors, [N, h, w, u].
+        predicted, edits, chunk, shortcuts: as in `exhaustive`.
+        weight: of the resemblance against the log probability.
+        temperature: of the softmax over the distractors' cells.
+        candidates: the fraction of the pairs that is tried, the most similar ones, in (0, 1].
+
+    Returns:
+        The edits, in order; a distractor's cell counts on from image to image.
+
+    Raises:
+        InputError: what `exhaustive` raises, features on another map than the activations, or a fraction of
+            candidates outside (0, 1].
+    """
+    _check(F, distractors, counter, predicted, edits, chunk)
+    if features.shape[:2] != F.shape[:2] or distractor_features.shape[:3] != distractors.shape[:3]:
+        raise InputError(
+            f"features of shape {features.shape} and {distractor_features.shape} for activations of shape {F.shape} "
+            f"and {distractors.shape}: expected the same map and as many images"
+        )
+    if not 0 < candidates <= 1:
+        raise InputError(f"candidates={candidates}: expected a fraction above 0 and at most 1")
+    similarity = cell_similarity(features, distractor_features)
+    bonus = weight * jax.nn.log_softmax(similarity / temperature, axis=-1).reshape(-1)
+    pairs = all_pairs(*similarity.shape)
+    if candidates < 1:
+        _, kept = jax.lax.top_k(similarity.reshape(-1), max(math.floor(candidates * similarity.size), 1))
+        pairs, bonus = pairs[kept], bonus[kept]
+    cells = distractors.reshape(-1, distractors.shape[-1])
+    return _greedy(head_of(net), F, cells, counter, pairs, bonus, predicted, edits, chunk, shortcuts)
+
+
+def _greedy(
     head: Head,
     F: Float[Array, "h w d"],
     cells: Float[Array, "n d"],
@@ -184,12 +263,223 @@ def halving(search: Callable[..., Any], *arguments: Any, chunk: int, **options: 
             warnings.warn(f"out of memory: searching on with {chunk} candidates at once", stacklevel=2)
 
 
+def all_pairs(query_cells: int, distractor_cells: int) -> Int[Array, "K 2"]:
+    """Every (query cell, distractor cell), by query cell first."""
+    return jnp.asarray(np.indices((query_cells, distractor_cells), np.int32).reshape(2, -1).T)
+
+
+def scorer(
+    head: Head,
+    F: Float[Array, "h w d"],
+    cells: Float[Array, "n d"],
+    counter: int | Int[Array, ""],
+    pairs: Int[Array, "K 2"],
+    *,
+    chunk: int = 1024,
+    shortcuts: bool = True,
+) -> Callable[[Float[Array, "h w d"]], Float[Array, " K"]]:
+    """The function that evaluates the candidates, for F and for what F becomes when edits are made.
+
+    Args:
+        head: F -> logits.
+        F: the query's activation, for its shape and dtype alone.
+        cells: the distractors' cells, [n, d].
+        counter: the counter class c.
+        pairs: the candidates (query cell, distractor cell).
+        chunk, shortcuts: as in `exhaustive`.
+
+    Returns:
+        activation [h, w, d] -> log p(c) after each of the replacements, made one at a time, float32 [K].
+    """
+    begins = structure(head, F) if shortcuts else None
+
+    def log_probability(logits: Array) -> Array:
+        return jax.nn.log_softmax(logits.astype(jnp.float32))[counter]
+
+    def by_sum(begins: SumFirst, activation: Array) -> Array:
+        ours = activation.reshape(-1, activation.shape[-1])
+        whole = begins.project(ours.sum(0))
+        added, removed = jax.vmap(begins.project)(cells), jax.vmap(begins.project)(ours)
+        return mapped(lambda pair: log_probability(begins.after(whole - removed[pair[0]] + added[pair[1]])))
+
+    def by_product(begins: SumFirst, activation: Array) -> Array:
+        ours = activation.reshape(-1, activation.shape[-1])
+        added, removed = jax.vmap(begins.project)(cells), jax.vmap(begins.project)(ours)
+        nothing = jnp.zeros_like(added[0])
+        kept = jax.vmap(begins.after)(begins.project(ours.sum(0)) - removed).astype(jnp.float32)
+        gained = (jax.vmap(begins.after)(added) - begins.after(nothing)).astype(jnp.float32)
+        every = _sums_log_probabilities(kept, gained, counter)
+        # Beyond this range the exponentials of a candidate's largest logits could vanish.
+        is_safe = jnp.max(jnp.ptp(gained, axis=-1)) < SAFE_RANGE
+        return jax.lax.cond(is_safe, lambda: every[pairs[:, 0], pairs[:, 1]], lambda: by_sum(begins, activation))
+
+    def by_head(activation: Array) -> Array:
+        locations = jnp.arange(activation.shape[0] * activation.shape[1]).reshape(*activation.shape[:2], 1)
+        return mapped(lambda pair: log_probability(head(jnp.where(locations == pair[0], cells[pair[1]], activation))))
+
+    def mapped(one: Callable[[Array], Array]) -> Array:
+        return jax.lax.map(one, pairs, batch_size=min(chunk, len(pairs)))
+
+    if isinstance(begins, DenseFirst):
+        after = begins.after
+        return lambda activation: _by_location(
+            begins, lambda z: log_probability(after(z)), activation, cells, pairs, chunk
+        )
+    if isinstance(begins, SumFirst):
+        return partial(by_product if begins.is_affine else by_sum, begins)
+    return by_head
+
+
+def _sums_log_probabilities(
+    kept: Float[Array, "hw C"], gained: Float[Array, "n C"], counter: int | Int[Array, ""]
+) -> Float[Array, "hw n"]:
+    """log p(c) for the logits kept[i] + gained[j], every i and j."""
+    most_kept, most_gained = kept.max(-1, keepdims=True), gained.max(-1, keepdims=True)
+    sums = jnp.matmul(jnp.exp(kept - most_kept), jnp.exp(gained - most_gained).T, precision=jax.lax.Precision.HIGHEST)
+    chosen = (kept - most_kept)[:, counter, None] + (gained - most_gained)[:, counter]
+    return chosen - jnp.log(sums)
+
+
+def _by_location(
+    begins: DenseFirst,
+    log_probability: Callable[[Array], Array],
+    F: Array,
+    cells: Array,
+    pairs: Array,
+    chunk: int,
+) -> Float[Array, " K"]:
+    """Blocks of candidates that share a query cell, so that each block reads the weights' rows of that cell once."""
+    locations, count = F.shape[0] * F.shape[1], len(pairs)
+    size = min(chunk, max(count // locations, 1))
+    x = begins.before(F)
+    whole = x @ begins.weights
+    place = jnp.arange(locations).reshape(*F.shape[:2], 1)
+    affected, valid = jnp.asarray(begins.affected), jnp.asarray(begins.valid)
+
+    order = jnp.argsort(pairs[:, 0], stable=True)
+    per_location = jnp.bincount(pairs[:, 0], length=locations)
+    first_pair = jnp.cumsum(per_location) - per_location
+    blocks = -(-per_location // size)
+    first_block = jnp.cumsum(blocks) - blocks
+
+    def block(total: Array, number: Array) -> tuple[Array, None]:
+        location = jnp.searchsorted(first_block + blocks, number, side="right").clip(max=locations - 1)
+        within = (number - first_block[location]) * size + jnp.arange(size)
+        mine = order[(first_pair[location] + within).clip(0, count - 1)]
+        entries = affected[location]
+
+        def change(cell: Array) -> Array:
+            return (begins.before(jnp.where(place == location, cell, F)) - x)[entries]
+
+        changes = jnp.where(valid[location], jax.vmap(change)(cells[pairs[mine, 1]]), 0)
+        scores = jax.vmap(log_probability)(whole + changes @ begins.weights[entries])
+        inside = (within < per_location[location]) & (number < blocks.sum())
+        return total.at[jnp.where(inside, mine, count)].set(scores, mode="drop"), None
+
+    most_blocks = count // size + locations
+    numbers = jnp.arange(most_blocks)
+
+    def maybe(total: Array, number: Array) -> tuple[Array, None]:
+        return jax.lax.cond(number < blocks.sum(), block, lambda total, _: (total, None), total, number)
+
+    return jax.lax.scan(maybe, jnp.zeros(count, jnp.float32), numbers)[0]
+
+
+def cell_similarity(
+    features: Float[Array, "h w u"], distractor_features: Float[Array, "N h w u"]
+) -> Float[Array, "hw Nhw"]:
+    """The cosine between every cell of the query and every cell of the distractors."""
+
+    def unit(x: Array) -> Array:
+        flat = x.reshape(-1, x.shape[-1]).astype(jnp.float32)
+        return flat / jnp.maximum(jnp.linalg.norm(flat, axis=-1, keepdims=True), 1e-12)
+
+    return unit(features) @ unit(distractor_features).T
+
+
+class EditMetrics(NamedTuple):
+    """Averages over searches.
+
+    Attributes:
+        near_keypoint: how often an edited cell holds a keypoint, query's and distractor's counted half each.
+        same_keypoint: how often both cells hold one and the same keypoint.
+        edits: the mean number of edits of the searches that flipped the prediction.
+        success_rate: searches that flipped the prediction.
+        outcomes: how many searches ended in each way.
+    """
+
+    near_keypoint: float
+    same_keypoint: float
+    edits: float
+    success_rate: float
+    outcomes: dict[str, int]
+
+
+def edit_metrics(
+    found: Edits,
+    keypoints: Bool[np.ndarray, "S h w K"],
+    distractor_keypoints: Bool[np.ndarray, "S N h w K"],
+    *,
+    first_only: bool = False,
+) -> EditMetrics:
+    """Near-KP, Same-KP, the number of edits and the success rate, over S searches.
+
+    Args:
+        found: the edits of S searches, stacked.
+        keypoints: which keypoints lie in each cell of the query, see `keypoint_cells`.
+        distractor_keypoints: the same for each search's distractors.
+        first_only: count the first edit of each search alone.
+
+    Returns:
+        The averages; NaN where there was no edit at all.
+    """
+    cells, count, outcome = (np.asarray(x) for x in (found.cells, found.count, found.outcome))
+    parts = keypoints.shape[-1]
+    query, distractor = keypoints.reshape(len(cells), -1, parts), distractor_keypoints.reshape(len(cells), -1, parts)
+    limit = np.minimum(count, 1) if first_only else count
+    search, number = np.nonzero(np.arange(cells.shape[1]) < limit[:, None])
+    ours = query[search, cells[search, number, 0]]
+    theirs = distractor[search, cells[search, number, 1]]
+    near = 0.5 * (ours.any(-1).astype(float) + theirs.any(-1))
+    flipped = outcome == Outcome.FLIPPED
+    return EditMetrics(
+        near_keypoint=_mean(near),
+        same_keypoint=_mean((ours & theirs).any(-1)),
+        edits=_mean(count[flipped]),
+        success_rate=_mean(flipped),
+        outcomes={kind.name.lower(): int((outcome == kind).sum()) for kind in Outcome},
+    )
+
+
+def keypoint_cells(
+    points: Float[np.ndarray, "S K 2"], visible: Bool[np.ndarray, "S K"], cells: tuple[int, int], size: tuple[int, int]
+) -> Bool[np.ndarray, "S h w K"]:
+    """Which keypoints lie in which cell of the map.
+
+    Args:
+        points: (x, y) in pixels of the network's input.
+        visible: which count.
+        cells: (h, w) of the map.
+        size: (height, width) of the input in pixels.
+    """
+    column, row = np.floor(points * np.array([cells[1] / size[1], cells[0] / size[0]])).astype(int).transpose(2, 0, 1)
+    inside = visible & (column >= 0) & (column < cells[1]) & (row >= 0) & (row < cells[0])
+    held = np.zeros((len(points), *cells, points.shape[1]), bool)
+    image, part = np.nonzero(inside)
+    held[image, row[inside], column[inside], part] = True
+    return held
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if np.size(values) else math.nan
+
+
 def head_of(net: Network) -> Head:
     """The network's head with its parameters filled in."""
     return lambda activation: net.head(net.params, activation)
 
 
-def check(F: Array, distractors: Array, counter: Any, predicted: Any, edits: int, chunk: int) -> None:
+def _check(F: Array, distractors: Array, counter: Any, predicted: Any, edits: int, chunk: int) -> None:
     """Refuses what no search can start from; see `exhaustive`."""
     if F.ndim != 3 or distractors.ndim != 4 or F.shape != distractors.shape[1:]:
         raise InputError(

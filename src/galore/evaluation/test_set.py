@@ -1,11 +1,9 @@
-"""What is examined: a trained network, the test images as it sees them, and what is known about them.
+"""A trained network, the test images as it sees them, and what is known about them: all that an evaluation needs.
 
-A `Subject` gathers everything an evaluation needs, so that evaluations are functions of it alone. Annotations differ by
-data set (points of parts, masks of objects), and bring their own metrics and baselines with them.
+Annotations differ by data set (points of parts, masks of objects), and bring their own metrics and baselines with them.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -13,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, Num, UInt8
 
+from galore import batching, representation
 from galore.confidence import Predictor
 from galore.data import loader
 from galore.data.dataset import PartDataset, SceneDataset
@@ -43,15 +42,15 @@ class Parts:
         curves = metrics.precision_recall(ranks, truth, self.visible, self.size)
         return {"auroc": metrics.auroc(ranks, truth, self.visible), **curves._asdict()}
 
-    def baselines(self, key: Key[Array, ""], truth: Bool[Array, " P"], shape: tuple[int, int]) -> dict[str, Array]:
-        """The maps that know nothing of the network, by name."""
+    def baselines(self, key: Key[Array, ""], truth: Bool[Array, " P"], shape: tuple[int, int]) -> list[Array]:
+        """The maps that know nothing of the network: random, Gaussian, whole object, oracle (`methods.BASELINES`)."""
         first, second = jax.random.split(key)
-        return {
-            "random map": baselines.random(first, shape),
-            "centred Gaussian": baselines.centred_gaussian(self.size),
-            "whole object": baselines.whole_object(second, self.box, self.size, shape),
-            "oracle": baselines.oracle(self.points, truth, self.visible, self.size),
-        }
+        return [
+            baselines.random(first, shape),
+            baselines.centred_gaussian(self.size),
+            baselines.whole_object(second, self.box, self.size, shape),
+            baselines.oracle(self.points, truth, self.visible, self.size),
+        ]
 
 
 @jax.tree_util.register_dataclass
@@ -71,20 +70,23 @@ class Scenes:
         mask = self.true_pixels(truth)
         return {"auroc": metrics.pixel_auroc(map, mask), "iou": metrics.iou(map, mask)}
 
-    def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> dict[str, Array]:
-        """The maps that know nothing of the network, by name; the whole object is every annotated pixel."""
+    def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> list[Array]:
+        """As those of `Parts`; the whole object is every annotated pixel."""
         first, second, third = jax.random.split(key, 3)
-        return {
-            "random map": baselines.random(first, shape),
-            "centred Gaussian": baselines.centred_gaussian(self.size),
-            "whole object": baselines.masked(second, self.mask > 0, shape),
-            "oracle": baselines.masked(third, self.true_pixels(truth), shape),
-        }
+        return [
+            baselines.random(first, shape),
+            baselines.centred_gaussian(self.size),
+            baselines.masked(second, self.mask > 0, shape),
+            baselines.masked(third, self.true_pixels(truth), shape),
+        ]
+
+
+Annotations = Parts | Scenes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Subject:
-    """A network and the test images that it is examined on.
+class TestSet:
+    """A network and the test images that it is evaluated on.
 
     Attributes:
         net: the network that is explained.
@@ -102,7 +104,7 @@ class Subject:
 
     net: Network
     images: UInt8[np.ndarray, "n H W 3"]
-    annotations: Parts | Scenes
+    annotations: Annotations
     labels: Int[np.ndarray, "n"]
     logits: Float[np.ndarray, "n C"]
     discriminant: Bool[np.ndarray, "C C P"]
@@ -111,6 +113,9 @@ class Subject:
     image_ids: Int[np.ndarray, "n"]
     predictor: Predictor | None = None
     student: Int[np.ndarray, "n"] | None = None
+
+    __test__ = False  # pytest would take the class for tests
+    __repr__ = representation.fields
 
     def __len__(self) -> int:
         return len(self.images)
@@ -127,13 +132,21 @@ class Subject:
 
     def inputs(self, rows: Int[np.ndarray, "k"]) -> Float[np.ndarray, "k H W 3"]:
         """The images as the network takes them."""
-        images = self.images[rows]
-        if self.net.preprocessing is None:
-            return images.astype(np.float32)
-        return self.net.preprocessing.normalise(images)
+        return self.as_inputs(self.images[rows])
+
+    def as_inputs(self, images: UInt8[np.ndarray, "k H W 3"]) -> Float[np.ndarray, "k H W 3"]:
+        """Images of the size of these as the network takes them."""
+        preprocessing = self.net.preprocessing
+        return images.astype(np.float32) if preprocessing is None else preprocessing.normalise(images)
+
+    def logits_of(self, images: UInt8[np.ndarray, "k H W 3"], batch_size: int = 64) -> Float[np.ndarray, "k C"]:
+        """What the network says of other images of the same size."""
+        forward = jax.jit(lambda net, images: jax.vmap(net)(images)[1])
+        batch_of = lambda some: self.as_inputs(images[some])  # noqa: E731
+        return batching.run(lambda batch: forward(self.net, batch), batch_of, len(images), batch_size)
 
 
-def examine(
+def build(
     net: Network,
     dataset: PartDataset | SceneDataset,
     discriminant: Bool[np.ndarray, "C C P"],
@@ -142,7 +155,7 @@ def examine(
     predictor: Predictor | None = None,
     student: Int[np.ndarray, "n"] | None = None,
     batch_size: int = 32,
-) -> Subject:
+) -> TestSet:
     """Decodes the images of a data set and lets the network classify them.
 
     Args:
@@ -157,7 +170,7 @@ def examine(
         InputError: there is no image, the network has other classes, or no preprocessing.
     """
     if len(dataset) == 0:
-        raise InputError(f"{dataset.name} has no test image to examine the network on")
+        raise InputError(f"{dataset.name} has no test image to evaluate the network on")
     if net.preprocessing is None:
         raise InputError("the network has no preprocessing, so that photos cannot be prepared for it")
     if net.class_names and tuple(net.class_names) != tuple(dataset.class_names):
@@ -170,25 +183,25 @@ def examine(
     for batch in loader.batches(loader.prepared(dataset, net.preprocessing), batch_size):
         logits = np.asarray(forward(net, net.preprocessing.normalise(batch["image"])), np.float32)
         parts.append({name: value[batch["valid"]] for name, value in (batch | {"logits": logits}).items()})
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if found["logits"].shape[1] != len(dataset.class_names):
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if arrays["logits"].shape[1] != len(dataset.class_names):
         raise InputError(
-            f"the network has {found['logits'].shape[1]} classes, {dataset.name} has {len(dataset.class_names)}; "
+            f"the network has {arrays['logits'].shape[1]} classes, {dataset.name} has {len(dataset.class_names)}; "
             "give the checkpoint that was trained on it"
         )
-    size = found["image"].shape[1:3]
+    size = arrays["image"].shape[1:3]
     if isinstance(dataset, PartDataset):
-        box = found["box"].astype(np.float32)
-        annotations: Parts | Scenes = Parts(found["points"].astype(np.float32), found["visible"], box, size)
+        box = arrays["box"].astype(np.float32)
+        annotations: Annotations = Parts(arrays["points"].astype(np.float32), arrays["visible"], box, size)
         image_ids = dataset.image_ids
     else:
-        annotations, image_ids = Scenes(found["mask"], size), np.arange(len(dataset))
-    return Subject(
+        annotations, image_ids = Scenes(arrays["mask"], size), np.arange(len(dataset))
+    return TestSet(
         net=net,
-        images=found["image"],
+        images=arrays["image"],
         annotations=annotations,
         labels=dataset.labels.astype(np.int32),
-        logits=found["logits"],
+        logits=arrays["logits"],
         discriminant=discriminant,
         shared=shared,
         class_names=tuple(dataset.class_names),
@@ -196,39 +209,3 @@ def examine(
         predictor=predictor,
         student=student,
     )
-
-
-def in_batches(
-    function: Callable[..., Any], subject: Subject, rows: Int[np.ndarray, "k"], *arguments: Any, batch_size: int = 16
-) -> Any:
-    """Runs `jax.jit(function)(net, predictor, images, annotations, *arguments)` over rows of a subject.
-
-    Args:
-        function: of a batch; its results have the batch as their first axis.
-        subject: whose images are taken.
-        rows: which images; an image may come several times.
-        arguments: arrays with one entry per row.
-        batch_size: how many at once; the last batch is filled up with its first row, so that nothing compiles twice.
-
-    Returns:
-        The function's results for all rows, as numpy arrays.
-
-    Raises:
-        InputError: there are no rows.
-    """
-    if len(rows) == 0:
-        raise InputError("no image counts, so that there is nothing to evaluate")
-    jitted = jax.jit(function)
-    results = []
-    for chosen in _chunks(len(rows), batch_size):
-        annotations = jax.tree.map(lambda x, c=chosen: x[rows[c]], subject.annotations)
-        some = [argument[chosen] for argument in arguments]
-        found = jitted(subject.net, subject.predictor, subject.inputs(rows[chosen]), annotations, *some)
-        results.append(jax.tree.map(np.asarray, found))
-    return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *results)
-
-
-def _chunks(count: int, size: int) -> Iterator[Int[np.ndarray, "size"]]:
-    for start in range(0, count, size):
-        chunk = np.arange(start, min(start + size, count))
-        yield np.concatenate([chunk, np.full(size - len(chunk), chunk[0], chunk.dtype)])

@@ -1,0 +1,295 @@
+"""The maps that are compared, as values: a `Method` says how a map is made, and alone makes the label that tables show.
+
+Methods are frozen and hashable, so that whatever was compiled for some of them is found again, and scores and tables
+can be asked for a method. The margin a(h_y - h_c) is the simplest rival, which the papers did not try.
+"""
+
+import dataclasses
+import enum
+import functools
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from galore import explain
+from galore.attribution import Attribution, gradient_x_activation
+from galore.confidence import Confidence, Predictor, certainty, softmax_score
+from galore.errors import InputError
+from galore.network import Network
+
+
+class Rule(enum.Enum):
+    """How class maps a and b of the predicted and the counter class, and the map s of a confidence, make one map."""
+
+    ATTRIBUTIVE = "a"
+    WITHOUT_CONFIDENCE = "a * comp(b)"
+    DISCRIMINANT = "a * comp(b) * s"
+    MARGIN = "margin"
+    MARGIN_TIMES_CONFIDENCE = "margin * s"
+    # Deliberative: products of two class maps, without and with the map of a difficulty.
+    CLASS_PAIR = "none"
+    INSECURITY = "a * b * d"
+    # What exhaustive search edits.
+    SEARCH = "exhaustive search"
+    SEARCH_BY_HEAD = "exhaustive search, the head run on every candidate"
+    # They know nothing of the network.
+    RANDOM = "random map"
+    GAUSSIAN = "centred Gaussian"
+    WHOLE_OBJECT = "whole object"
+    ORACLE = "oracle"
+
+
+class Score(enum.Enum):
+    """A confidence score; the complement of each is a difficulty score."""
+
+    SOFTMAX = "softmax"
+    CERTAINTY = "certainty"
+    EASINESS = "easiness"
+
+    @property
+    def difficulty(self) -> str:
+        """What the complement is called."""
+        return {Score.SOFTMAX: "hesitancy", Score.CERTAINTY: "entropy", Score.EASINESS: "hardness"}[self]
+
+    def confidence(self, predictor: Predictor | None) -> Confidence | Predictor:
+        """The score as a function, or the predictor.
+
+        Raises:
+            InputError: easiness without a predictor.
+        """
+        if self is Score.EASINESS and predictor is None:
+            raise InputError("the score 'easiness' needs a hardness predictor; train one with the network")
+        return {Score.SOFTMAX: softmax_score, Score.CERTAINTY: certainty, Score.EASINESS: predictor}[self]
+
+
+def scores(predictor: Predictor | None) -> tuple[Score, ...]:
+    """The scores that there are: easiness only with a predictor."""
+    return tuple(score for score in Score if score is not Score.EASINESS or predictor is not None)
+
+
+def default_score(predictor: Predictor | None) -> Score:
+    """The papers' best score, easiness, where there is a predictor; else softmax."""
+    return scores(predictor)[-1] if predictor is not None else Score.SOFTMAX
+
+
+@dataclass(frozen=True)
+class AttributionSetting:
+    """An attribution function with its options, as a value.
+
+    Attributes:
+        target: the function's dotted path.
+        options: its keyword arguments.
+        name: how labels tell it from others; empty where all methods of a table share it.
+        mirrored: take the mean with the map of the mirrored image, mirrored back, so that noise of one side averages
+            out.
+    """
+
+    target: str
+    options: tuple[tuple[str, Any], ...] = ()
+    name: str = ""
+    mirrored: bool = False
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], name: str = "", *, mirrored: bool = False, **options: Any
+    ) -> "AttributionSetting":
+        """The setting of a function of a module."""
+        return cls(f"{function.__module__}.{function.__qualname__}", tuple(options.items()), name, mirrored)
+
+    def function(self) -> Attribution:
+        """The attribution function."""
+        return functools.partial(pkgutil.resolve_name(self.target), **dict(self.options))
+
+
+GRADIENT = AttributionSetting.of(gradient_x_activation)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a map is made.
+
+    Attributes:
+        rule: what is put together.
+        score: the confidence (difficulty) score; None: the rule has none, or the papers' choice (`default_score`),
+            which the label then leaves out.
+        attribution: of all scores.
+        score_attribution: of the confidence or difficulty alone; None: the same.
+    """
+
+    rule: Rule
+    score: Score | None = None
+    attribution: AttributionSetting | None = None
+    score_attribution: AttributionSetting | None = None
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        score = "" if self.score is None else self.score.value
+        start = [self.rule.value, score] if self.rule is not Rule.INSECURITY else [self.score.difficulty]  # type: ignore[union-attr]
+        names = [setting.name for setting in (self.attribution, self.score_attribution) if setting is not None]
+        return ", ".join(filter(None, [*start, *names]))
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it knows nothing of the network."""
+        return self in BASELINES
+
+    @property
+    def without_shared(self) -> "Method":
+        """The same without an attribution that has no name, since all methods of its table share it."""
+        is_shared = self.attribution is not None and not self.attribution.name
+        return dataclasses.replace(self, attribution=None) if is_shared else self
+
+    def score_with(self, predictor: Predictor | None) -> Score | None:
+        """The confidence score that it really takes."""
+        needs_score = self.rule in (Rule.DISCRIMINANT, Rule.MARGIN_TIMES_CONFIDENCE, Rule.INSECURITY)
+        return self.score or (default_score(predictor) if needs_score else None)
+
+
+BASELINES = tuple(Method(rule) for rule in (Rule.RANDOM, Rule.GAUSSIAN, Rule.WHOLE_OBJECT, Rule.ORACLE))
+"""The maps that every other one is compared with, in the order in which annotations make them."""
+RANDOM, GAUSSIAN, WHOLE_OBJECT, ORACLE = BASELINES
+
+
+def all_rules(attribution: AttributionSetting, scores: Sequence[Score]) -> tuple[Method, ...]:
+    """Every rule with every confidence score: what the discriminant map gains from each of its factors."""
+    with_scores = {
+        rule: [Method(rule, score, attribution) for score in scores]
+        for rule in (Rule.DISCRIMINANT, Rule.MARGIN_TIMES_CONFIDENCE)
+    }
+    return (
+        Method(Rule.ATTRIBUTIVE, None, attribution),
+        Method(Rule.WITHOUT_CONFIDENCE, None, attribution),
+        *with_scores[Rule.DISCRIMINANT],
+        Method(Rule.MARGIN, None, attribution),
+        *with_scores[Rule.MARGIN_TIMES_CONFIDENCE],
+    )
+
+
+def main_rules(attribution: AttributionSetting, score: Score) -> tuple[Method, ...]:
+    """The attributive map, the papers' discriminant map, and the margin."""
+    return (
+        Method(Rule.ATTRIBUTIVE, None, attribution),
+        Method(Rule.DISCRIMINANT, score, attribution),
+        Method(Rule.MARGIN, None, attribution),
+    )
+
+
+def insecurities(
+    attribution: AttributionSetting,
+    scores: Sequence[Score],
+    score_attributions: Sequence[AttributionSetting | None] = (None,),
+) -> tuple[Method, ...]:
+    """Pairs of class maps without a difficulty map, and with each difficulty by each attribution of it."""
+    return (
+        Method(Rule.CLASS_PAIR, None, attribution),
+        *(Method(Rule.INSECURITY, score, attribution, other) for score in scores for other in score_attributions),
+    )
+
+
+def counterfactual_maps(
+    methods: Sequence[Method],
+    net: Network,
+    predictor: Predictor | None,
+    images: Float[Array, "B H W c"],
+    predicted: Int[Array, " B"],
+    counter: Int[Array, " B"],
+) -> list[Float[Array, "B h w"]]:
+    """The maps of counterfactual methods; those of one attribution share one linearisation of the head.
+
+    Args:
+        methods: whose rules put a(h_y), a(h_c) and a(s) together.
+        net: the network.
+        predictor: of the easiness; None: there is none.
+        images: the network's inputs.
+        predicted: y.
+        counter: c.
+
+    Returns:
+        A map for each method, in order.
+
+    Raises:
+        InputError: a method needs a predictor and there is none.
+    """
+
+    def one(image: Array, y: Array, c: Array) -> list[Array]:
+        maps: dict[Method, Array] = {}
+        for setting in dict.fromkeys(method.attribution or GRADIENT for method in methods):
+            alike = [method for method in methods if (method.attribution or GRADIENT) == setting]
+            straight = _maps_by(setting, alike, net, predictor, image, y, c)
+            if setting.mirrored:
+                mirrored = _maps_by(setting, alike, net, predictor, image[:, ::-1], y, c)
+                straight = [(map_ + other[:, ::-1]) / 2 for map_, other in zip(straight, mirrored)]
+            maps |= dict(zip(alike, straight))
+        return [maps[method] for method in methods]
+
+    return jax.vmap(one)(images, predicted, counter)
+
+
+def deliberative_maps(
+    method: Method,
+    net: Network,
+    predictor: Predictor | None,
+    images: Float[Array, "B H W c"],
+    top: int,
+    keep: int,
+) -> explain.Deliberative:
+    """The insecurities of a deliberative method; see `galore.explain.deliberative`."""
+    attribution = (method.attribution or GRADIENT).function()
+    score = method.score_with(predictor)
+    if score is None:
+        options: dict[str, Any] = {"confidence_attribution": _ones}
+    else:
+        own = method.score_attribution
+        options = {
+            "confidence": score.confidence(predictor),
+            "confidence_attribution": None if own is None else own.function(),
+        }
+    return explain.deliberative(net, images, top, keep=keep, attribution=attribution, **options)
+
+
+def _maps_by(
+    setting: AttributionSetting,
+    methods: Sequence[Method],
+    net: Network,
+    predictor: Predictor | None,
+    image: Float[Array, "H W c"],
+    y: Int[Array, ""],
+    c: Int[Array, ""],
+) -> list[Float[Array, "h w"]]:
+    """The maps of one image by one attribution."""
+    needed = {method.score_with(predictor) for method in methods}
+    with_maps = [score for score in Score if score in needed]
+    # Class maps stay signed, so that the margin is exact; the authors' floor is applied to them afterwards.
+    options = explain.MapOptions(setting.function(), signs=explain.Signs(class_floor=None))
+    confidences = [score.confidence(predictor) for score in with_maps]
+    F, _ = net(image)
+    maps = explain.score_maps(net, image, F, jnp.stack([y, c]), confidences, options)
+    by_score = dict(zip(with_maps, maps.confidences))
+    return [_put_together(method.rule, *maps.classes, by_score.get(method.score_with(predictor))) for method in methods]  # type: ignore[arg-type]
+
+
+def _put_together(
+    rule: Rule, a: Float[Array, "h w"], b: Float[Array, "h w"], s: Float[Array, "h w"] | None
+) -> Float[Array, "h w"]:
+    """The map of a rule from the signed class maps and the confidence's map."""
+    match rule:
+        case Rule.ATTRIBUTIVE:
+            return explain.floored(a)
+        case Rule.WITHOUT_CONFIDENCE | Rule.DISCRIMINANT:
+            return explain.discriminant_map(explain.floored(a), explain.floored(b), s)
+        case Rule.MARGIN:
+            return explain.margin_map(a, b)
+        case Rule.MARGIN_TIMES_CONFIDENCE:
+            return explain.floored(explain.margin_map(a, b)) * s
+        case _:
+            raise ValueError(f"{rule} is no rule of counterfactual maps")
+
+
+def _ones(score: object, F: Float[Array, "h w d"]) -> Float[Array, "h w"]:
+    return jnp.ones(F.shape[:2], jnp.float32)

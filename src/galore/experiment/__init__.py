@@ -1,0 +1,1 @@
+"""What all experiments share: options, test sets, tables, claims, figures, pages, and how a program runs."""

@@ -1,0 +1,389 @@
+"""What an experiment gives back: rows of values per image, from which every mean, interval and difference follows."""
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from galore import statistics
+from galore.errors import InputError
+from galore.evaluation.evaluate import Scores
+from galore.evaluation.methods import AttributionSetting, Method, Rule, Score
+from galore.statistics import Estimate
+
+FORMAT, VERSION = "galore table", 2
+UNDEFINED = "the number is undefined (parts of one kind only, none in the region, or a constant map)"
+REGIONS = {"iou": (0.05, 0.2)}
+"""Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where a number stands in a table.
+
+    Attributes:
+        method: whose number it is.
+        measure: what the number is: "auroc".
+        region: the region size at which a curve is read; None: the number belongs to no region, or is a whole curve.
+        labels: what distinguishes the row besides: (("user", "advanced"),).
+    """
+
+    method: Method
+    measure: str
+    region: float | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def number(self) -> str:
+        """The measure as tables show it."""
+        return self.measure if self.region is None else f"{self.measure} at {self.region:.3g}"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What tells the row from others, as tables show it."""
+        return {**dict(self.labels), "method": self.method.label}
+
+    def label(self, name: str) -> str:
+        """A label's value; empty where the row has none."""
+        return dict(self.labels).get(name, "")
+
+    def with_labels(self, **labels: str) -> "Cell":
+        """The same with more labels in front."""
+        return dataclasses.replace(self, labels=tuple((labels | dict(self.labels)).items()))
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One number of one method.
+
+    Attributes:
+        cell: where it stands.
+        values: [seeds, images], or [seeds, images, region sizes] for a curve; NaN where an image does not count.
+        left_out: why images did not count, with how many.
+    """
+
+    cell: Cell
+    values: np.ndarray
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_curve(self) -> bool:
+        return self.values.ndim == 3
+
+    @functools.cached_property
+    def estimate(self) -> Estimate:
+        """The mean with its interval over images."""
+        return statistics.bootstrap(self.values)
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, low and high at every region size."""
+        return statistics.bootstrap_curve(self.values)
+
+    def summary(self) -> "RowSummary":
+        """What is shown of a row that is no curve."""
+        by_seed = tuple(float(np.nanmean(some)) for some in self.values if not np.isnan(some).all())
+        undefined = max(int(np.isnan(self.values).sum()) - sum(self.left_out.values()), 0)
+        return RowSummary(self.cell, self.estimate, by_seed, len(self.values), dict(self.left_out), undefined)
+
+
+@dataclass(frozen=True)
+class RowSummary:
+    """One number of one method with its interval, without the values behind it.
+
+    Attributes:
+        cell: where it stands.
+        estimate: the mean over images and seeds.
+        by_seed: the means of the seeds that have any value.
+        seeds: how many there are.
+        left_out: why images did not count, with how many.
+        undefined: how many more values are missing, since those images cannot have this number.
+    """
+
+    cell: Cell
+    estimate: Estimate
+    by_seed: tuple[float, ...]
+    seeds: int
+    left_out: dict[str, int]
+    undefined: int
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why values are missing."""
+        return self.left_out | ({UNDEFINED: self.undefined} if self.undefined else {})
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows in the order in which they are shown.
+
+    Attributes:
+        rows: the numbers.
+        remarks: what belongs to them (a missing row and why).
+        pictures: figures that show images, by name; they are written once and not joined.
+    """
+
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...] = ()
+    pictures: dict[str, Figure] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Table({len(self.rows)} rows; {'; '.join(dict.fromkeys(row.cell.number for row in self.rows))})"
+
+    def __add__(self, other: "Table") -> "Table":
+        return Table(self.rows + other.rows, tuple(dict.fromkeys(self.remarks + other.remarks)))
+
+    def select(self, measure: str, region: float | None = None, **labels: str) -> list[Row]:
+        """All rows of a measure with these labels."""
+        return [
+            row
+            for row in self.rows
+            if (row.cell.measure, row.cell.region) == (measure, region)
+            and all(row.cell.label(name) == value for name, value in labels.items())
+        ]
+
+    def find(self, cell: Cell) -> Row | None:
+        """The first row of a method and measure with the cell's labels."""
+        rows = self.select(cell.measure, cell.region, **dict(cell.labels))
+        return next((row for row in rows if row.cell.method == cell.method), None)
+
+    def labels(self, name: str) -> list[str]:
+        """The different values of a label, in order; one that is empty where rows have none."""
+        return list(dict.fromkeys(row.cell.label(name) for row in self.rows))
+
+    def summary(self) -> "TableSummary":
+        """What is shown of the rows that are no curves."""
+        return TableSummary(tuple(row.summary() for row in self.rows if not row.is_curve), self.remarks)
+
+    def save(self, folder: Path) -> None:
+        """Writes what is shown and the values behind it, so that `load` and `join` can go on with them."""
+        cells = [_cell_to_json(row.cell) | {"left_out": row.left_out} for row in self.rows]
+        index = {"format": FORMAT, "version": VERSION, "rows": cells, "remarks": self.remarks}
+        (folder / "rows.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+        arrays = {str(k): row.values.astype(np.float32) for k, row in enumerate(self.rows)}
+        np.savez_compressed(folder / "values.npz", **arrays)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """The numbers of a table as people see them; it outlives the values behind it."""
+
+    rows: tuple[RowSummary, ...]
+    remarks: tuple[str, ...] = ()
+
+    def find(self, cell: Cell) -> RowSummary | None:
+        """The row that stands there."""
+        return next((row for row in self.rows if row.cell == cell), None)
+
+    @property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row.cell.columns))
+
+    def csv(self) -> str:
+        """One line per row: labels, measure, mean, low, high, counted, seeds, by_seed, left_out."""
+        names, text = self._names, io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*names, "measure", "mean", "low", "high", "counted", "seeds", "by_seed", "left_out"])
+        for row in self.rows:
+            *interval, counted = row.estimate
+            numbers = ["" if np.isnan(x) else f"{x:.5f}" for x in interval]
+            by_seed = " ".join(f"{x:.5f}" for x in row.by_seed)
+            why = "; ".join(f"{reason}: {count}" for reason, count in row.reasons.items())
+            labels = [row.cell.columns.get(name, "") for name in names]
+            writer.writerow([*labels, row.cell.number, *numbers, counted, row.seeds, by_seed, why])
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """Measures side by side, "0.571 [0.560, 0.582]", with how many values counted and why others did not."""
+        names, measures = self._names, list(dict.fromkeys(row.cell.number for row in self.rows))
+        lines = ["| " + " | ".join([*names, *measures, "counted"]) + " |"]
+        lines.append("|" + "---|" * (len(names) + len(measures) + 1))
+        by_labels: dict[tuple[str, ...], dict[str, Estimate]] = {}
+        for row in self.rows:
+            key = tuple(row.cell.columns.get(name, "") for name in names)
+            by_labels.setdefault(key, {})[row.cell.number] = row.estimate
+        for key, estimates in by_labels.items():
+            numbers = [words(estimates[measure]) if measure in estimates else "" for measure in measures]
+            counted = [str(estimates[measure].counted) for measure in measures if measure in estimates]
+            shown = counted[0] if len(set(counted)) == 1 else ", ".join(counted)
+            lines.append("| " + " | ".join([*key, *numbers, shown]) + " |")
+        notes = [f"- {sentence}" for sentence in [*self._reasons(), *self.remarks]]
+        return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+    def _reasons(self) -> list[str]:
+        """Why images did not count, by who asks; and how many of the others lack which number."""
+        groups: dict[tuple[str, str], list[RowSummary]] = {}
+        for row in self.rows:
+            if row.left_out:
+                who = ", ".join(filter(None, (row.cell.label("network"), row.cell.label("user"))))
+                groups.setdefault((who, json.dumps(row.left_out)), []).append(row)
+        return [_why(who, rows) for (who, _), rows in groups.items()]
+
+    def save(self, path: Path) -> None:
+        """Writes the numbers as data."""
+        rows = [_cell_to_json(row.cell) | _numbers_to_json(row) for row in self.rows]
+        made = {"format": FORMAT, "version": VERSION, "rows": rows, "remarks": self.remarks}
+        path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Table:
+    """Reads what `Table.save` wrote.
+
+    Raises:
+        InputError: there is no table, or it is of another format or version.
+    """
+    index = _read(folder / "rows.json")
+    with np.load(folder / "values.npz") as arrays:
+        rows = tuple(
+            Row(_cell_from_json(entry), arrays[str(k)], entry["left_out"]) for k, entry in enumerate(index["rows"])
+        )
+    return Table(rows, tuple(index["remarks"]))
+
+
+def load_summary(path: Path) -> TableSummary:
+    """Reads what `TableSummary.save` wrote.
+
+    Raises:
+        InputError: it is of another format or version.
+    """
+    index = _read(path)
+    rows = tuple(_summary_from_json(entry) for entry in index["rows"])
+    return TableSummary(rows, tuple(index["remarks"]))
+
+
+def join(tables: Sequence[Table]) -> Table:
+    """The same experiment with several seeds: values side by side, reasons added up."""
+    grouped: dict[tuple[Cell, bool], list[Row]] = {}
+    for table in tables:
+        for row in table.rows:
+            grouped.setdefault((row.cell, row.is_curve), []).append(row)
+    remarks = tuple(dict.fromkeys(remark for table in tables for remark in table.remarks))
+    return Table(tuple(_joined(rows) for rows in grouped.values()), remarks)
+
+
+def rows_of(scores: Scores, images: int, regions: Sequence[float] | None = None, **labels: str) -> tuple[Row, ...]:
+    """Rows of scored methods: the AUROC first, curves at chosen region sizes, then the whole curves.
+
+    Args:
+        scores: of an evaluation.
+        images: how many images the test set has.
+        regions: region sizes (of `scores.fractions`) at which curves are read; None: see `REGIONS`.
+        labels: for every row, beside the method.
+    """
+    rows, queries = [], scores.queries
+    for method, measures in scores.by_method.items():
+        for measure in sorted(measures, key=lambda name: name != "auroc"):
+            values = np.asarray(measures[measure], np.float64)
+            by_image = spread(values, queries.rows, images)[None]
+            cell = Cell(method.without_shared, measure, labels=tuple(labels.items()))
+            if values.ndim == 2:
+                for region in regions or REGIONS.get(measure, (0.05,)):
+                    at = by_image[..., scores.fractions.index(region)]
+                    rows.append(Row(dataclasses.replace(cell, region=region), at, dict(queries.left_out)))
+            rows.append(Row(cell, by_image, dict(queries.left_out)))
+    return tuple(rows)
+
+
+def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
+    """One number (or curve) per query as one per image; NaN where an image was not asked about."""
+    by_image = np.full((images, *values.shape[1:]), np.nan)
+    by_image[rows] = values
+    return by_image
+
+
+def words(estimate: Estimate) -> str:
+    """ "0.571 [0.560, 0.582]"; nothing where nothing counted."""
+    return estimate.text(digits=1 if abs(estimate.value) >= 100 else 3)
+
+
+def _why(who: str, rows: list[RowSummary]) -> str:
+    """One sentence about rows that leave out the same images."""
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in rows[0].left_out.items())
+    lacking: dict[str, list[int]] = {}
+    for row in rows:
+        lacking.setdefault(row.cell.number, []).append(row.undefined)
+    ranges = {number: sorted({min(some), max(some)}) for number, some in lacking.items() if max(some)}
+    said = ", ".join(f"{number} {' to '.join(map(str, some))}" for number, some in ranges.items())
+    about = f" ({who})" if who else ""
+    return f"Images that did not count{about}: {reasons}." + (f" Of the others, {UNDEFINED}: {said}." if said else "")
+
+
+def _joined(rows: list[Row]) -> Row:
+    images = max(row.values.shape[1] for row in rows)
+
+    def padded(values: np.ndarray) -> np.ndarray:
+        missing = [(0, 0), (0, images - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
+        return np.pad(values, missing, constant_values=np.nan)
+
+    left_out: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + count
+    return Row(rows[0].cell, np.concatenate([padded(row.values) for row in rows]), left_out)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        kind, version = index["format"], index["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no table of an experiment: {' '.join(str(error).split())}") from error
+    if (kind, version) != (FORMAT, VERSION):
+        raise InputError(f"{path} is a {kind} of version {version}, expected {FORMAT} of version {VERSION}: run again")
+    return index
+
+
+def _cell_to_json(cell: Cell) -> dict[str, Any]:
+    method = cell.method
+    return {
+        "method": {
+            "rule": method.rule.name,
+            "score": method.score and method.score.name,
+            "attribution": method.attribution and dataclasses.asdict(method.attribution),
+            "score_attribution": method.score_attribution and dataclasses.asdict(method.score_attribution),
+        },
+        "measure": cell.measure,
+        "region": cell.region,
+        "labels": dict(cell.labels),
+    }
+
+
+def _cell_from_json(entry: dict[str, Any]) -> Cell:
+    method = entry["method"]
+    settings = [
+        one and AttributionSetting(**one | {"options": tuple(map(tuple, one["options"]))})
+        for one in (method["attribution"], method["score_attribution"])
+    ]
+    score = method["score"] and Score[method["score"]]
+    labels = tuple(entry["labels"].items())
+    return Cell(Method(Rule[method["rule"]], score, *settings), entry["measure"], entry["region"], labels)
+
+
+def _numbers_to_json(row: RowSummary) -> dict[str, Any]:
+    numbers = [None if np.isnan(x) else x for x in row.estimate]
+    return {
+        "estimate": numbers,
+        "by_seed": row.by_seed,
+        "seeds": row.seeds,
+        "left_out": row.left_out,
+        "undefined": row.undefined,
+    }
+
+
+def _summary_from_json(entry: dict[str, Any]) -> RowSummary:
+    value, low, high, counted = (np.nan if x is None else x for x in entry["estimate"])
+    return RowSummary(
+        _cell_from_json(entry),
+        Estimate(value, low, high, int(counted)),
+        tuple(entry["by_seed"]),
+        entry["seeds"],
+        entry["left_out"],
+        entry["undefined"],
+    )

@@ -1,0 +1,93 @@
+"""Options that check themselves: frozen dataclasses whose types say what each value may be.
+
+A config's `__post_init__` calls `check(self, group)`; `from_mapping(Config, group, options)` makes one of plain data, such
+as a part of a YAML file. What is unknown, of a wrong type or of a wrong value is named in one sentence.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from galore.errors import InputError, closest
+
+Config = TypeVar("Config")
+
+
+class Range(NamedTuple):
+    """The values that an option may have, in words and as a predicate."""
+
+    expected: str
+    contains: Callable[[Any], bool]
+
+
+Count = Annotated[int, Range("a whole number of at least 1", lambda n: n >= 1)]
+AtLeastTwo = Annotated[int, Range("a whole number of at least 2", lambda n: n >= 2)]
+Seed = Annotated[int, Range("a whole number of at least 0", lambda n: n >= 0)]
+Rate = Annotated[float, Range("a number above 0, such as 0.001", lambda x: 0 < x < math.inf)]
+Decay = Annotated[float, Range("a number of at least 0", lambda x: 0 <= x < math.inf)]
+Share = Annotated[float, Range("a number from 0 to 1", lambda x: 0 <= x <= 1)]
+PositiveShare = Annotated[float, Range("a number above 0, up to 1", lambda x: 0 < x <= 1)]
+ShareBelowOne = Annotated[float, Range("a number from 0 to below 1", lambda x: 0 <= x < 1)]
+
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def from_mapping(config: type[Config], group: str, options: Mapping[str, Any]) -> Config:
+    """The config of plain options; those that are missing have their defaults.
+
+    Args:
+        config: a frozen dataclass that checks itself.
+        group: what stands before its options' names: "train" for train.epochs.
+        options: by name.
+
+    Raises:
+        InputError: an unknown option, a wrong type or a wrong value.
+    """
+    names = [field.name for field in dataclasses.fields(config)]  # pyright: ignore[reportArgumentType]
+    for name in options:
+        if name not in names:
+            hint = closest(str(name), names) or f"expected {', '.join(names)}"
+            raise InputError(f"unknown option {group}.{name}: {hint}")
+    return config(**options)
+
+
+def check(config: Any, group: str) -> None:
+    """Replaces the values of a config by what their types make of them: tuples for lists, floats for whole numbers.
+
+    Raises:
+        InputError: names the option, its value and what was expected.
+    """
+    for name, kind in typing.get_type_hints(type(config), include_extras=True).items():
+        object.__setattr__(config, name, parsed(f"{group}.{name}=", getattr(config, name), kind))
+
+
+def parsed(lead: str, value: Any, kind: Any, alternative: str = "") -> Any:
+    """A value as its type has it.
+
+    Args:
+        lead: of the message, up to the value.
+        value: as it was given.
+        kind: the type.
+        alternative: what may be given instead, for the message.
+    """
+    if kind is Any:
+        return value
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else parsed(lead, value, arguments[0], " or null")
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(parsed(lead.replace("=", " has "), item, arguments[0]) for item in value)
+    limit = Range("", lambda value: True)
+    if origin is Annotated:
+        kind, limit = arguments
+    if origin is Literal:
+        limit = Range(f"one of {', '.join(arguments)}", lambda value: value in arguments)
+        kind = str
+    is_right = type(value) in ((int, float) if kind is float else (kind,)) and limit.contains(value)
+    if not is_right:
+        expected = limit.expected or _EXPECTED.get(kind, "a list")
+        raise InputError(f"{lead}{value!r}: expected {expected}{alternative}")
+    return kind(value)
