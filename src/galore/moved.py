@@ -12,7 +12,29 @@ import types
 import warnings
 from typing import Any
 
-MOVED: dict[str, tuple[str, dict[str, str]]] = {}
+MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    "galore.preprocessing": ("galore.data.preprocessing", {}),
+    "galore.data.synthetic_birds": (
+        "galore.data.synthetic.birds",
+        {"Flock": "SyntheticBirds", "Drawing": "BirdDrawing"},
+    ),
+    "galore.data.synthetic_birds_species": ("galore.data.synthetic.birds_species", {}),
+    "galore.data.synthetic_birds_skeleton": ("galore.data.synthetic.birds_body", {}),
+    "galore.data.synthetic_birds_shapes": ("galore.data.synthetic.birds_body", {}),
+    "galore.data.synthetic_birds_drawing": ("galore.data.synthetic.birds_drawing", {"Drawing": "BirdDrawing"}),
+    "galore.data.synthetic_birds_surroundings": (
+        "galore.data.synthetic.birds_drawing",
+        {"draw_backdrop": "_draw_backdrop", "draw_perch": "_draw_perch", "draw_occluders": "_draw_occluders"},
+    ),
+    "galore.data.synthetic_scenes": (
+        "galore.data.synthetic.scenes",
+        {"Album": "SyntheticScenes", "Drawing": "SceneDrawing"},
+    ),
+    "galore.data.synthetic_scenes_drawing": ("galore.data.synthetic.scenes_drawing", {}),
+    "galore.data.synthetic_scenes_furniture": ("galore.data.synthetic.scenes_drawing", {}),
+    "galore.data.synthetic_canvas": ("galore.data.synthetic.canvas", {}),
+    "galore.data.synthetic_folder": ("galore.data.synthetic.folder", {}),
+}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

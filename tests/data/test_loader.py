@@ -6,8 +6,8 @@ import pytest
 from folders import write_birds, write_scenes
 
 from galore.data import ade20k, cub, geometry, loader
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 SQUARE = Preprocessing(32, 24)
 

@@ -22,8 +22,8 @@ from galore.data.ade20k import check_size, read_mask
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.geometry import Transform, random_resized_crop
 from galore.data.photo import read_image
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 Example = dict[str, Shaped[np.ndarray, "..."]]
 """One image (uint8 [height, width, 3]) with its "index" in the data set, "label" and annotations: "points" [p, 2],

@@ -1,6 +1,6 @@
 """The same bird drawn again with one part of another species: what the network's decision really hangs on.
 
-For an invented bird the true counterfactual can be drawn (`galore.data.synthetic_birds`): same pose, light and
+For an invented bird the true counterfactual can be drawn (`galore.data.synthetic.birds`): same pose, light and
 background, one kind of part replaced. Where that flips the network's decision to the other species, we know which part
 the decision hung on, and a region can be held against it and against the pixels themselves.
 """
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-from galore.data.synthetic_birds import Flock
-from galore.data.synthetic_birds_species import PARTS, kind_of
+from galore.data.synthetic.birds import SyntheticBirds
+from galore.data.synthetic.birds_species import PARTS, kind_of
 from galore.errors import InputError
 from galore.evaluation import faithfulness
 from galore.evaluation.judging import DiscriminantMethods, Judged
@@ -31,7 +31,7 @@ class Edits(NamedTuple):
     edited: UInt8[np.ndarray, "k H W 3"]
 
 
-def flipping(subject: Subject, flock: Flock, images: int, seed: int, tries: int = 6) -> Edits:
+def flipping(subject: Subject, flock: SyntheticBirds, images: int, seed: int, tries: int = 6) -> Edits:
     """Looks for replacements of one kind of part that flip the network's decision.
 
     Args:
@@ -127,7 +127,7 @@ def _moved(
     return made
 
 
-def _replacements(flock: Flock, number: int, tries: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+def _replacements(flock: SyntheticBirds, number: int, tries: int, rng: np.random.Generator) -> list[tuple[str, int]]:
     """(kind of part, class number) to try for a class: from the species that differ least."""
     kinds = {
         other: list(dict.fromkeys(kind_of(part) for part in flock.differing_parts(number, other)))
@@ -138,7 +138,7 @@ def _replacements(flock: Flock, number: int, tries: int, rng: np.random.Generato
     return [(kind, other) for other in order for kind in kinds[other]][:tries]
 
 
-def _draw(subject: Subject, flock: Flock, row: int, kind: str, number: int) -> UInt8[np.ndarray, "H W 3"]:
+def _draw(subject: Subject, flock: SyntheticBirds, row: int, kind: str, number: int) -> UInt8[np.ndarray, "H W 3"]:
     image = flock.draw(int(subject.image_ids[row]), {kind: number}).image
     if subject.net.preprocessing is None:
         return image

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 LITE = Preprocessing(256, 224, (127 / 255,) * 3, (128 / 255,) * 3)
 
