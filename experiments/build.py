@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from galore.confidence import Predictor
-from galore.data import ade20k, cub, synthetic_birds, synthetic_scenes
+from galore.data import ade20k, cub
 from galore.data.dataset import PartDataset, SceneDataset
+from galore.data.synthetic import birds, scenes
 from galore.errors import InputError
 from galore.training import checkpoint
 
@@ -27,11 +28,9 @@ class Invented(NamedTuple):
 
 INVENTED = {
     "synthetic_birds": Invented(
-        synthetic_birds, synthetic_birds.Flock, cub.read, lambda flock: (species.name for species in flock.species)
+        birds, birds.SyntheticBirds, cub.read, lambda flock: (species.name for species in flock.species)
     ),
-    "synthetic_scenes": Invented(
-        synthetic_scenes, synthetic_scenes.Album, ade20k.read, lambda album: sorted(album.class_names)
-    ),
+    "synthetic_scenes": Invented(scenes, scenes.SyntheticScenes, ade20k.read, lambda album: sorted(album.class_names)),
 }
 
 

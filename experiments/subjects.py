@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from galore import provenance
 from galore.data.ade20k import objects_present
 from galore.data.dataset import PartDataset, SceneDataset
-from galore.data.synthetic_birds import Flock
+from galore.data.synthetic.birds import SyntheticBirds
 from galore.errors import InputError
 from galore.evaluation import ground_truth
 from galore.evaluation.subject import Subject, examine
@@ -66,7 +66,7 @@ def attribution(cfg: Any) -> Attribution:
     return hydra.utils.instantiate(cfg.attribution)
 
 
-def flock(cfg: Any) -> Flock | None:
+def flock(cfg: Any) -> SyntheticBirds | None:
     """The invented birds of the data set, which can be drawn again; None for other data."""
     if cfg.dataset.kind != "synthetic_birds":
         return None

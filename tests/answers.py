@@ -9,7 +9,7 @@ from PIL import Image
 
 from galore import Network
 from galore.data.photo import read_image
-from galore.preprocessing import Preprocessing
+from galore.data.preprocessing import Preprocessing
 from galore.report import build
 from galore.report.answer import Answer
 from galore.report.build import asker as compile_asker

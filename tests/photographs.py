@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from galore import Network
-from galore.preprocessing import Preprocessing
+from galore.data.preprocessing import Preprocessing
 
 SIDE, CLASSES = 16, 5
 

@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from galore import moved
+
 if TYPE_CHECKING:
     from galore import attribution, confidence, data, evaluation, explain, models, regions, report, stream, training
     from galore.errors import InputError
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+moved.install()
+
 _MODULES = (
     "attribution",
     "confidence",
@@ -18,7 +22,6 @@ _MODULES = (
     "evaluation",
     "explain",
     "models",
-    "preprocessing",
     "regions",
     "report",
     "stream",
@@ -53,7 +56,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for, so that `galore --help` need not wait for jax."""
-    if name in _MODULES:
+    if name in _MODULES or f"galore.{name}" in moved.MOVED:
         return importlib.import_module(f"galore.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(_NAMES[name]), name)

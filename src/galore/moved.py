@@ -5,23 +5,47 @@ as they were are not listed.
 """
 
 import importlib
-import importlib.abc
-import importlib.machinery
 import sys
-import types
 import warnings
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-MOVED: dict[str, tuple[str, dict[str, str]]] = {}
+MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    "galore.preprocessing": ("galore.data.preprocessing", {}),
+    "galore.data.synthetic_birds": (
+        "galore.data.synthetic.birds",
+        {"Flock": "SyntheticBirds", "Drawing": "BirdDrawing"},
+    ),
+    "galore.data.synthetic_birds_species": ("galore.data.synthetic.birds_species", {}),
+    "galore.data.synthetic_birds_skeleton": ("galore.data.synthetic.birds_body", {}),
+    "galore.data.synthetic_birds_shapes": ("galore.data.synthetic.birds_body", {}),
+    "galore.data.synthetic_birds_drawing": ("galore.data.synthetic.birds_drawing", {"Drawing": "BirdDrawing"}),
+    "galore.data.synthetic_birds_surroundings": (
+        "galore.data.synthetic.birds_drawing",
+        {"draw_backdrop": "_draw_backdrop", "draw_perch": "_draw_perch", "draw_occluders": "_draw_occluders"},
+    ),
+    "galore.data.synthetic_scenes": (
+        "galore.data.synthetic.scenes",
+        {"Album": "SyntheticScenes", "Drawing": "SceneDrawing"},
+    ),
+    "galore.data.synthetic_scenes_drawing": ("galore.data.synthetic.scenes_drawing", {}),
+    "galore.data.synthetic_scenes_furniture": ("galore.data.synthetic.scenes_drawing", {}),
+    "galore.data.synthetic_canvas": ("galore.data.synthetic.canvas", {}),
+    "galore.data.synthetic_folder": ("galore.data.synthetic.folder", {}),
+}
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules of `MOVED`."""
+class _Finder:
+    """Finds and loads the modules of `MOVED`; the base classes of `importlib.abc` would double galore's import time."""
 
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(fullname, self) if fullname in MOVED else None
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in MOVED else None  # pyright: ignore[reportArgumentType]
 
-    def exec_module(self, module: types.ModuleType) -> None:
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Python makes an empty one."""
+
+    def exec_module(self, module: ModuleType) -> None:
         new, names = MOVED[module.__name__]
         warnings.warn(f"{module.__name__} is now {new}", DeprecationWarning, stacklevel=2)
         there = importlib.import_module(new)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from jaxtyping import Array, Float, PyTree
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
 Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]

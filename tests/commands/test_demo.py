@@ -4,8 +4,9 @@ import pytest
 
 from galore import Network, cli, models
 from galore.commands import demo
-from galore.data import cub, synthetic_birds
-from galore.preprocessing import Preprocessing
+from galore.data import cub
+from galore.data.preprocessing import Preprocessing
+from galore.data.synthetic import birds
 from galore.report import build, figures
 from galore.training import architectures, checkpoint, header
 
@@ -14,7 +15,7 @@ from galore.training import architectures, checkpoint, header
 def trained(tmp_path_factory):
     """A data set of a few birds, and a checkpoint of a network for them."""
     folder = tmp_path_factory.mktemp("demo")
-    synthetic_birds.write(folder / "birds", synthetic_birds.Flock(classes=4, per_class=2, seed=0, size=32))
+    birds.write(folder / "birds", birds.SyntheticBirds(classes=4, per_class=2, seed=0, size=32))
     names = cub.read(folder / "birds").class_names
     description = header.Description("small_cnn_narrow", names, Preprocessing(32, 32), "conv4")
     checkpoint.save(folder / "run", description, architectures.random_params("small_cnn_narrow", 4, seed=0))

@@ -5,9 +5,10 @@ import pytest
 from folders import change, write_birds, write_scenes
 from PIL import Image
 
-from galore.data import ade20k, cub, sheet, synthetic_birds
+from galore.data import ade20k, cub, sheet
 from galore.data.check import check
 from galore.data.dataset import PartDataset
+from galore.data.synthetic import birds
 from galore.errors import InputError
 
 
@@ -19,7 +20,7 @@ def test_a_good_folder_has_no_problems(tmp_path: Path):
 
 
 def test_drawn_birds_are_as_good_as_photographed_ones(tmp_path: Path, shared_data: Path):
-    synthetic_birds.write(tmp_path / "birds", synthetic_birds.Flock(classes=4, per_class=3, seed=0))
+    birds.write(tmp_path / "birds", birds.SyntheticBirds(classes=4, per_class=3, seed=0))
     drawn, real = check(tmp_path / "birds"), cub.read(shared_data / "CUB_200_2011", classes=1)
     assert isinstance(drawn.dataset, PartDataset) and len(drawn.dataset) == 12
     assert not drawn.problems and not drawn.oddities

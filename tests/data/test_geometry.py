@@ -31,20 +31,30 @@ def test_a_window_that_rounds_beyond_the_image_ends_at_its_edge():
         assert box[3] <= 92 and all(type(edge) is float for edge in box)
 
 
+def inverse(transform: Transform) -> Transform:
+    """The transform that brings the result back to where it came from."""
+    corners = np.array([[0.0, 0.0], [transform.source_width, transform.source_height]])
+    (xa, ya), (xb, yb) = transform.points(corners).tolist()
+    box = (min(xa, xb), ya, max(xa, xb), yb)
+    return Transform(
+        transform.height, transform.width, box, transform.source_height, transform.source_width, transform.flip
+    )
+
+
 @settings(max_examples=50, deadline=None)
 @given(transforms(), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
 def test_points_come_back(transform: Transform, shares: list[tuple[float, float]]):
     points = np.array(shares) * [transform.source_width, transform.source_height]
-    np.testing.assert_allclose(transform.inverse().points(transform.points(points)), points, atol=1e-6)
+    np.testing.assert_allclose(inverse(transform).points(transform.points(points)), points, atol=1e-6)
     np.testing.assert_allclose(
-        transform.inverse().points(transform.points(points.astype(np.float32))), points, atol=0.05
+        inverse(transform).points(transform.points(points.astype(np.float32))), points, atol=0.05
     )
 
 
 @settings(max_examples=50, deadline=None)
 @given(transforms())
 def test_the_inverse_of_the_inverse_is_the_transform(transform: Transform):
-    again = transform.inverse().inverse()
+    again = inverse(inverse(transform))
     np.testing.assert_allclose(again.box, transform.box, atol=1e-6)
     assert (again.height, again.width, again.flip) == (transform.height, transform.width, transform.flip)
 
@@ -54,7 +64,7 @@ def test_the_inverse_of_the_inverse_is_the_transform(transform: Transform):
 def test_boxes_come_back_and_keep_their_corners(transform: Transform):
     boxes = np.array([[1.0, 2.0, 5.0, 3.0], [0.0, 0.0, transform.source_width, transform.source_height]])
     moved = transform.boxes(boxes)
-    np.testing.assert_allclose(transform.inverse().boxes(moved), boxes, atol=1e-6)
+    np.testing.assert_allclose(inverse(transform).boxes(moved), boxes, atol=1e-6)
     assert (moved[:, 2:] > 0).all()
     centres = transform.points(boxes[:, :2] + boxes[:, 2:] / 2)
     np.testing.assert_allclose(moved[:, :2] + moved[:, 2:] / 2, centres, atol=1e-6)
@@ -91,7 +101,7 @@ def test_masks_are_sampled_where_the_inverse_points(transform: Transform, seed: 
     assert moved.shape == (transform.height, transform.width)
     # A slow second implementation: the source pixel under the centre of a few output pixels.
     for row, column in zip(rng.integers(0, transform.height, 20), rng.integers(0, transform.width, 20)):
-        x, y = transform.inverse().points(np.array([column + 0.5, row + 0.5]))
+        x, y = inverse(transform).points(np.array([column + 0.5, row + 0.5]))
         if min(abs(x - round(x)), abs(y - round(y))) > 1e-6:
             assert moved[row, column] == mask[int(y), int(x)]
 
@@ -99,9 +109,9 @@ def test_masks_are_sampled_where_the_inverse_points(transform: Transform, seed: 
 def test_the_inverse_leaves_what_was_cut_off_black():
     transform = geometry.resize_and_center_crop(40, 80, 40, 40)
     ones = np.ones((40, 40), np.uint8)
-    back = transform.inverse().mask(ones)
+    back = inverse(transform).mask(ones)
     assert back.shape == (40, 80) and back[:, 20:60].all() and not back[:, :20].any() and not back[:, 60:].any()
-    pixels = transform.inverse().pixels(np.full((40, 40, 3), 200, np.uint8))
+    pixels = inverse(transform).pixels(np.full((40, 40, 3), 200, np.uint8))
     assert (pixels[:, 20:60] == 200).all() and not pixels[:, :19].any() and not pixels[:, 61:].any()
 
 
@@ -120,8 +130,8 @@ def test_resize_and_crop_equals_the_two_steps(height: int, width: int):
 def test_identity_and_flip_are_exact():
     image = np.random.default_rng(0).integers(0, 255, (9, 11, 3), np.uint8)
     np.testing.assert_array_equal(geometry.warp(9, 11, 9, 11).pixels(image), image)
-    np.testing.assert_array_equal(geometry.flip(9, 11).pixels(image), image[:, ::-1])
-    np.testing.assert_array_equal(geometry.flip(9, 11).points(np.array([0.5, 2.0])), [10.5, 2.0])
+    np.testing.assert_array_equal(geometry.warp(9, 11, 9, 11).flipped().pixels(image), image[:, ::-1])
+    np.testing.assert_array_equal(geometry.warp(9, 11, 9, 11).flipped().points(np.array([0.5, 2.0])), [10.5, 2.0])
 
 
 def test_points_outside_the_crop_are_not_inside():

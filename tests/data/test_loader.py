@@ -6,8 +6,8 @@ import pytest
 from folders import write_birds, write_scenes
 
 from galore.data import ade20k, cub, geometry, loader
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 SQUARE = Preprocessing(32, 24)
 
@@ -56,15 +56,6 @@ def test_points_boxes_and_masks_move_with_the_image(birds: Path, tmp_path: Path)
     np.testing.assert_array_equal(moved["mask"], SQUARE.transform(30, 40).mask(loader.Files(scenes)[1]["mask"]))
 
 
-def test_random_crops_repeat_and_differ_by_epoch_and_image(birds: Path):
-    files = loader.Files(cub.read(birds))
-    first, again = loader.augmented(files, 16, seed=0, epoch=0), loader.augmented(files, 16, seed=0, epoch=0)
-    other = loader.augmented(files, 16, seed=0, epoch=1)
-    np.testing.assert_array_equal(first[5]["image"], again[5]["image"])
-    assert not np.array_equal(first[5]["image"], other[5]["image"])
-    assert first.geometry(5, 40, 60) != first.geometry(6, 40, 60)
-
-
 def test_a_broken_image_is_named_and_raised_or_left_out_and_counted(birds: Path):
     dataset = cub.read(birds)
     dataset.image_path(1).write_bytes(b"broken")
@@ -87,42 +78,6 @@ def test_leaving_early_stops_the_threads(birds: Path):
     assert threading.active_count() == before
 
 
-def test_the_cache_holds_the_same_examples(birds: Path, tmp_path: Path):
-    dataset = cub.read(birds)
-    source = loader.prepared(dataset, SQUARE)
-    identity = loader.identity_of(dataset, SQUARE)
-    made = loader.cached(source, tmp_path / "cache", identity)
-    opened = loader.cached(source, tmp_path / "cache", identity)
-    for kept in (made, opened):
-        assert len(kept) == len(source)
-        for index in range(len(source)):
-            expected = source[index]
-            assert kept[index].keys() == expected.keys()
-            for name in expected:
-                np.testing.assert_array_equal(kept[index][name], expected[name])
-
-
-def test_the_cache_of_something_else_is_refused(birds: Path, tmp_path: Path):
-    dataset = cub.read(birds)
-    source, identity = loader.prepared(dataset, SQUARE), loader.identity_of(dataset, SQUARE)
-    loader.cached(source, tmp_path / "cache", identity)
-    assert loader.identity_of(dataset, Preprocessing(32, 20)) != identity
-    (birds / "images" / dataset.paths[0]).write_bytes(dataset.image_path(1).read_bytes() + b" ")
-    changed = loader.identity_of(dataset, SQUARE)
-    with pytest.raises(InputError, match="caches other images"):
-        loader.cached(source, tmp_path / "cache", changed)
-    with pytest.raises(InputError, match="is not a cache"):
-        loader.cached(source, birds, identity)
-
-
-def test_an_interrupted_cache_leaves_nothing(birds: Path, tmp_path: Path):
-    dataset = cub.read(birds)
-    dataset.image_path(9).write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"Grey_Bird_1.png"):
-        loader.cached(loader.prepared(dataset, SQUARE), tmp_path / "cache", "x")
-    assert not (tmp_path / "cache").exists() and not list(tmp_path.glob(".*"))
-
-
 def test_any_sequence_of_examples_is_a_source():
     class Numbers:
         def __len__(self) -> int:
@@ -131,7 +86,9 @@ def test_any_sequence_of_examples_is_a_source():
         def __getitem__(self, index: int, /) -> loader.Example:
             return {"image": np.full((4, 6, 3), index, np.uint8)}
 
-    turned = loader.Transformed(Numbers(), lambda _, height, width: geometry.flip(height, width))
+    turned = loader.Transformed(
+        Numbers(), lambda _, height, width: geometry.warp(height, width, height, width).flipped()
+    )
     (batch,) = loader.batches(turned, 4)
     assert batch["image"][:, 0, 0, 0].tolist() == [0, 1, 2, 0]
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 import galore
-from galore.data.synthetic_birds import Flock
-from galore.data.synthetic_birds_species import PARTS, kind_of
+from galore.data.synthetic.birds import SyntheticBirds
+from galore.data.synthetic.birds_species import PARTS, kind_of
 from galore.errors import InputError
 from galore.evaluation import true_counterfactuals
 from galore.evaluation.subject import Parts, Subject
 
-FLOCK = Flock(classes=3, per_class=12, seed=0, size=32)
+BIRDS = SyntheticBirds(classes=3, per_class=12, seed=0, size=32)
 
 
 def nearest_mean(images: np.ndarray, labels: np.ndarray) -> galore.Network:
     """A network that says which class's mean image an image is nearest to; its activations are the pixels."""
-    means = np.stack([images[labels == k].mean(0) for k in range(FLOCK.classes)]).astype(np.float32) / 255
+    means = np.stack([images[labels == k].mean(0) for k in range(BIRDS.classes)]).astype(np.float32) / 255
 
     def head(params, F):
         return -jnp.mean((F / 255 - params["means"]) ** 2, axis=(1, 2, 3)) * 100
@@ -28,9 +28,9 @@ def nearest_mean(images: np.ndarray, labels: np.ndarray) -> galore.Network:
 
 @pytest.fixture(scope="module")
 def subject() -> Subject:
-    ids = np.arange(1, len(FLOCK) + 1)
-    drawn = [FLOCK.draw(int(image)) for image in ids]
-    images, labels = np.stack([bird.image for bird in drawn]), np.array([FLOCK.class_number(int(i)) - 1 for i in ids])
+    ids = np.arange(1, len(BIRDS) + 1)
+    drawn = [BIRDS.draw(int(image)) for image in ids]
+    images, labels = np.stack([bird.image for bird in drawn]), np.array([BIRDS.class_number(int(i)) - 1 for i in ids])
     net = nearest_mean(images, labels)
     logits = np.stack([np.asarray(net(jnp.asarray(image, jnp.float32))[1]) for image in images])
     points, box = (np.array([getattr(bird, name) for bird in drawn], np.float32) for name in ("points", "box"))
@@ -41,7 +41,7 @@ def subject() -> Subject:
 
 @pytest.fixture(scope="module")
 def edits(subject):
-    return true_counterfactuals.flipping(subject, FLOCK, images=36, seed=0)
+    return true_counterfactuals.flipping(subject, BIRDS, images=36, seed=0)
 
 
 def test_every_edit_flips_the_decision_by_one_kind_of_part_in_which_the_classes_differ(subject, edits):
@@ -50,8 +50,8 @@ def test_every_edit_flips_the_decision_by_one_kind_of_part_in_which_the_classes_
     for row, y, c, parts, edited in zip(asked.rows, asked.predicted, asked.counter, edits.parts, edits.edited):
         assert y == subject.labels[row] != c == int(subject.net(jnp.asarray(edited, jnp.float32))[1].argmax())
         (kind,) = {kind_of(part) for part, replaced in zip(PARTS, parts) if replaced}
-        assert {part for part in PARTS if kind_of(part) == kind} <= set(FLOCK.differing_parts(int(y) + 1, int(c) + 1))
-        np.testing.assert_array_equal(edited, FLOCK.draw(int(subject.image_ids[row]), {kind: int(c) + 1}).image)
+        assert {part for part in PARTS if kind_of(part) == kind} <= set(BIRDS.differing_parts(int(y) + 1, int(c) + 1))
+        np.testing.assert_array_equal(edited, BIRDS.draw(int(subject.image_ids[row]), {kind: int(c) + 1}).image)
 
 
 def test_the_changed_pixels_go_all_the_way_and_no_pixel_of_them_nowhere(subject, edits):
@@ -68,11 +68,11 @@ def test_the_changed_pixels_go_all_the_way_and_no_pixel_of_them_nowhere(subject,
 
 def test_images_of_another_flock_and_decisions_that_nothing_flips_are_refused(subject):
     with pytest.raises(InputError, match="not those of the synthetic birds"):
-        true_counterfactuals.flipping(dataclasses.replace(subject, labels=subject.labels[::-1]), FLOCK, 12, 0)
+        true_counterfactuals.flipping(dataclasses.replace(subject, labels=subject.labels[::-1]), BIRDS, 12, 0)
     wrong = dataclasses.replace(subject, logits=np.eye(3)[(subject.labels + 1) % 3])
     with pytest.raises(InputError, match="gets no test image right"):
-        true_counterfactuals.flipping(wrong, FLOCK, 12, 0)
+        true_counterfactuals.flipping(wrong, BIRDS, 12, 0)
     stubborn = dataclasses.replace(subject.net, head=lambda params, F: jnp.array([1.0, 0.0, 0.0]))
     fixed = dataclasses.replace(subject, net=stubborn, logits=np.tile([1.0, 0.0, 0.0], (len(subject), 1)))
     with pytest.raises(InputError, match="no replacement of a part flips"):
-        true_counterfactuals.flipping(fixed, FLOCK, 12, 0)
+        true_counterfactuals.flipping(fixed, BIRDS, 12, 0)

@@ -12,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from galore.confidence import Predictor
-from galore.data import cub, synthetic_birds
+from galore.data import cub
+from galore.data.synthetic.birds import SyntheticBirds, write
 from galore.evaluation.subject import Parts, Scenes, Subject
 from galore.training import architectures, checkpoint
 from galore.training.header import Description
@@ -59,7 +60,7 @@ SIZES = {"classes": 3, "per_class": 8, "size": 32, "seed": 0}
 @pytest.fixture
 def run(tmp_path) -> list[str]:
     """A few birds and a network that knows nothing of them, as options; there is a run of seed 0 alone."""
-    synthetic_birds.write(tmp_path / "birds", synthetic_birds.Flock(**SIZES))
+    write(tmp_path / "birds", SyntheticBirds(**SIZES))
     birds = cub.read(tmp_path / "birds")
     test, network = birds.subset(~birds.is_training), "small_cnn_narrow"
     description = Description(network, birds.class_names, architectures.preprocessing(network).at(32), "conv4")

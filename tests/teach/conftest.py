@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galore.data import cub, synthetic_birds
+from galore.data import cub
+from galore.data.preprocessing import Preprocessing
+from galore.data.synthetic.birds import SyntheticBirds
+from galore.data.synthetic.birds import write as write_birds
 from galore.network import Network
-from galore.preprocessing import Preprocessing
 from galore.teach import build, design, results, seal, seen, sheet
 from galore.teach.sheet import Mark, Picture, Region, Sheet, Trial
 
@@ -216,7 +218,7 @@ def fitted():
 def birds(tmp_path_factory):
     """Invented birds of three species."""
     folder = tmp_path_factory.mktemp("birds") / "birds"
-    synthetic_birds.write(folder, synthetic_birds.Flock(3, 24, 0, 48), 1)
+    write_birds(folder, SyntheticBirds(3, 24, 0, 48), 1)
     return cub.read(folder)
 
 

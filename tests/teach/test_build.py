@@ -7,6 +7,7 @@ import re
 
 import pytest
 from PIL import Image
+from unseal import unseal
 
 from galore.errors import InputError
 from galore.teach import build, seal
@@ -50,12 +51,12 @@ def test_nothing_in_the_published_folder_gives_an_answer_away(lesson_sheet, imag
 
 def test_the_page_holds_every_truth_under_its_seal(lesson_sheet):
     content = build.content(lesson_sheet)
-    opened = seal.unseal(content["truth"], lesson_sheet.experiment, seal.RESULT_ROUNDS)
+    opened = unseal(content["truth"], lesson_sheet.experiment, seal.RESULT_ROUNDS)
     assert opened["answers"] == {trial.id: trial.truth for trial in lesson_sheet.trials if not trial.counter}
     trial = next(trial for trial in lesson_sheet.trials if trial.counter)
     number = lesson_sheet.conditions.index("counterfactual") + 1
     salt = f"{lesson_sheet.experiment} {trial.id} {number}"
-    feedback = seal.unseal(content["trials"][trial.id]["sealed"][str(number)], salt, seal.FEEDBACK_ROUNDS)
+    feedback = unseal(content["trials"][trial.id]["sealed"][str(number)], salt, seal.FEEDBACK_ROUNDS)
     assert feedback["truth"] == trial.truth
     assert feedback["counter"] == trial.counter
     assert feedback["lit"][0]["marks"] == [{"name": "eye", "x": 0.3, "y": 0.3, "number": 1}]

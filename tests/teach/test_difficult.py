@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from galore.confidence import Predictor
-from galore.preprocessing import Preprocessing
+from galore.data.preprocessing import Preprocessing
 from galore.teach import difficult
 from galore.training import architectures, checkpoint, header
 

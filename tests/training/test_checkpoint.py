@@ -10,8 +10,8 @@ import optax
 import pytest
 
 import galore
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 from galore.training import architectures, arrays, checkpoint, hardness, header, held_out
 
 CLASSES = ("finch", "gull", "wren")

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 from galore.training import architectures, classifier, forward, hardness, inputs, losses
 from galore.training.step import check_batch_size, device_mesh, initial_state, make_step
 

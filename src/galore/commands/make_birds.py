@@ -23,16 +23,16 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from galore import terminal
-    from galore.data import synthetic_birds
+    from galore.data.synthetic import birds
 
-    flock = synthetic_birds.Flock(args.classes, args.per_class, args.seed, args.size)
-    with terminal.progress("drawing birds", len(flock)) as on_images:
-        synthetic_birds.write(args.folder, flock, workers_for(args.workers, len(flock)), on_images)
-    print(f"{args.folder}: {len(flock)} birds of {flock.classes} species, {flock.size} x {flock.size} pixels")
+    drawn = birds.SyntheticBirds(args.classes, args.per_class, args.seed, args.size)
+    with terminal.progress("drawing birds", len(drawn)) as on_images:
+        birds.write(args.folder, drawn, workers_for(args.workers, len(drawn)), on_images)
+    print(f"{args.folder}: {len(drawn)} birds of {drawn.classes} species, {drawn.size} x {drawn.size} pixels")
 
 
-def workers_for(asked: int | None, images: int) -> int:
+def workers_for(given: int | None, images: int) -> int:
     """How many processes to draw with; starting more does not pay for a handful of images."""
-    if asked is not None and asked < 1:
-        raise InputError(f"--workers is {asked}, expected at least 1")
-    return asked or (1 if images < 200 else os.cpu_count() or 1)
+    if given is not None and given < 1:
+        raise InputError(f"--workers is {given}, expected at least 1")
+    return given or (1 if images < 200 else os.cpu_count() or 1)

@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from galore import terminal
-    from galore.data import synthetic_scenes
+    from galore.data.synthetic import scenes
 
-    album = synthetic_scenes.Album(args.classes, args.per_class, args.seed, args.size)
-    with terminal.progress("drawing scenes", len(album)) as on_images:
-        synthetic_scenes.write(args.folder, album, workers_for(args.workers, len(album)), on_images)
-    print(f"{args.folder}: {len(album)} scenes of {album.classes} classes, {album.size} x {album.size} pixels")
+    drawn = scenes.SyntheticScenes(args.classes, args.per_class, args.seed, args.size)
+    with terminal.progress("drawing scenes", len(drawn)) as on_images:
+        scenes.write(args.folder, drawn, workers_for(args.workers, len(drawn)), on_images)
+    print(f"{args.folder}: {len(drawn)} scenes of {drawn.classes} classes, {drawn.size} x {drawn.size} pixels")

@@ -6,6 +6,8 @@ Submodules are imported when first asked for: `galore.data.cub`, `galore.data.ge
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from galore.moved import MOVED
+
 if TYPE_CHECKING:
     from galore.data import (
         ade20k,
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
         geometry,
         loader,
         photo,
+        preprocessing,
         sheet,
-        synthetic_birds,
-        synthetic_scenes,
+        synthetic,
         tables,
     )
 
@@ -29,15 +31,15 @@ __all__ = [
     "geometry",
     "loader",
     "photo",
+    "preprocessing",
     "sheet",
-    "synthetic_birds",
-    "synthetic_scenes",
+    "synthetic",
     "tables",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name in __all__ or f"galore.data.{name}" in MOVED:
         return importlib.import_module(f"galore.data.{name}")
     raise AttributeError(f"module 'galore.data' has no attribute {name!r}")
 

@@ -63,7 +63,7 @@ class Transform:
         return (moved >= 0).all(-1) & (moved[..., 0] < self.width) & (moved[..., 1] < self.height)
 
     def boxes(self, boxes: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 4"]:
-        """Moves boxes (x, y, width, height), not clipped to the result so that the inverse brings them back."""
+        """Moves boxes (x, y, width, height), not clipped to the result."""
         first = self.points(boxes[..., :2])
         second = self.points(boxes[..., :2] + boxes[..., 2:])
         corner = np.minimum(first, second)
@@ -82,13 +82,6 @@ class Transform:
         moved[~(row_valid[:, None] & column_valid[None, :])] = 0
         return np.ascontiguousarray(moved[:, ::-1]) if self.flip else moved
 
-    def inverse(self) -> "Transform":
-        """The transform that brings the result back to where it came from."""
-        corners = np.array([[0.0, 0.0], [self.source_width, self.source_height]])
-        (xa, ya), (xb, yb) = self.points(corners).tolist()
-        box = (min(xa, xb), ya, max(xa, xb), yb)
-        return Transform(self.height, self.width, box, self.source_height, self.source_width, self.flip)
-
     def flipped(self) -> "Transform":
         """The same transform with its result mirrored left to right."""
         return dataclasses.replace(self, flip=not self.flip)
@@ -104,11 +97,6 @@ class Transform:
 def warp(height: int, width: int, new_height: int, new_width: int) -> Transform:
     """Resizes the whole image, whatever happens to its proportions."""
     return Transform(height, width, (0.0, 0.0, float(width), float(height)), new_height, new_width)
-
-
-def flip(height: int, width: int) -> Transform:
-    """Mirrors the image left to right."""
-    return warp(height, width, height, width).flipped()
 
 
 def resize_and_center_crop(height: int, width: int, resize: int, crop: int) -> Transform:

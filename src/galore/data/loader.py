@@ -1,29 +1,24 @@
 """From an annotated data set to batches: decoding, moving pixels and annotations together, shuffling, padding.
 
 A source is anything with `__len__` and `__getitem__(int)` that gives a dictionary of NumPy arrays, so that a grain or
-torch loader can stand in for `batches`. Sources stack: files -> transformed -> (cached) -> batches.
+torch loader can stand in for `batches`. Sources stack: files -> transformed -> batches.
 """
 
-import hashlib
-import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped
 
-from galore import atomic
 from galore.data.ade20k import check_size, read_mask
 from galore.data.dataset import PartDataset, SceneDataset
-from galore.data.geometry import Transform, random_resized_crop
+from galore.data.geometry import Transform
 from galore.data.photo import read_image
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 Example = dict[str, Shaped[np.ndarray, "..."]]
 """One image (uint8 [height, width, 3]) with its "index" in the data set, "label" and annotations: "points" [p, 2],
@@ -84,25 +79,6 @@ def prepared(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing) 
     return Transformed(Files(dataset), lambda _, height, width: preprocessing.transform(height, width))
 
 
-def augmented(
-    source: Source, size: int, seed: int, epoch: int, scale: tuple[float, float] = (0.08, 1.0)
-) -> Transformed:
-    """Random resized crops and flips for training; the same seed, epoch and index give the same crop.
-
-    Args:
-        source: `Files(dataset)`, or a cached source of larger images.
-        size: the side of the square that comes out, in pixels.
-        seed: of the whole training.
-        epoch: from 0.
-        scale: the smallest and the largest share of the area that is kept.
-    """
-
-    def geometry(index: int, height: int, width: int) -> Transform:
-        return random_resized_crop(np.random.default_rng((seed, epoch, index)), height, width, size, scale)
-
-    return Transformed(source, geometry)
-
-
 def move(example: Example, transform: Transform) -> Example:
     """Moves the image of an example and everything that is tied to its pixels; points that leave become invisible."""
     moved = example | {"image": transform.pixels(example["image"])}
@@ -148,80 +124,6 @@ def batches(
     if shuffle_seed is not None:
         order = np.random.default_rng(shuffle_seed).permutation(len(source))
     return _batches(_decoded(source, order.tolist(), threads, 2 * batch_size + threads, broken), batch_size)
-
-
-def cached(source: Source, folder: str | Path, identity: str, threads: int = 2) -> "Cached":
-    """Keeps the examples of a source, whose shapes must be equal, as memory-mapped arrays.
-
-    Args:
-        source: with one shape for all examples, for instance `prepared(...)`; random crops would be frozen.
-        folder: where to keep them; made at the first call and opened at later ones.
-        identity: what the source is, for instance from `identity_of(dataset, preprocessing)`; a cache made from
-            something else is refused.
-        threads: how many read at a time.
-
-    Returns:
-        A source with the same examples.
-
-    Raises:
-        InputError: the folder holds something else, or an image cannot be read.
-    """
-    folder = Path(folder)
-    if not (folder.is_dir() and any(folder.iterdir())):
-        _write_cache(source, folder, identity, threads)
-    return Cached(folder, identity)
-
-
-class Cached:
-    """The examples in a folder that `cached` made."""
-
-    def __init__(self, folder: Path, identity: str) -> None:
-        try:
-            description = json.loads((folder / "cache.json").read_text())
-            names, known = list(description["arrays"]), description["identity"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder} is not a cache of images; name a new folder or remove this one") from error
-        if known != identity:
-            raise InputError(f"{folder} caches other images ({known}), expected {identity}; remove it or name another")
-        self._arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
-
-    def __len__(self) -> int:
-        return len(self._arrays["index"])
-
-    def __getitem__(self, index: int, /) -> Example:
-        return {name: np.array(array[index]) for name, array in self._arrays.items()}
-
-
-def identity_of(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing) -> str:
-    """Names what a cache holds: a digest of the files (names, sizes, times), the annotations and the geometry."""
-    digest = hashlib.sha256()
-    for index, path in enumerate(dataset.paths):
-        status = os.stat(dataset.image_path(index))
-        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
-    digest.update(dataset.labels.tobytes())
-    if isinstance(dataset, PartDataset):
-        for array in (dataset.points, dataset.visible, dataset.boxes):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    geometry = f"{preprocessing.resize}/{preprocessing.crop}"
-    return f"{len(dataset)} images of {dataset.name} at {geometry}, {digest.hexdigest()[:16]}"
-
-
-def _write_cache(source: Source, folder: Path, identity: str, threads: int) -> None:
-    if len(source) == 0:
-        raise InputError(f"there are no images to cache in {folder}")
-    with atomic.folder(folder) as unfinished:
-        arrays: dict[str, np.ndarray] = {}
-        examples = _decoded(source, list(range(len(source))), threads, 8 * threads, None)
-        for position, example in enumerate(examples):
-            for name, value in example.items():
-                if name not in arrays:
-                    shape = (len(source), *np.shape(value))
-                    file = unfinished / f"{name}.npy"
-                    arrays[name] = np.lib.format.open_memmap(file, "w+", np.asarray(value).dtype, shape)
-                arrays[name][position] = value
-        for array in arrays.values():
-            array.flush()  # pyright: ignore[reportAttributeAccessIssue]
-        (unfinished / "cache.json").write_text(json.dumps({"identity": identity, "arrays": sorted(arrays)}))
 
 
 def _decoded(source: Source, order: list[int], threads: int, ahead: int, broken: list[str] | None) -> Iterator[Example]:

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from galore.data.synthetic_birds import Flock
-from galore.data.synthetic_birds_species import PARTS, kind_of
+from galore.data.synthetic.birds import SyntheticBirds
+from galore.data.synthetic.birds_species import PARTS, kind_of
 from galore.errors import InputError
 from galore.evaluation import faithfulness
 from galore.evaluation.evaluate import Batch, Model, Scores, maps_of, over_batches, with_baselines
@@ -31,7 +31,7 @@ class Flips(NamedTuple):
     edited: UInt8[np.ndarray, "k H W 3"]
 
 
-def find_flips(test_set: TestSet, birds: Flock, images: int, seed: int, tries: int = 6) -> Flips:
+def find_flips(test_set: TestSet, birds: SyntheticBirds, images: int, seed: int, tries: int = 6) -> Flips:
     """Looks for replacements of one kind of part that flip the network's decision.
 
     Args:
@@ -114,7 +114,7 @@ def _moves(
     return {"moved": way, "flipped": (jnp.argmax(edited, axis=-1) == c).astype(jnp.float32)}
 
 
-def _replacements(birds: Flock, number: int, tries: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+def _replacements(birds: SyntheticBirds, number: int, tries: int, rng: np.random.Generator) -> list[tuple[str, int]]:
     """(kind of part, class number) to try for a class: from the species that differ least."""
     kinds = {
         other: list(dict.fromkeys(kind_of(part) for part in birds.differing_parts(number, other)))
@@ -125,7 +125,7 @@ def _replacements(birds: Flock, number: int, tries: int, rng: np.random.Generato
     return [(kind, other) for other in order for kind in kinds[other]][:tries]
 
 
-def _draw(test_set: TestSet, birds: Flock, row: int, kind: str, number: int) -> UInt8[np.ndarray, "H W 3"]:
+def _draw(test_set: TestSet, birds: SyntheticBirds, row: int, kind: str, number: int) -> UInt8[np.ndarray, "H W 3"]:
     image = birds.draw(int(test_set.image_ids[row]), {kind: number}).image
     if test_set.net.preprocessing is None:
         return image

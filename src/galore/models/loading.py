@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.models import alexnet, efficientnet_lite, vgg
 from galore.models import weights as weights_files
@@ -23,7 +24,6 @@ from galore.models.resnet import ResNet18, ResNet34, ResNet50
 from galore.models.small_cnn import SmallCNN
 from galore.models.vgg import VGG16
 from galore.network import Network, from_nnx
-from galore.preprocessing import Preprocessing
 
 _USUAL_PREPROCESSING = Preprocessing(resize=256, crop=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 _TORCHVISION = "https://download.pytorch.org/models"

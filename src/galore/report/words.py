@@ -6,12 +6,6 @@ from jaxtyping import Bool
 from galore import regions
 from galore.report.answer import Answer, Finding
 
-ATTRIBUTION = {
-    "gradient": "gradient × activation",
-    "integrated-gradients": "integrated gradients",
-    "grad-cam": "Grad-CAM",
-    "second-order": "second-order attribution",
-}
 CONFIDENCE = {"softmax": "softmax score (the highest probability)", "certainty": "certainty (one minus the entropy)"}
 
 NARROW = "\u202f"

@@ -10,8 +10,8 @@ from jaxtyping import Int
 
 from galore.data.loader import Example
 from galore.data.photo import read_image
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"})
 LONGEST_PROBLEM = 300

@@ -41,11 +41,6 @@ def plain(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def unseal(sealed: str, salt: str, rounds: int) -> Any:
-    """The inverse of `seal`."""
-    return json.loads(_xor(base64.b64decode(sealed), _key(salt, rounds)))
-
-
 def checksum(result: dict[str, Any]) -> str:
     """16 hexadecimal digits over everything that a result file says; the page computes the same."""
     head = ("format", "version", "experiment", "learner", "place", "condition", "order", "simulation")

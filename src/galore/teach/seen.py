@@ -18,9 +18,9 @@ from galore.data import ade20k, cub
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.geometry import Transform
 from galore.data.photo import read_image
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.network import Network
-from galore.preprocessing import Preprocessing
 
 BATCH = 8
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.models.layers import LayeredNetwork, check_layer
 from galore.models.loading import ARCHITECTURES, draw
 from galore.network import Network, from_nnx
-from galore.preprocessing import Preprocessing
 from galore.training.forward import shapes
 
 _NARROW = "_narrow"

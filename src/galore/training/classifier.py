@@ -13,8 +13,8 @@ import optax.contrib
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, Shaped
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 from galore.training import hardness, losses
 from galore.training.forward import Forward, Params
 from galore.training.step import Batch, Loss, State, is_finite, replicate, shard

@@ -10,8 +10,8 @@ import jax
 
 import galore
 from galore import provenance
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.preprocessing import Preprocessing
 from galore.training import architectures, hardness
 from galore.training.forward import shapes
 

@@ -1,4 +1,4 @@
-"""The bones of an invented bird: how it stands, and where its body coordinates lie in the image.
+"""The body of an invented bird: how it stands, where its body coordinates lie in the image, outlines of its parts.
 
 Body coordinates (t, s): t runs from the face (0) to the root of the tail (1), s from the belly's edge (-1) to the
 back's (1). Lengths are in head radii until the pose places the bird in the image, whose side has length 1.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galore.data.synthetic_birds_species import PARTS, BodyShape
+from galore.data.synthetic.birds_species import PARTS, BodyShape
 
 
 @dataclass(frozen=True)
@@ -169,3 +169,45 @@ class Skeleton:
 
 def unit_vector(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
+
+
+# Outlines of the parts that have a shape of their own: x along the part as a share of its length, y across it.
+# The y of beaks is in head radii, negative above; of tails in head radii; of wings as a share of the wing's depth.
+
+BEAKS = {
+    "curved_(up_or_down)": [(0, -0.34), (0.5, -0.3), (0.85, 0.0), (1, 0.5), (0.75, 0.28), (0.4, 0.18), (0, 0.3)],
+    "dagger": [(0, -0.4), (0.5, -0.26), (1, 0.0), (0.5, 0.2), (0, 0.34)],
+    "hooked": [(0, -0.46), (0.6, -0.46), (0.95, -0.2), (1, 0.42), (0.8, 0.12), (0, 0.4)],
+    "needle": [(0, -0.17), (1.1, 0.0), (0, 0.17)],
+    "spatulate": [
+        (0, -0.26),
+        (0.5, -0.2),
+        (0.85, -0.38),
+        (1.02, -0.22),
+        (1.02, 0.22),
+        (0.85, 0.38),
+        (0.5, 0.2),
+        (0, 0.26),
+    ],
+    "all-purpose": [(0, -0.36), (0.6, -0.24), (1, 0.06), (0.5, 0.16), (0, 0.26)],
+    "cone": [(0, -0.66), (0.5, -0.42), (1, 0.05), (0.5, 0.36), (0, 0.52)],
+}
+BEAK_LENGTHS = {"shorter_than_head": 0.95, "about_the_same_as_head": 1.6, "longer_than_head": 2.6}
+TAILS = {
+    "forked_tail": [(0, -0.45), (1.12, -1.0), (0.62, 0.0), (1.12, 1.0), (0, 0.45)],
+    "rounded_tail": [(0, -0.45), (0.8, -0.75), (1.0, -0.55), (1.1, 0), (1.0, 0.55), (0.8, 0.75), (0, 0.45)],
+    "notched_tail": [(0, -0.45), (1.0, -0.75), (0.88, 0.0), (1.0, 0.75), (0, 0.45)],
+    "fan-shaped_tail": [(0, -0.4), (0.85, -1.45), (1.02, -0.8), (1.08, 0), (1.02, 0.8), (0.85, 1.45), (0, 0.4)],
+    "pointed_tail": [(0, -0.45), (0.7, -0.42), (1.3, 0.0), (0.7, 0.42), (0, 0.45)],
+    "squared_tail": [(0, -0.45), (1.0, -0.62), (1.0, 0.62), (0, 0.45)],
+}
+WINGS = {
+    "rounded-wings": [
+        (0, -0.1), (0.12, -0.42), (0.5, -0.46), (0.85, -0.32), (1, 0), (0.9, 0.26), (0.6, 0.5), (0.3, 0.56),
+        (0.06, 0.36),
+    ],
+    "pointed-wings": [
+        (0, -0.1), (0.12, -0.42), (0.5, -0.42), (0.9, -0.2), (1.2, 0), (0.88, 0.14), (0.6, 0.36), (0.3, 0.5),
+        (0.06, 0.34),
+    ],
+}  # fmt: skip

@@ -56,12 +56,6 @@ class Preprocessing:
         scale, offset = self._scale_and_offset()
         return pixels.astype(np.float32) * scale + offset
 
-    def denormalise(self, values: Float[np.ndarray, "*n 3"]) -> UInt8[np.ndarray, "*n 3"]:
-        """The inverse of `normalise`, rounded and clipped to 0..255."""
-        scale, offset = self._scale_and_offset()
-        pixels = (np.asarray(values, np.float32) - offset) / scale
-        return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
-
     def _scale_and_offset(self) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
         mean, std = np.array(self.mean, np.float64), np.array(self.std, np.float64)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from galore.data.synthetic_birds_shapes import BEAK_LENGTHS, BEAKS, TAILS, WINGS
-from galore.data.synthetic_birds_skeleton import Skeleton, draw_pose
-from galore.data.synthetic_birds_species import GROUPS, KIND_GROUPS, PALETTE, PARTS, Species
-from galore.data.synthetic_birds_surroundings import draw_backdrop, draw_occluders, draw_perch
-from galore.data.synthetic_canvas import Canvas, Color, as_color, relief, smooth_curve
+from galore.data.synthetic.birds_body import BEAK_LENGTHS, BEAKS, TAILS, WINGS, Skeleton, draw_pose
+from galore.data.synthetic.birds_species import GROUPS, KIND_GROUPS, PALETTE, PARTS, Species
+from galore.data.synthetic.canvas import Canvas, Color, as_color, jitter, relief, smooth_curve, soft_blobs
 
 _LABEL = {part: index + 1 for index, part in enumerate(PARTS)}
 _FACE = len(PARTS) + 1
@@ -19,7 +17,7 @@ _IN_FRONT = 255
 
 
 @dataclass(frozen=True)
-class Drawing:
+class BirdDrawing:
     """A bird and what is known of it.
 
     Attributes:
@@ -47,7 +45,7 @@ class Drawing:
         return float(x), float(y), float(columns.max() + 1 - x), float(rows.max() + 1 - y)
 
 
-def draw(species: Species, individual_seed: tuple[int, ...], size: int, replaced: Mapping[str, Species]) -> Drawing:
+def draw(species: Species, individual_seed: tuple[int, ...], size: int, replaced: Mapping[str, Species]) -> BirdDrawing:
     """Draws one bird.
 
     Args:
@@ -68,7 +66,7 @@ def draw(species: Species, individual_seed: tuple[int, ...], size: int, replaced
 
 def _draw(
     species: Species, individual_seed: tuple[int, ...], size: int, replaced: Mapping[str, Species]
-) -> tuple[Float[np.ndarray, "size size 3"], Drawing]:
+) -> tuple[Float[np.ndarray, "size size 3"], BirdDrawing]:
     """The picture before light falls on it, and the drawing."""
     rng = np.random.default_rng(np.random.SeedSequence(individual_seed))
     plumage = _plumage(rng, species, replaced)
@@ -79,10 +77,10 @@ def _draw(
     backdrop_rng, perch_rng, front_rng, noise_rng = rng.spawn(4)
 
     bird = Skeleton(species.shape, pose)
-    canvas = Canvas(draw_backdrop(backdrop_rng), size)
-    draw_perch(perch_rng, canvas, bird.feet)
+    canvas = Canvas(_draw_backdrop(backdrop_rng), size)
+    _draw_perch(perch_rng, canvas, bird.feet)
     _draw_bird(canvas, bird, plumage)
-    draw_occluders(front_rng, canvas, _IN_FRONT)
+    _draw_occluders(front_rng, canvas, _IN_FRONT)
 
     shade = relief(canvas.coverage(1, _FACE), (float(light[0]), float(-abs(light[1]))))
     picture = canvas.picture()
@@ -90,7 +88,7 @@ def _draw(
     image += 3.0 * noise_rng.standard_normal((size, size, 1), np.float32)
     labels = canvas.labels()
     points = (np.floor(bird.points * size) + 0.5).astype(np.float32)
-    return picture, Drawing(
+    return picture, BirdDrawing(
         image=np.clip(image + 0.5, 0, 255).astype(np.uint8),
         points=points,
         visible=_visible(labels, points),
@@ -115,7 +113,7 @@ class _Plumage:
     def pattern(self, kind: str) -> tuple[str, Color, Color]:
         """The pattern of a kind of part, its colour and the pattern's own colour."""
         color = self.colors["has_upper_tail_color" if kind == "tail" else f"has_{kind}_color"]
-        return self.values[f"has_{kind}_pattern"], color, contrasting(color)
+        return self.values[f"has_{kind}_pattern"], color, _contrasting(color)
 
 
 def _plumage(rng: np.random.Generator, species: Species, replaced: Mapping[str, Species]) -> _Plumage:
@@ -130,7 +128,7 @@ def _plumage(rng: np.random.Generator, species: Species, replaced: Mapping[str, 
     return _Plumage(values, colors)
 
 
-def contrasting(color: Color) -> Color:
+def _contrasting(color: Color) -> Color:
     """A dark relative of a light colour, a light relative of a dark one."""
     values = np.asarray(color, float)
     return as_color(values * 0.35 if values.mean() > 105 else values * 0.35 + 150)
@@ -231,7 +229,7 @@ def _draw_head(canvas: Canvas, bird: Skeleton, plumage: _Plumage, eye_label: int
     canvas.polygon(bird.patch(0.24, 0.37, 0.25, 1), colors["has_nape_color"], _LABEL["nape"])
     canvas.polygon(bird.patch(0.075, 0.25, 0.45, 1), colors["has_crown_color"], _LABEL["crown"])
     canvas.polygon(bird.patch(0.0, 0.085, 0.1, 1), colors["has_forehead_color"], _LABEL["forehead"])
-    contrast = contrasting(colors["has_primary_color"])
+    contrast = _contrasting(colors["has_primary_color"])
     if pattern == "masked":
         canvas.polygon(bird.patch(0.03, 0.2, -0.1, 0.42), contrast, _FACE)
     if pattern == "eyebrow":
@@ -274,3 +272,102 @@ def _draw_wing(canvas: Canvas, bird: Skeleton, plumage: _Plumage, angle: float, 
         ):
             canvas.disc(place([(x, y)])[0], 0.17 * bird.unit, other)
     canvas.line(np.concatenate([outline, outline[:1]]), 0.06 * bird.unit, as_color(np.asarray(color, float) * 0.7))
+
+
+_BACKDROPS = {
+    "foliage": ((112, 142, 84), (70, 98, 58), [(150, 176, 102), (62, 92, 48), (190, 200, 130), (214, 220, 190)]),
+    "sky": ((138, 176, 214), (204, 218, 226), [(232, 236, 238), (196, 212, 226), (214, 224, 232)]),
+    "meadow": ((196, 206, 180), (128, 146, 76), [(150, 164, 84), (206, 188, 104), (110, 132, 70), (196, 166, 178)]),
+    "water": ((156, 180, 190), (92, 128, 146), [(120, 152, 166), (178, 198, 204), (86, 116, 130)]),
+    "bark": ((120, 104, 88), (86, 72, 60), [(146, 126, 104), (74, 62, 52), (132, 128, 96), (98, 84, 70)]),
+    "snow": ((206, 214, 224), (228, 230, 234), [(190, 200, 212), (238, 240, 242), (170, 178, 186)]),
+    "dusk": ((206, 162, 138), (138, 112, 122), [(226, 186, 150), (120, 98, 112), (180, 138, 128)]),
+    "sand": ((206, 196, 172), (186, 164, 126), [(214, 200, 166), (166, 146, 112), (196, 180, 150)]),
+}  # fmt: skip
+"""Name: colour at the top, at the bottom, colours of what is out of focus."""
+
+_LEAVES = ((86, 128, 58), (122, 150, 66), (64, 98, 52), (168, 156, 70), (150, 92, 52))
+
+
+def _draw_backdrop(rng: np.random.Generator) -> UInt8[np.ndarray, "64 64 3"]:
+    """A soft backdrop of one of a few habitats; it says nothing about the species."""
+    top, bottom, blobs = _BACKDROPS[str(rng.choice(list(_BACKDROPS)))]
+    shift = rng.normal(0, 9, 3) + rng.normal(0, 10)
+    count = int(rng.integers(6, 22))
+    return soft_blobs(
+        rng, np.array(top) + shift, np.array(bottom) + shift, np.array(blobs) + shift, rng.uniform(1.4, 4), count
+    )
+
+
+def _draw_perch(rng: np.random.Generator, canvas: Canvas, feet: Float[np.ndarray, "2"]) -> None:
+    """A branch, a rock or the ground, under the feet."""
+    kind = rng.random()
+    if kind < 0.62:
+        _branch(rng, canvas, feet)
+    elif kind < 0.8:
+        color = jitter(rng, (128, 122, 114), 22)
+        width, height = rng.uniform(0.25, 0.45), rng.uniform(0.14, 0.3)
+        angle = np.linspace(0, np.pi, 14)
+        bumps = 1 + rng.normal(0, 0.05, 14)
+        top = np.stack([feet[0] - np.cos(angle) * width * bumps, feet[1] + height - np.sin(angle) * height * bumps], 1)
+        top[:, 1] += 0.02
+        canvas.polygon(np.concatenate([top, [[top[-1, 0], 1.3], [top[0, 0], 1.3]]]), color)
+        canvas.polygon(top[2:12] * [1, 1] + [0.0, 0.02], as_color(np.asarray(color) * 1.12))
+    else:
+        _ground(rng, canvas, feet)
+
+
+def _branch(rng: np.random.Generator, canvas: Canvas, feet: np.ndarray) -> None:
+    color, width, slope = jitter(rng, (104, 82, 62), 18), rng.uniform(0.03, 0.06), rng.normal(0, 0.18)
+    x = np.linspace(-0.1, 1.1, 9)
+    y = feet[1] + width / 2 + slope * (x - feet[0]) + rng.normal(0, 0.35) * (x - feet[0]) ** 2
+    line = smooth_curve(np.stack([x, y], 1), steps=4, closed=False)
+    canvas.line(line, width, color)
+    canvas.line(line - [0, width * 0.22], width * 0.25, as_color(np.asarray(color) * 1.22))
+    for _ in range(int(rng.integers(0, 4))):
+        start = line[int(rng.integers(4, 29))]
+        tip = start + np.array([rng.normal(0, 0.12), rng.choice([-1, 1]) * rng.uniform(0.1, 0.25)])
+        canvas.line(np.stack([start, tip]), width * 0.3, color)
+        _leaf(rng, canvas, tip, rng.uniform(0.08, 0.14))
+
+
+def _ground(rng: np.random.Generator, canvas: Canvas, feet: np.ndarray) -> None:
+    color = jitter(rng, np.array([(124, 128, 76), (170, 152, 116), (146, 134, 120)])[rng.integers(3)], 14)
+    x = np.linspace(0, 1, 9)
+    top = np.stack([x, feet[1] + rng.normal(0, 0.008, 9) - 0.01], 1)
+    canvas.polygon(np.concatenate([top, [[1, 1], [0, 1]]]), color)
+    for _ in range(int(rng.integers(6, 16))):
+        at = np.array([rng.random(), feet[1] + rng.uniform(0.02, 0.3)])
+        tip = at + np.array([rng.normal(0, 0.02), -rng.uniform(0.02, 0.06)])
+        canvas.line(np.stack([at, tip]), 0.008, jitter(rng, color, 24))
+
+
+def _leaf(
+    rng: np.random.Generator, canvas: Canvas, at: Float[np.ndarray, "2"], length: float, label: int | None = None
+) -> None:
+    angle, color = rng.uniform(0, 2 * np.pi), jitter(rng, _LEAVES[rng.integers(len(_LEAVES))], 14)
+    t = np.linspace(0, 1, 7)
+    half = 0.22 * np.sin(np.pi * t)
+    outline = np.concatenate([np.stack([t, half], 1), np.stack([t, -half], 1)[::-1]]) - [0.5, 0]
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) * length
+    canvas.polygon(outline @ turn + at, color, label)
+    canvas.line(np.array([[-0.5, 0.0], [0.5, 0.0]]) @ turn + at, 0.006, as_color(np.asarray(color) * 0.8))
+
+
+def _draw_occluders(rng: np.random.Generator, canvas: Canvas, label: int) -> None:
+    """Leaves, twigs or blades of grass in front, in some of the images."""
+    kind = rng.random()
+    if kind < 0.25:
+        for _ in range(int(rng.integers(1, 5))):
+            _leaf(rng, canvas, rng.uniform(0.1, 0.9, 2), rng.uniform(0.14, 0.3), label)
+    elif kind < 0.37:
+        x, lean = rng.uniform(0.1, 0.9), rng.normal(0, 0.25)
+        line = np.array([[x - lean, 1.05], [x, 0.5], [x + lean * 0.7, -0.05]])
+        canvas.line(line, rng.uniform(0.02, 0.045), jitter(rng, (98, 80, 60), 16), label)
+    elif kind < 0.5:
+        for _ in range(int(rng.integers(2, 7))):
+            x, lean, height = rng.uniform(0, 1), rng.normal(0, 0.12), rng.uniform(0.25, 0.75)
+            blade = np.array(
+                [[x - 0.012, 1.02], [x + lean * 0.4, 1 - height * 0.6], [x + lean, 1 - height], [x + 0.012, 1.02]]
+            )
+            canvas.polygon(blade, jitter(rng, _LEAVES[rng.integers(4)], 16), label)

@@ -1,8 +1,8 @@
 """Invented scenes in ADEChallengeData2016's own format: rooms and landscapes that differ by the objects in them.
 
-album = synthetic_scenes.read("data/scenes")
-street = album.draw(17)
-without = album.draw(17, removed=("car",))           # the same street, its cars gone, all else in its place
+drawn = scenes.read("data/scenes")
+street = drawn.draw(17)
+without = drawn.draw(17, removed=("car",))           # the same street, its cars gone, all else in its place
 """
 
 import dataclasses
@@ -16,10 +16,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from galore import atomic
-from galore.data.synthetic_canvas import Canvas
-from galore.data.synthetic_folder import check_numbers, draw_all, read_header, write_header
-from galore.data.synthetic_scenes_drawing import OBJECTS, OUTDOOR, backdrop, indoors, outdoors
-from galore.data.synthetic_scenes_furniture import INDOOR
+from galore.data.synthetic.canvas import Canvas
+from galore.data.synthetic.folder import check_numbers, draw_all, read_header, write_header
+from galore.data.synthetic.scenes_drawing import INDOOR, OBJECTS, OUTDOOR, backdrop, indoors, outdoors
 from galore.errors import InputError, closest
 
 _FORMAT = "galore synthetic scenes"
@@ -51,7 +50,7 @@ _ALWAYS = {True: ("wall", "floor"), False: ("sky",)}
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SceneDrawing:
     """A scene.
 
     Attributes:
@@ -66,7 +65,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Album:
+class SyntheticScenes:
     """All the scenes of a folder.
 
     Attributes:
@@ -101,7 +100,7 @@ class Album:
 
     def draw(
         self, image_id: int, removed: Collection[str] = (), added: Collection[str] = (), size: int | None = None
-    ) -> Drawing:
+    ) -> SceneDrawing:
         """Draws an image again, as it is, without some objects, or with others added.
 
         Args:
@@ -139,7 +138,7 @@ def _is_indoors(frequencies: dict[str, float]) -> bool:
     return all(name in INDOOR for name in frequencies)
 
 
-def _draw(known: dict, drawn: set[str], seed: tuple[int, ...], size: int) -> Drawing:
+def _draw(known: dict, drawn: set[str], seed: tuple[int, ...], size: int) -> SceneDrawing:
     inside = known is INDOOR
 
     def stream(name: str) -> np.random.Generator:
@@ -151,7 +150,7 @@ def _draw(known: dict, drawn: set[str], seed: tuple[int, ...], size: int) -> Dra
     order = [name for name in known if name in drawn]
     for name in order:
         known[name](stream(name), canvas, horizon)
-    return Drawing(_lit(canvas.picture(), stream("light")), canvas.labels(), (*_ALWAYS[inside], *order))
+    return SceneDrawing(_lit(canvas.picture(), stream("light")), canvas.labels(), (*_ALWAYS[inside], *order))
 
 
 def _lit(picture: Float[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
@@ -166,45 +165,47 @@ def _lit(picture: Float[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8
     return np.clip(image + 0.5, 0, 255).astype(np.uint8)
 
 
-def read(root: str | Path) -> Album:
-    """The album of a folder that `write` made.
+def read(root: str | Path) -> SyntheticScenes:
+    """The scenes of a folder that `write` made.
 
     Raises:
         InputError: the folder was not made by it, or by another version of it.
     """
-    return read_header(Path(root), _FORMAT, _VERSION, Album, "make-scenes")
+    return read_header(Path(root), _FORMAT, _VERSION, SyntheticScenes, "make-scenes")
 
 
-def write(root: str | Path, album: Album, workers: int = 1, on_images: Callable[[int], object] | None = None) -> None:
-    """Writes an album as a folder in ADEChallengeData2016's format; it appears whole or not at all.
+def write(
+    root: str | Path, scenes: SyntheticScenes, workers: int = 1, on_images: Callable[[int], object] | None = None
+) -> None:
+    """Writes scenes as a folder in ADEChallengeData2016's format; it appears whole or not at all.
 
     Args:
         root: a folder that does not exist or is empty.
-        album: what to draw.
+        scenes: what to draw.
         workers: how many processes draw.
         on_images: told how many images are done, now and then.
 
     Raises:
         InputError: the place cannot be written or is not empty.
     """
-    names = album.names()
+    names = scenes.names()
     with atomic.folder(root) as folder:
         for kind in ("images", "annotations"):
             for part in ("training", "validation"):
                 (folder / kind / part).mkdir(parents=True)
         counts = np.stack(
-            draw_all(functools.partial(_write_image, folder, album, names), len(album), workers, on_images)
+            draw_all(functools.partial(_write_image, folder, scenes, names), len(scenes), workers, on_images)
         )
-        lines = [f"{name} {album.class_name(image_id)}" for image_id, name in enumerate(names, 1)]
+        lines = [f"{name} {scenes.class_name(image_id)}" for image_id, name in enumerate(names, 1)]
         lines.sort(key=lambda line: ("_val_" in line, line))
         (folder / "sceneCategories.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / "objectInfo150.txt").write_text(_object_table(counts, album.is_training()), encoding="utf-8")
-        write_header(folder, _FORMAT, _VERSION, dataclasses.asdict(album))
+        (folder / "objectInfo150.txt").write_text(_object_table(counts, scenes.is_training()), encoding="utf-8")
+        write_header(folder, _FORMAT, _VERSION, dataclasses.asdict(scenes))
 
 
-def _write_image(folder: Path, album: Album, names: list[str], image_id: int) -> np.ndarray:
+def _write_image(folder: Path, scenes: SyntheticScenes, names: list[str], image_id: int) -> np.ndarray:
     """Writes an image and its mask; returns how many pixels each label has."""
-    scene, name = album.draw(image_id), names[image_id - 1]
+    scene, name = scenes.draw(image_id), names[image_id - 1]
     place = "training" if "_train_" in name else "validation"
     Image.fromarray(scene.image).save(
         folder / "images" / place / f"{name}.jpg", format="JPEG", quality=95, subsampling=0, optimize=False

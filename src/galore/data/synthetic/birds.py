@@ -3,9 +3,9 @@
 A photograph never says what the same bird would look like with another beak. Here it can be drawn: same pose, light,
 background and twig in front. That is the true counterfactual, against which explanations can be held.
 
-    flock = synthetic_birds.read("data/birds")
-    bird = flock.draw(17)                               # the image with id 17, exactly as it lies on disk
-    other = flock.draw(17, {"beak": 4})                 # with the beak that it would have in class number 4
+    drawn = birds.read("data/birds")
+    bird = drawn.draw(17)                               # the image with id 17, exactly as it lies on disk
+    other = drawn.draw(17, {"beak": 4})                 # with the beak that it would have in class number 4
     changed = (bird.image != other.image).any(-1)
 """
 
@@ -20,8 +20,8 @@ from jaxtyping import Bool
 from PIL import Image
 
 from galore import atomic
-from galore.data.synthetic_birds_drawing import Drawing, draw
-from galore.data.synthetic_birds_species import (
+from galore.data.synthetic.birds_drawing import BirdDrawing, draw
+from galore.data.synthetic.birds_species import (
     GROUPS,
     KIND_GROUPS,
     PARTS,
@@ -30,7 +30,7 @@ from galore.data.synthetic_birds_species import (
     kind_of,
     make_species,
 )
-from galore.data.synthetic_folder import check_numbers, draw_all, read_header, write_header
+from galore.data.synthetic.folder import check_numbers, draw_all, read_header, write_header
 from galore.errors import InputError, closest
 
 _FORMAT = "galore synthetic birds"
@@ -39,7 +39,7 @@ _VERSION = 3
 
 
 @dataclass(frozen=True)
-class Flock:
+class SyntheticBirds:
     """All the birds of a folder; four numbers say everything about them.
 
     Attributes:
@@ -77,7 +77,7 @@ class Flock:
         kinds = differing_kinds(self._species(a), self._species(b))
         return tuple(part for part in PARTS if kind_of(part) in kinds)
 
-    def draw(self, image_id: int, replaced: Mapping[str, int] | None = None, size: int | None = None) -> Drawing:
+    def draw(self, image_id: int, replaced: Mapping[str, int] | None = None, size: int | None = None) -> BirdDrawing:
         """Draws an image again, as it is or with parts of other species.
 
         Args:
@@ -124,23 +124,25 @@ def _kind(part: str) -> str:
     return kind
 
 
-def read(root: str | Path) -> Flock:
-    """The flock of a folder that `write` made.
+def read(root: str | Path) -> SyntheticBirds:
+    """The birds of a folder that `write` made.
 
     Raises:
         InputError: the folder was not made by it, or by another version of it.
     """
-    return read_header(Path(root), _FORMAT, _VERSION, Flock, "make-birds")
+    return read_header(Path(root), _FORMAT, _VERSION, SyntheticBirds, "make-birds")
 
 
-def write(root: str | Path, flock: Flock, workers: int = 1, on_images: Callable[[int], object] | None = None) -> None:
-    """Writes a flock as a folder in CUB-200-2011's format; it appears whole or not at all.
+def write(
+    root: str | Path, birds: SyntheticBirds, workers: int = 1, on_images: Callable[[int], object] | None = None
+) -> None:
+    """Writes birds as a folder in CUB-200-2011's format; it appears whole or not at all.
 
-    The files depend on the flock alone, not on `workers`.
+    The files depend on the birds alone, not on `workers`.
 
     Args:
         root: a folder that does not exist or is empty.
-        flock: what to draw.
+        birds: what to draw.
         workers: how many processes draw.
         on_images: told how many images are done, now and then.
 
@@ -148,11 +150,11 @@ def write(root: str | Path, flock: Flock, workers: int = 1, on_images: Callable[
         InputError: the place cannot be written or is not empty.
     """
     with atomic.folder(root) as folder:
-        for number, species in enumerate(flock.species, start=1):
+        for number, species in enumerate(birds.species, start=1):
             (folder / "images" / f"{number:03d}.{species.name}").mkdir(parents=True)
-        annotations = draw_all(functools.partial(_write_image, folder, flock), len(flock), workers, on_images)
-        _write_tables(folder, flock, annotations)
-        write_header(folder, _FORMAT, _VERSION, dataclasses.asdict(flock))
+        annotations = draw_all(functools.partial(_write_image, folder, birds), len(birds), workers, on_images)
+        _write_tables(folder, birds, annotations)
+        write_header(folder, _FORMAT, _VERSION, dataclasses.asdict(birds))
 
 
 @dataclass(frozen=True)
@@ -161,35 +163,35 @@ class _Annotation:
     box: tuple[float, float, float, float]
 
 
-def _write_image(folder: Path, flock: Flock, image_id: int) -> _Annotation:
-    bird = flock.draw(image_id)
+def _write_image(folder: Path, birds: SyntheticBirds, image_id: int) -> _Annotation:
+    bird = birds.draw(image_id)
     # Lossless, so that a bird drawn again can be compared with its file pixel by pixel.
-    Image.fromarray(bird.image).save(folder / "images" / flock.path(image_id), format="PNG", compress_level=3)
-    parts = [(float(x), float(y), bool(seen)) for (x, y), seen in zip(bird.points, bird.visible)]
+    Image.fromarray(bird.image).save(folder / "images" / birds.path(image_id), format="PNG", compress_level=3)
+    parts = [(float(x), float(y), bool(visible)) for (x, y), visible in zip(bird.points, bird.visible)]
     return _Annotation(parts, bird.box)
 
 
-def _write_tables(folder: Path, flock: Flock, annotations: list[_Annotation]) -> None:
-    ids = range(1, len(flock) + 1)
+def _write_tables(folder: Path, birds: SyntheticBirds, annotations: list[_Annotation]) -> None:
+    ids = range(1, len(birds) + 1)
     (folder / "parts").mkdir()
     (folder / "attributes").mkdir()
     attributes = [f"{group}::{value}" for group, values in GROUPS.items() for value in values]
     tables = {
-        "images.txt": [f"{i} {flock.path(i)}" for i in ids],
-        "image_class_labels.txt": [f"{i} {flock.class_number(i)}" for i in ids],
-        "train_test_split.txt": [f"{i} {int(training)}" for i, training in zip(ids, flock.is_training())],
-        "classes.txt": [f"{number} {number:03d}.{species.name}" for number, species in enumerate(flock.species, 1)],
+        "images.txt": [f"{i} {birds.path(i)}" for i in ids],
+        "image_class_labels.txt": [f"{i} {birds.class_number(i)}" for i in ids],
+        "train_test_split.txt": [f"{i} {int(training)}" for i, training in zip(ids, birds.is_training())],
+        "classes.txt": [f"{number} {number:03d}.{species.name}" for number, species in enumerate(birds.species, 1)],
         "bounding_boxes.txt": [f"{i} " + " ".join(map(str, a.box)) for i, a in enumerate(annotations, 1)],
         "parts/parts.txt": [f"{number} {part}" for number, part in enumerate(PARTS, 1)],
         "parts/part_locs.txt": [
-            f"{i} {number} {x} {y} 1" if seen else f"{i} {number} 0.0 0.0 0"
+            f"{i} {number} {x} {y} 1" if visible else f"{i} {number} 0.0 0.0 0"
             for i, annotation in enumerate(annotations, 1)
-            for number, (x, y, seen) in enumerate(annotation.parts, 1)
+            for number, (x, y, visible) in enumerate(annotation.parts, 1)
         ],
         "attributes/attributes.txt": [f"{number} {name}" for number, name in enumerate(attributes, 1)],
         "attributes/class_attribute_labels_continuous.txt": [
             " ".join(f"{100 * share:.10g}" for group in GROUPS for share in species.probabilities[group])
-            for species in flock.species
+            for species in birds.species
         ],
     }
     for name, lines in tables.items():

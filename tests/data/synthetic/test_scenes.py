@@ -5,19 +5,19 @@ import pytest
 from PIL import Image
 
 from galore.cli import main
-from galore.data import ade20k, synthetic_scenes
-from galore.data.synthetic_scenes import SCENES, Album
-from galore.data.synthetic_scenes_drawing import LABEL, OBJECTS, OUTDOOR
-from galore.data.synthetic_scenes_furniture import INDOOR
+from galore.data import ade20k
+from galore.data.synthetic import scenes
+from galore.data.synthetic.scenes import SCENES, SyntheticScenes
+from galore.data.synthetic.scenes_drawing import INDOOR, LABEL, OBJECTS, OUTDOOR
 from galore.errors import InputError
 
-ALBUM = Album(classes=14, per_class=8, seed=2, size=64)
+DRAWN = SyntheticScenes(classes=14, per_class=8, seed=2, size=64)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("scenes") / "made"
-    synthetic_scenes.write(path, ALBUM)
+    scenes.write(path, DRAWN)
     return path
 
 
@@ -47,8 +47,8 @@ def test_only_objects_of_its_class_occur_in_a_scene(folder):
 
 
 def test_objects_occur_as_often_as_the_table_says():
-    album = Album(2, 150, 0, 32)
-    drawn = [album.draw(image_id).objects for image_id in range(1, 151)]
+    again = SyntheticScenes(2, 150, 0, 32)
+    drawn = [again.draw(image_id).objects for image_id in range(1, 151)]
     for name, frequency in SCENES["bedroom"].items():
         assert abs(np.mean([name in objects for objects in drawn]) - frequency) < 0.15
 
@@ -66,18 +66,18 @@ def test_the_object_table_counts_the_masks(folder):
 def test_every_object_can_be_drawn_and_is_marked():
     assert set(INDOOR) | set(OUTDOOR) <= set(LABEL)
     assert {name for scene in SCENES.values() for name in scene} <= set(INDOOR) | set(OUTDOOR)
-    bedroom, street = ALBUM.draw(1, added=tuple(INDOOR)), ALBUM.draw(9, added=tuple(OUTDOOR))
+    bedroom, street = DRAWN.draw(1, added=tuple(INDOOR)), DRAWN.draw(9, added=tuple(OUTDOOR))
     seen = set(np.unique(bedroom.mask)) | set(np.unique(street.mask))
     assert len(seen & {LABEL[name] for name in (*INDOOR, *OUTDOOR)}) > 20
 
 
 def test_an_object_taken_away_leaves_the_rest_in_place():
     for image_id in range(1, 113, 3):
-        before = ALBUM.draw(image_id)
+        before = DRAWN.draw(image_id)
         name = before.objects[-1]
         if name in ("wall", "floor", "sky"):
             continue
-        after = ALBUM.draw(image_id, removed=(name,))
+        after = DRAWN.draw(image_id, removed=(name,))
         changed = (before.image != after.image).any(-1)
         assert not (after.mask == LABEL[name]).any()
         np.testing.assert_array_equal(before.mask[~changed & (before.mask != LABEL[name])],
@@ -86,21 +86,21 @@ def test_an_object_taken_away_leaves_the_rest_in_place():
 
 
 def test_a_scene_drawn_again_has_its_mask(folder):
-    album, names = synthetic_scenes.read(folder), ALBUM.names()
-    assert album == ALBUM
+    again, names = scenes.read(folder), DRAWN.names()
+    assert again == DRAWN
     for image_id in (1, 50, 112):
-        name, part = names[image_id - 1], "training" if ALBUM.is_training()[image_id - 1] else "validation"
+        name, part = names[image_id - 1], "training" if DRAWN.is_training()[image_id - 1] else "validation"
         mask = np.asarray(Image.open(folder / "annotations" / part / f"{name}.png"))
         image = np.asarray(Image.open(folder / "images" / part / f"{name}.jpg"), int)
-        drawing = album.draw(image_id)
+        drawing = again.draw(image_id)
         np.testing.assert_array_equal(mask, drawing.mask)
         assert np.abs(image - drawing.image).mean() < 4
 
 
 def test_same_seed_same_bytes(tmp_path):
-    album = Album(3, 4, 5, 32)
+    again = SyntheticScenes(3, 4, 5, 32)
     for name in ("a", "b"):
-        synthetic_scenes.write(tmp_path / name, album)
+        scenes.write(tmp_path / name, again)
     files = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "a").rglob("*")) if path.is_file()]
     assert len(files) == 2 * 12 + 3
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
@@ -108,13 +108,13 @@ def test_same_seed_same_bytes(tmp_path):
 
 def test_what_cannot_be_is_named():
     with pytest.raises(InputError, match="classes is 99"):
-        Album(99, 5, 0, 64)
+        SyntheticScenes(99, 5, 0, 64)
     with pytest.raises(InputError, match="size is 3"):
-        Album(2, 5, 0, 3)
+        SyntheticScenes(2, 5, 0, 3)
     with pytest.raises(InputError, match="'boat'"):
-        ALBUM.draw(1, added=("boat",))
+        DRAWN.draw(1, added=("boat",))
     with pytest.raises(InputError, match="image 0"):
-        ALBUM.draw(0)
+        DRAWN.draw(0)
 
 
 def test_the_command(tmp_path, capsys):
