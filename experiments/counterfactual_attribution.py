@@ -2,62 +2,72 @@
 
     python experiments/counterfactual_attribution.py dataset=synthetic_birds model=small_cnn
 
-Several `explanation.checkpoints` compare networks as well.
+GALORE compares them for SCOUT's explanations. Several `explanation.checkpoints` compare networks as well.
+
+Cost: 10 s a network on two cores. Expect no difference on invented birds (advanced AUROC 0.72 by all three): behind a
+global average and one linear layer the three are nearly the same map.
 """
 
-import dataclasses
-from functools import partial
-
-import figures
-import running
-import subjects
-from claims import Claim
-from table import Table, rows_of
-
 from galore.attribution import grad_cam, gradient_x_activation, integrated_gradients
-from galore.evaluation import judging, questions, rules
+from galore.evaluation import queries
+from galore.evaluation.evaluate import evaluate
+from galore.evaluation.methods import AttributionSetting, Method, Rule
+from galore.experiment import inputs, plots, runner
+from galore.experiment.claims import Claim, Source, better
+from galore.experiment.config import Config
+from galore.experiment.table import Table, rows_of
 
 TITLE = "Attribution functions in counterfactual explanations"
-METHODS = {
-    "gradient": gradient_x_activation,
-    "Grad-CAM": grad_cam,
-    "integrated gradients": partial(integrated_gradients, steps=20),
-}
+OPTIONS = ("explanation.batch_size", "explanation.checkpoints")
+GRADIENT = AttributionSetting.of(gradient_x_activation, "gradient")
+OTHERS = (
+    AttributionSetting.of(grad_cam, "Grad-CAM"),
+    AttributionSetting.of(integrated_gradients, "integrated gradients", steps=20),
+)
+METHODS = tuple(
+    Method(rule, None, attribution)
+    for attribution in (GRADIENT, *OTHERS)
+    for rule in (Rule.DISCRIMINANT, Rule.ATTRIBUTIVE)
+)
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """One row per network, user and attribution."""
-    table, methods = Table(()), rules.attributions(METHODS)
-    for checkpoint, label in subjects.networks(cfg).items():
-        subject = subjects.subject(cfg, checkpoint=checkpoint if label else None)
+    table = Table(())
+    for checkpoint, label in inputs.networks(config).items():
+        test_set = inputs.test_set(config, run=checkpoint if label else None)
         rows = ()
-        for asked in questions.users(subject, cfg.seed):
-            judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
-            made = rows_of(judged, asked.rows, len(subject), left_out=asked.left_out, user=asked.user)
-            rows += tuple(dataclasses.replace(row, labels=label | row.labels) for row in made)
-        table += Table(rows, subjects.remarks(subject))
+        for asked in queries.users(test_set, config.seed):
+            scored = evaluate(test_set, asked, METHODS, config.seed, config.explanation.batch_size)
+            rows += rows_of(scored, len(test_set), **label, user=asked.user)
+        table += Table(rows, inputs.remarks(test_set))
     return table
 
 
 def claims(table: Table) -> list[Claim]:
     """The papers' default needs no better attribution."""
-    made = []
-    for network in dict.fromkeys(row.labels.get("network", "") for row in table.rows):
+    stated = []
+    for network in table.labels("network"):
         label = {"network": network} if network else {}
         for user in ("beginner", "advanced"):
-            for other in ("Grad-CAM", "integrated gradients"):
-                pair = [{**label, "user": user, "method": f"a * comp(b) * s, {name}"} for name in ("gradient", other)]
+            for other in OTHERS:
                 who = f"{user} user, {network}" if network else f"{user} user"
-                text = f"Gradient attribution is better than {other} ({who})."
-                estimate = table.difference("auroc", *pair)
-                made.append(Claim(text, "GALORE", f"AUROC, gradient minus {other}", estimate, "there is no student"))
-    return made
+                claim = better(
+                    f"Gradient attribution is better than {other.name} ({who}).",
+                    Source.GALORE,
+                    "auroc",
+                    Method(Rule.DISCRIMINANT, None, GRADIENT),
+                    Method(Rule.DISCRIMINANT, None, other),
+                    number=f"AUROC, gradient minus {other.name}",
+                    otherwise="there is no student",
+                    **label,
+                    user=user,
+                )
+                stated.append(claim)
+    return stated
 
 
-def draw(table: Table) -> dict:
-    """The AUROC of all attributions, and the curves."""
-    return {"auroc": figures.dots(table, "auroc")} | figures.region_curves(table)
-
+draw = plots.auroc_and_curves
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

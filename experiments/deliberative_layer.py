@@ -2,51 +2,51 @@
 
     python experiments/deliberative_layer.py dataset=synthetic_birds model=small_cnn
 
-The last five layers by default; `explanation.layers=[layer3,layer4]` for some. Several `explanation.checkpoints` are
-cut at theirs.
+An ablation of GALORE. The last five layers by default; `explanation.layers=[layer3,layer4]` for some. Several
+`explanation.checkpoints` are cut at theirs.
+
+Cost: 25 s on two cores. Expect AUROCs of 0.55 to 0.57 on invented birds, whichever the layer.
 """
 
-import deliberations
-import figures
-import running
-import subjects
-from claims import Claim
-from table import Table
+from galore.evaluation.methods import Score
+from galore.experiment import inputs, insecurities, plots, runner
+from galore.experiment.claims import Claim, Difference, Source
+from galore.experiment.config import Config
+from galore.experiment.insecurities import difficulty
+from galore.experiment.table import Cell, Table
 
 TITLE = "Layers in deliberative explanations"
+OPTIONS = (*insecurities.OPTIONS, "explanation.layers", "explanation.checkpoints")
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """One row per network, layer and difficulty score."""
-    table = Table(())
-    layers = {checkpoint: subjects.layers(cfg, checkpoint) for checkpoint in subjects.checkpoints(cfg)}
-    for checkpoint, label in subjects.networks(cfg).items():
+    table, layers = Table(()), {run: inputs.layers(config, run) for run in config.checkpoints}
+    for checkpoint, label in inputs.networks(config).items():
         for layer in layers[checkpoint]:
-            subject = subjects.subject(cfg, checkpoint=checkpoint, layer=layer)
-            labels = {**label, "layer": layer}
-            table += deliberations.table(cfg, subject, labels=labels, scores=("softmax", "easiness"))
+            test_set = inputs.test_set(config, run=checkpoint, layer=layer)
+            table += insecurities.table(config, test_set, (Score.SOFTMAX, Score.EASINESS), **label, layer=layer)
     return table
 
 
 def claims(table: Table) -> list[Claim]:
     """Later layers, which are more semantic, are better."""
-    made = []
-    for network in dict.fromkeys(row.labels.get("network", "") for row in table.rows):
+    stated = []
+    for network in table.labels("network"):
         label = {"network": network} if network else {}
-        layers = list(dict.fromkeys(row.labels["layer"] for row in table.select("auroc", **label)))
+        layers = list(dict.fromkeys(row.cell.label("layer") for row in table.select("auroc", **label)))
         where = f" of {network}" if network else ""
         for layer in layers[:-1]:
-            pair = [{**label, "layer": name, "method": "hesitancy"} for name in (layers[-1], layer)]
+            cells = (
+                Cell(difficulty(Score.SOFTMAX), "auroc", None, tuple({**label, "layer": name}.items()))
+                for name in (layers[-1], layer)
+            )
             text = f"The last layer ({layers[-1]}{where}) makes better insecurities than {layer}."
-            number = f"AUROC, {layers[-1]} minus {layer}"
-            made.append(Claim(text, "GALORE", number, table.difference("auroc", *pair)))
-    return made
+            stated.append(Claim(text, Source.GALORE, f"AUROC, {layers[-1]} minus {layer}", Difference(*cells)))
+    return stated
 
 
-def draw(table: Table) -> dict:
-    """The AUROC by layer."""
-    return {"auroc": figures.dots(table, "auroc")}
-
+draw = plots.auroc
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

@@ -2,47 +2,49 @@
 
     python experiments/deliberative_network.py dataset=synthetic_birds explanation.checkpoints='[RUN1, RUN2]'
 
-Every checkpoint is a training run (`experiments/train.py`) on the same data set; by default the one of the options.
+An ablation of GALORE. Every checkpoint is a training run (`experiments/train.py`) on the same data set; by default the
+one of the options.
+
+Cost: 30 s for four narrow networks on two cores. Expect an AUROC on invented birds from 0.50 (AlexNet) to 0.60 (VGG16).
 """
 
-import deliberations
-import figures
-import running
-import subjects
-from claims import Claim
-from table import Table
+from galore.evaluation.methods import Score
+from galore.experiment import inputs, insecurities, plots, runner
+from galore.experiment.claims import Claim, Difference, Source
+from galore.experiment.config import Config
+from galore.experiment.insecurities import difficulty
+from galore.experiment.table import Cell, Table
 
 TITLE = "Networks in deliberative explanations"
+OPTIONS = (*insecurities.OPTIONS, "explanation.checkpoints")
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """One row per network and difficulty score."""
     table = Table(())
-    for checkpoint, label in subjects.networks(cfg).items():
-        subject = subjects.subject(cfg, checkpoint=checkpoint)
-        labels = label or {"network": subject.net.name}
-        table += deliberations.table(cfg, subject, labels=labels, scores=("softmax", "easiness"))
+    for checkpoint, label in inputs.networks(config).items():
+        test_set = inputs.test_set(config, run=checkpoint)
+        labels = label or {"network": test_set.net.name}
+        table += insecurities.table(config, test_set, (Score.SOFTMAX, Score.EASINESS), **labels)
     return table
 
 
 def claims(table: Table) -> list[Claim]:
     """Deeper networks give better insecurities than AlexNet."""
-    networks = list(dict.fromkeys(row.labels["network"] for row in table.rows))
+    networks = table.labels("network")
     alexnet = next((network for network in networks if network.startswith("alexnet")), "alexnet")
-    made = []
+    stated = []
     for network in networks:
         if network != alexnet:
-            pair = ({"network": network, "method": "hesitancy"}, {"network": alexnet, "method": "hesitancy"})
-            estimate = table.difference("auroc", *pair)
+            cells = (
+                Cell(difficulty(Score.SOFTMAX), "auroc", None, (("network", name),)) for name in (network, alexnet)
+            )
             text, number = f"{network} makes better insecurities than AlexNet.", f"AUROC, {network} minus {alexnet}"
-            made.append(Claim(text, "GALORE", number, estimate, "no AlexNet was trained here"))
-    return made
+            stated.append(Claim(text, Source.GALORE, number, Difference(*cells), "no AlexNet was trained here"))
+    return stated
 
 
-def draw(table: Table) -> dict:
-    """The AUROC by network."""
-    return {"auroc": figures.dots(table, "auroc")}
-
+draw = plots.auroc
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

@@ -4,77 +4,73 @@
 
 Beginner and advanced users; softmax, certainty and easiness scores; the margin a(h_y - h_c) beside them. On scenes
 the regions are compared with the pixels of the objects that only the predicted class has.
+
+Cost: 25 s on two cores. Expect, for the advanced user on invented birds, an AUROC of 0.63 for a and 0.72 for
+a * comp(b) * s, softmax.
 """
 
-import figures
-import running
-import subjects
-from claims import Claim
-from table import Table, rows_of
-
-from galore.evaluation import judging, questions, rules
-from galore.evaluation.statistics import paired_difference
+from galore.evaluation import queries
+from galore.evaluation.evaluate import evaluate
+from galore.evaluation.methods import GAUSSIAN, Method, Rule, Score, all_rules, scores
+from galore.experiment import inputs, plots, runner
+from galore.experiment.claims import Claim, Difference, Source, better
+from galore.experiment.config import Config
+from galore.experiment.table import Cell, Table, rows_of
 
 TITLE = "Discriminant against attributive maps"
-SCORES = ("softmax", "certainty", "easiness")
+OPTIONS = ("attribution", "explanation.batch_size")
+ATTRIBUTIVE, MARGIN = Method(Rule.ATTRIBUTIVE), Method(Rule.MARGIN)
+DISCRIMINANT = {score: Method(Rule.DISCRIMINANT, score) for score in Score}
+SOFTMAX, EASINESS = DISCRIMINANT[Score.SOFTMAX], DISCRIMINANT[Score.EASINESS]
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """One row per user and map."""
-    subject = subjects.subject(cfg)
-    methods = rules.all_discriminant(subjects.attribution(cfg))
+    test_set = inputs.test_set(config)
+    methods = all_rules(config.attribution, scores(test_set.predictor))
     rows = ()
-    for asked in questions.users(subject, cfg.seed):
-        judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
-        rows += rows_of(judged, asked.rows, len(subject), left_out=asked.left_out, user=asked.user)
-    return Table(rows, subjects.remarks(subject))
+    for asked in queries.users(test_set, config.seed):
+        scored = evaluate(test_set, asked, methods, config.seed, config.explanation.batch_size)
+        rows += rows_of(scored, len(test_set), user=asked.user)
+    return Table(rows, inputs.remarks(test_set))
 
 
 def claims(table: Table) -> list[Claim]:
     """What [SCOUT] says of figure 3, and what our rival does."""
-
-    def better(text: str, source: str, first: str, second: str, user: str) -> Claim:
-        labels = ({"user": user, "method": first}, {"user": user, "method": second})
-        why = "there is no such map here"
-        return Claim(text, source, f"AUROC, {first} minus {second}", table.difference("auroc", *labels), why)
-
-    made = []
+    missing = "there is no such map here"
+    stated = []
     for user in ("beginner", "advanced"):
-        for score in SCORES:
-            text = f"Discriminant maps beat attributive ones ({user} user, {score})."
-            made.append(better(text, "SCOUT, figure 3", rules.discriminant(score), rules.ATTRIBUTIVE, user))
-        for score in SCORES[:2]:
-            text = f"Easiness is the best score: better than {score} ({user} user)."
-            pair = (rules.discriminant("easiness"), rules.discriminant(score))
-            made.append(better(text, "SCOUT, figure 3", *pair, user))
-        text = f"The discriminant map beats the plain margin ({user} user)."
-        made.append(better(text, "ours", rules.discriminant("softmax"), rules.MARGIN, user))
+        for score, method in DISCRIMINANT.items():
+            text = f"Discriminant maps beat attributive ones ({user} user, {score.value})."
+            stated.append((text, Source.SCOUT_FIGURE_3, method, ATTRIBUTIVE, user))
+        for score in (Score.SOFTMAX, Score.CERTAINTY):
+            text = f"Easiness is the best score: better than {score.value} ({user} user)."
+            stated.append((text, Source.SCOUT_FIGURE_3, EASINESS, DISCRIMINANT[score], user))
+        stated.append(
+            (f"The discriminant map beats the plain margin ({user} user).", Source.OURS, SOFTMAX, MARGIN, user)
+        )
         text = f"The discriminant map beats a centred Gaussian ({user} user)."
-        made.append(better(text, "ours", rules.discriminant("softmax"), "centred Gaussian", user))
-    made.append(_gain_is_larger(table))
-    return made
-
-
-def draw(table: Table) -> dict:
-    """The AUROC of all maps, and the curves of the figure."""
-    return {"auroc": figures.dots(table, "auroc")} | figures.region_curves(table)
-
-
-def _gain_is_larger(table: Table) -> Claim:
-    """Gains of the two users, compared on the images that both ask about."""
-    gains = {}
-    for user in ("beginner", "advanced"):
-        found = [
-            table.find("auroc", user=user, method=method)
-            for method in (rules.discriminant("softmax"), rules.ATTRIBUTIVE)
-        ]
-        gains[user] = None if None in found else found[0].values - found[1].values  # type: ignore[union-attr]
-    text, source = "Gains are larger for advanced users.", "SCOUT, section 5"
+        stated.append((text, Source.OURS, SOFTMAX, GAUSSIAN, user))
+    compared = [
+        better(text, source, "auroc", first, second, otherwise=missing, user=user)
+        for text, source, first, second, user in stated
+    ]
     number = "gain of AUROC by the discriminant map, advanced minus beginner, same images"
-    if gains["beginner"] is None or gains["advanced"] is None:
-        return Claim(text, source, number, None, "there is no student")
-    return Claim(text, source, number, paired_difference(gains["advanced"], gains["beginner"]))
+    gain = Difference(_gain("advanced"), _gain("beginner"))
+    text, missing = (
+        "Gains are larger for advanced users.",
+        "" if "advanced" in table.labels("user") else "there is no student",
+    )
+    return [*compared, Claim(text, Source.SCOUT_SECTION_5, number, gain, missing)]
 
+
+def _gain(user: str) -> Difference:
+    """Of the two users, compared on the images that both ask about."""
+    labels = (("user", user),)
+    return Difference(*(Cell(method, "auroc", labels=labels) for method in (SOFTMAX, ATTRIBUTIVE)))
+
+
+draw = plots.auroc_and_curves
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

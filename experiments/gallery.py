@@ -3,41 +3,47 @@
     python experiments/gallery.py dataset=synthetic_birds model=small_cnn
 
 The images are drawn by the seed, not chosen; the table says how the maps score over all of them.
+
+Cost: 16 s on two cores.
 """
+
 
 import jax.numpy as jnp
 import numpy as np
-import running
-import subjects
-from claims import Claim
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from table import Table, only_auroc, rows_of
 
 from galore import explain
-from galore.evaluation import judging, questions, rules
-from galore.evaluation.subject import Parts, Subject
+from galore.evaluation import queries
+from galore.evaluation.evaluate import evaluate
+from galore.evaluation.methods import main_rules
+from galore.evaluation.queries import Queries
+from galore.evaluation.test_set import Parts, TestSet
+from galore.experiment import inputs, runner
+from galore.experiment.claims import Claim
+from galore.experiment.config import Config
+from galore.experiment.table import Table, rows_of
 from galore.regions import largest_fraction, upsample
 
 TITLE = "Gallery"
+OPTIONS = ("attribution", "confidence", "explanation.batch_size")
 COUNT = 4
 REGION = 0.1
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """The scores of the maps that are shown, and the pictures."""
-    subject = subjects.subject(cfg)
-    asked = questions.users(subject, cfg.seed)[-1]
-    methods = rules.best_discriminant(subjects.attribution(cfg), cfg.confidence.score)
-    judged = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
-    rows = rows_of(only_auroc(judged), asked.rows, len(subject), left_out=asked.left_out, user=asked.user)
-    shown = np.random.default_rng(cfg.seed).permutation(len(asked.rows))[:COUNT]
-    attribution = subjects.attribution(cfg)
+    test_set = inputs.test_set(config)
+    asked = queries.users(test_set, config.seed)[-1]
+    methods = main_rules(config.attribution, config.score_with(test_set.predictor))
+    scored = evaluate(test_set, asked, methods, config.seed, config.explanation.batch_size).only("auroc")
+    shown = np.random.default_rng(config.seed).permutation(len(asked.rows))[:COUNT]
+    attribution = config.attribution.function()
     pictures = {
-        "counterfactual": _counterfactuals(subject, asked, shown, attribution),
-        "insecurities": _insecurities(subject, asked.rows[shown], attribution),
+        "counterfactual": _counterfactuals(test_set, asked, shown, attribution),
+        "insecurities": _insecurities(test_set, asked.rows[shown], attribution),
     }
-    return Table(rows, subjects.remarks(subject), pictures)
+    return Table(rows_of(scored, len(test_set), user=asked.user), inputs.remarks(test_set), pictures)
 
 
 def claims(table: Table) -> list[Claim]:
@@ -50,84 +56,84 @@ def draw(table: Table) -> dict:
     return table.pictures
 
 
-def _counterfactuals(subject: Subject, asked: questions.Questions, shown: np.ndarray, attribution) -> Figure:
+def _counterfactuals(test_set: TestSet, asked: Queries, shown: np.ndarray, attribution) -> Figure:
     """Each row: the query image, its region; the counter image, its region."""
     rows, counter_rows = asked.rows[shown], asked.counter_rows[shown]
     explained = explain.counterfactual(
-        subject.net,
-        jnp.asarray(subject.inputs(rows)),
+        test_set.net,
+        jnp.asarray(test_set.inputs(rows)),
         jnp.asarray(asked.counter[shown]),
-        jnp.asarray(subject.inputs(counter_rows)),
+        jnp.asarray(test_set.inputs(counter_rows)),
         attribution=attribution,
     )
     figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
     for line, row, counter_row, k in zip(axes, rows, counter_rows, range(len(rows))):
         y, c = int(asked.predicted[shown][k]), int(asked.counter[shown][k])
-        here, there = subject.discriminant[y, c], subject.discriminant[c, y]
-        _show(line[0], subject, row, None, here, f"{subject.class_names[y]}")
-        _show(line[1], subject, row, explained.query.maps[k], here, f"why not {subject.class_names[c]}?")
-        _show(line[2], subject, counter_row, None, there, f"{subject.class_names[c]}")
-        _show(line[3], subject, counter_row, explained.counter.maps[k], there, "what it has instead")
-    figure.supxlabel(_caption(subject, "tell the two classes apart"), fontsize=8)
+        here, there = test_set.discriminant[y, c], test_set.discriminant[c, y]
+        _show(line[0], test_set, row, None, here, f"{test_set.class_names[y]}")
+        _show(line[1], test_set, row, explained.query.maps[k], here, f"why not {test_set.class_names[c]}?")
+        _show(line[2], test_set, counter_row, None, there, f"{test_set.class_names[c]}")
+        _show(line[3], test_set, counter_row, explained.counter.maps[k], there, "what it has instead")
+    figure.supxlabel(_caption(test_set, "tell the two classes apart"), fontsize=8)
     return figure
 
 
-def _insecurities(subject: Subject, rows: np.ndarray, attribution) -> Figure:
+def _insecurities(test_set: TestSet, rows: np.ndarray, attribution) -> Figure:
     """Each row: the image and its three strongest insecurities."""
-    found = explain.deliberative(subject.net, jnp.asarray(subject.inputs(rows)), attribution=attribution)
+    hesitation = explain.deliberative(test_set.net, jnp.asarray(test_set.inputs(rows)), attribution=attribution)
     figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
     for k, (line, row) in enumerate(zip(axes, rows)):
-        _show(line[0], subject, row, None, None, subject.class_names[int(subject.predicted[row])])
-        for axis, (a, b), map_ in zip(line[1:], np.asarray(found.pairs[k]), found.maps[k]):
+        _show(line[0], test_set, row, None, None, test_set.class_names[int(test_set.predicted[row])])
+        for axis, (a, b), map_ in zip(line[1:], np.asarray(hesitation.pairs[k]), hesitation.maps[k]):
             _show(
                 axis,
-                subject,
+                test_set,
                 row,
                 map_,
-                subject.shared[a, b],
-                f"{subject.class_names[a]} or\n{subject.class_names[b]}?",
+                test_set.shared[a, b],
+                f"{test_set.class_names[a]} or\n{test_set.class_names[b]}?",
             )
-    figure.supxlabel(_caption(subject, "the two classes have in common"), fontsize=8)
+    figure.supxlabel(_caption(test_set, "the two classes have in common"), fontsize=8)
     return figure
 
 
-def _caption(subject: Subject, truth: str) -> str:
+def _caption(test_set: TestSet, truth: str) -> str:
     lit = f"Lit: the largest {REGION:.0%} of the map."
-    if not isinstance(subject.annotations, Parts):
+    if not isinstance(test_set.annotations, Parts):
         return f"{lit} Outlined: objects that {truth}."
     return f"{lit} Filled dots: visible parts that {truth}; open: the other ones."
 
 
-def _show(axis, subject: Subject, row: int, map_, truth, title: str) -> None:
+def _show(axis, test_set: TestSet, row: int, map_, truth, title: str) -> None:
     """The image, lit where the region is, with what the map should point at: see `_caption`."""
-    picture = subject.images[row].astype(np.float32) / 255
+    picture = test_set.images[row].astype(np.float32) / 255
     if map_ is not None:
-        lit = np.asarray(largest_fraction(map_, REGION, subject.size))
-        lit = lit & (np.asarray(upsample(map_, subject.size)) > 0)
+        lit = np.asarray(largest_fraction(map_, REGION, test_set.size))
+        lit = lit & (np.asarray(upsample(map_, test_set.size)) > 0)
         picture = np.where(lit[..., None], picture, picture * 0.35)
-    height, width = subject.size
+    height, width = test_set.size
     axis.imshow(picture, extent=(0, width, height, 0))
     if truth is not None:
-        _mark(axis, subject, row, truth)
+        _mark(axis, test_set, row, truth)
     axis.set_title(title.replace("_", " "), fontsize=8)
     axis.set(xlim=(0, width), ylim=(height, 0))
     axis.set_axis_off()
 
 
-def _mark(axis, subject: Subject, row: int, truth) -> None:
+def _mark(axis, test_set: TestSet, row: int, truth) -> None:
     """Ground-truth parts as filled dots and other visible parts as open ones, or the outlines of true objects."""
-    notes, colour = subject.annotations, "#ffcc00"
-    if not isinstance(notes, Parts):
-        true_pixels = np.append(False, truth)[notes.mask[row]]
+    annotations, colour = test_set.annotations, "#ffcc00"
+    if not isinstance(annotations, Parts):
+        true_pixels = np.append(False, truth)[annotations.mask[row]]
         if true_pixels.any() and not true_pixels.all():
             # A mask's pixel k covers [k, k + 1).
             x, y = np.arange(true_pixels.shape[1]) + 0.5, np.arange(true_pixels.shape[0]) + 0.5
             axis.contour(x, y, true_pixels, levels=[0.5], colors=colour, linewidths=1)
         return
-    points, visible = notes.points[row], notes.visible[row].astype(bool)
+    points, visible = annotations.points[row], annotations.visible[row].astype(bool)
     for chosen, fill in ((visible & truth, colour), (visible & ~truth, "none")):
         axis.scatter(points[chosen, 0], points[chosen, 1], s=14, facecolors=fill, edgecolors=colour, linewidths=0.8)
 
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

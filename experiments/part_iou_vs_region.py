@@ -1,53 +1,56 @@
 """Do the query's region and the counter image's region hold the same parts? PIoU by region size: SCOUT, figure 4.
 
-python experiments/part_iou_vs_region.py dataset=synthetic_birds model=small_cnn
+    python experiments/part_iou_vs_region.py dataset=synthetic_birds model=small_cnn
+
+Cost: 20 s on two cores. Expect, for the beginner on invented birds, a PIoU of 0.30 at regions of 10 % against 0.04 for
+random maps; the paper's rises to about 0.5.
 """
 
-import figures
-import running
-import subjects
-from claims import Claim
-from table import Table, rows_of
-
-from galore.evaluation import judging, questions, rules
+from galore.evaluation import queries
+from galore.evaluation.evaluate import Scores, evaluate, part_iou
+from galore.evaluation.methods import RANDOM, Rule, main_rules
+from galore.experiment import inputs, plots, runner
+from galore.experiment.claims import Claim, Source, better
+from galore.experiment.config import Config
+from galore.experiment.table import Table, rows_of
 
 TITLE = "Parts that query and counter image have in common, by region size"
-SIZES = (0.02, 0.05, 0.1, 0.2)
+OPTIONS = ("attribution", "confidence", "explanation.batch_size")
+REGIONS = (0.02, 0.05, 0.1, 0.2)
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """One row per user and map, one column per region size."""
-    subject = subjects.subject(cfg, needs_parts=True)
-    methods = rules.best_discriminant(subjects.attribution(cfg), cfg.confidence.score)
+    test_set = inputs.test_set(config, needs_parts=True)
+    methods = main_rules(config.attribution, config.score_with(test_set.predictor))
     rows = ()
-    for asked in questions.users(subject, cfg.seed):
-        pair = judging.part_iou(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
-        found = judging.judge_discriminant(subject, asked, methods, cfg.seed, cfg.explanation.batch_size)
-        merged = {name: {"auroc": found[name]["auroc"]} | pair[name] for name in pair}
-        options = {"left_out": asked.left_out, "fractions": SIZES}
-        rows += rows_of(merged, asked.rows, len(subject), user=asked.user, **options)
-    return Table(rows, subjects.remarks(subject))
+    for asked in queries.users(test_set, config.seed):
+        arguments = (test_set, asked, methods, config.seed, config.explanation.batch_size)
+        pairs, scored = part_iou(*arguments), evaluate(*arguments).only("auroc")
+        merged = {method: scored.by_method[method] | pairs.by_method[method] for method in pairs.by_method}
+        rows += rows_of(Scores(asked, merged), len(test_set), REGIONS, user=asked.user)
+    return Table(rows, inputs.remarks(test_set))
 
 
 def claims(table: Table) -> list[Claim]:
     """What [SCOUT] says of figure 4, against what any map would reach at that size."""
-    made = []
+    ours = next(row.cell.method for row in table.rows if row.cell.method.rule is Rule.DISCRIMINANT)
+    stated = []
     for user in ("beginner", "advanced"):
         for size in (0.1, 0.2):
-            method = next((row.labels["method"] for row in table.rows if row.labels["method"].startswith("a * ")), "")
-            labels = ({"user": user, "method": method}, {"user": user, "method": "random map"})
             text = (
                 f"At regions of {size:.0%} the pair shows the same parts more often than random maps do ({user} user)."
             )
             number = f"PIoU at {size:.0%}, discriminant minus random map"
-            made.append(Claim(text, "SCOUT, figure 4", number, table.difference(f"piou at {size:.3g}", *labels)))
-    return made
+            where = {"region": size, "number": number, "user": user}
+            stated.append(better(text, Source.SCOUT_FIGURE_4, "piou", ours, RANDOM, **where))
+    return stated
 
 
 def draw(table: Table) -> dict:
     """PIoU over region size."""
-    return {"piou": figures.curves(table, "piou")}
+    return {"piou": plots.curves(table, "piou")}
 
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

@@ -2,73 +2,72 @@
 
     python experiments/true_counterfactual.py dataset=synthetic_birds model=small_cnn
 
-The part that differs is replaced in the picture itself. "moved": how much of the way to the counter class the decision
-goes when the region's pixels are taken from that picture; the oracle takes the pixels that changed.
+Ours. The part that differs is replaced in the picture itself. "moved": how much of the way to the counter class the
+decision goes when the region's pixels are taken from that picture; the oracle takes the pixels that changed.
+
+Cost: 50 s on two cores. Expect an AUROC of 0.88 for a * comp(b) * s, softmax, 0.83 for a and 0.90 for the margin.
 """
 
-import figures
-import running
-import subjects
-from claims import Claim
-from table import Table, rows_of
-
 from galore.errors import InputError
-from galore.evaluation import judging, rules, true_counterfactuals
+from galore.evaluation import true_counterfactuals
+from galore.evaluation.evaluate import Scores, evaluate
+from galore.evaluation.methods import GAUSSIAN, RANDOM, Method, Rule, Score, all_rules, scores
+from galore.experiment import inputs, plots, runner
+from galore.experiment.claims import Claim, Source, better
+from galore.experiment.config import Config
+from galore.experiment.table import Table, rows_of
 
 TITLE = "True counterfactuals: the part replaced in the picture"
-SIZES = (0.05, 0.1)
+OPTIONS = ("attribution", "explanation.edited_images", "explanation.batch_size")
+REGIONS = (0.05, 0.1)
+DISCRIMINANT = Method(Rule.DISCRIMINANT, Score.SOFTMAX)
 RIVALS = {
-    rules.ATTRIBUTIVE: "the attributive map",
-    "random map": "a random map",
-    "centred Gaussian": "a centred Gaussian",
-    rules.MARGIN: "the margin map",
+    Method(Rule.ATTRIBUTIVE): "the attributive map",
+    RANDOM: "a random map",
+    GAUSSIAN: "a centred Gaussian",
+    Method(Rule.MARGIN): "the margin map",
 }
-MEASURES = {"auroc": "AUROC", "moved at 0.05": "share of the way to the counter class, 5 % of the pixels"}
 MOVED = "share of the way to the counter class, with 5 % of the pixels from the true counterfactual"
 
 
-def run(cfg) -> Table:
+def run(config: Config) -> Table:
     """One row per map."""
-    flock = subjects.flock(cfg)
-    if flock is None:
-        raise InputError(f"{cfg.dataset.name} cannot be drawn again; true counterfactuals need dataset=synthetic_birds")
-    subject = subjects.subject(cfg)
-    edits = true_counterfactuals.flipping(subject, flock, cfg.explanation.edited_images, cfg.seed)
-    asked, batch_size = edits.questions, cfg.explanation.batch_size
-    methods = rules.all_discriminant(subjects.attribution(cfg))
-    found = judging.judge_discriminant(subject, asked, methods, cfg.seed, batch_size, truth=edits.parts)
-    moved = true_counterfactuals.judge(subject, edits, methods, cfg.seed, SIZES, batch_size)
+    birds = inputs.birds_of(config)
+    if birds is None:
+        name = config.dataset.name
+        raise InputError(f"{name} cannot be drawn again; true counterfactuals need dataset=synthetic_birds")
+    test_set, batch_size = inputs.test_set(config), config.explanation.batch_size
+    flips = true_counterfactuals.find_flips(test_set, birds, config.explanation.edited_images, config.seed)
+    methods = all_rules(config.attribution, scores(test_set.predictor))
+    scored = evaluate(test_set, flips.queries, methods, config.seed, batch_size).only("auroc", "recall")
+    moves = true_counterfactuals.decision_moves(test_set, flips, methods, config.seed, REGIONS, batch_size)
     rows = ()
-    for name in found:
-        kept = {"auroc": found[name]["auroc"], "recall": found[name]["recall"]}
-        options = {"left_out": asked.left_out, "fractions": SIZES}
-        rows += rows_of({name: kept | moved[name]}, asked.rows, len(subject), **options)
-    return Table(tuple(row for row in rows if not row.is_curve), subjects.remarks(subject))
+    for method in scored.by_method:
+        for some in (scored, moves):
+            one = Scores(flips.queries, {method: some.by_method[method]}, fractions=some.fractions)
+            rows += rows_of(one, len(test_set), REGIONS)
+    return Table(tuple(row for row in rows if not row.is_curve), inputs.remarks(test_set))
 
 
 def claims(table: Table) -> list[Claim]:
     """Ours: regions of discriminant maps hold what the decision hangs on."""
-    best = rules.discriminant("softmax")
-    made = []
-    texts = {
-        "auroc": "The discriminant map points at the part that flips the decision better than {}.",
-        "moved at 0.05": "Editing the pixels that the discriminant map names moves the decision more than by {}.",
-    }
-    for measure, text in texts.items():
+    points = "The discriminant map points at the part that flips the decision better than {}."
+    moves = "Editing the pixels that the discriminant map names moves the decision more than by {}."
+    stated = []
+    for text, number, measure, region in (
+        (points, "AUROC", "auroc", None),
+        (moves, "share of the way to the counter class, 5 % of the pixels", "moved", 0.05),
+    ):
         for other, name in RIVALS.items():
-            estimate = table.difference(measure, {"method": best}, {"method": other})
-            number = f"{MEASURES[measure]}, discriminant minus {other}"
-            made.append(Claim(text.format(name), "ours", number, estimate))
-    return made
+            where = {"region": region, "number": f"{number}, discriminant minus {other.label}"}
+            stated.append(better(text.format(name), Source.OURS, measure, DISCRIMINANT, other, **where))
+    return stated
 
 
 def draw(table: Table) -> dict:
     """The AUROC, and how far the decision moves."""
-    return {
-        "auroc": figures.dots(table, "auroc"),
-        "moved": figures.dots(table, "moved at 0.05", chance=None, words=MOVED),
-    }
+    return plots.auroc(table) | {"moved": plots.dots(table, "moved", chance=None, words=MOVED, region=0.05)}
 
 
 if __name__ == "__main__":
-    running.main(__file__)
+    runner.main(__file__)

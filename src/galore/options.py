@@ -1,7 +1,7 @@
 """Options that check themselves: frozen dataclasses whose types say what each value may be.
 
-A config's `__post_init__` calls `check(self, group)`; `from_mapping(Config, group, options)` makes one of plain data, such
-as a part of a YAML file. What is unknown, of a wrong type or of a wrong value is named in one sentence.
+A config's `__post_init__` calls `check(self, group)`; `from_mapping(Config, group, options)` makes one of plain data,
+such as a part of a YAML file. What is unknown, of a wrong type or of a wrong value is named in one sentence.
 """
 
 import dataclasses

@@ -262,17 +262,17 @@ def _score_baselines(
     annotations: Annotations, key: Key[Array, ""], truth: Bool[Array, "K P"], shape: tuple[int, int]
 ) -> list[Measures]:
     """Only the oracle depends on the truth; the others are looked at once."""
-    oracle = BASELINES.index(ORACLE)
-    every = jax.vmap(lambda t: annotations.baselines(key, t, shape)[oracle])(truth)
-    once = annotations.baselines(key, truth[0], shape)
     scored = []
-    for map_ in once[:oracle]:
-        if isinstance(annotations, Parts):
+    for place, map_ in enumerate(annotations.baselines(key, truth[0], shape)):
+        if BASELINES[place] == ORACLE:
+            every = jax.vmap(lambda t, k=place: annotations.baselines(key, t, shape)[k])(truth)
+            scored.append(_score_each(annotations, every, truth))
+        elif isinstance(annotations, Parts):
             ranks = metrics.ranks(map_, annotations.points, annotations.size)
             scored.append(jax.vmap(lambda t, r=ranks: annotations.score_ranks(r, t))(truth))
         else:
             scored.append(jax.vmap(lambda t, m=map_: annotations.score(m, t))(truth))
-    return [*scored, _score_each(annotations, every, truth)]
+    return scored
 
 
 def _mean_where(values: Float[Array, "B K ..."], occurs: Bool[Array, "B K"]) -> Float[Array, "B ..."]:

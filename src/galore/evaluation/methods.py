@@ -151,9 +151,9 @@ class Method:
         return self.score or (default_score(predictor) if needs_score else None)
 
 
-BASELINES = tuple(Method(rule) for rule in (Rule.RANDOM, Rule.GAUSSIAN, Rule.WHOLE_OBJECT, Rule.ORACLE))
+BASELINES = tuple(Method(rule) for rule in (Rule.GAUSSIAN, Rule.ORACLE, Rule.RANDOM, Rule.WHOLE_OBJECT))
 """The maps that every other one is compared with, in the order in which annotations make them."""
-RANDOM, GAUSSIAN, WHOLE_OBJECT, ORACLE = BASELINES
+GAUSSIAN, ORACLE, RANDOM, WHOLE_OBJECT = BASELINES
 
 
 def all_rules(attribution: AttributionSetting, scores: Sequence[Score]) -> tuple[Method, ...]:

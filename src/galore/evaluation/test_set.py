@@ -43,13 +43,13 @@ class Parts:
         return {"auroc": metrics.auroc(ranks, truth, self.visible), **curves._asdict()}
 
     def baselines(self, key: Key[Array, ""], truth: Bool[Array, " P"], shape: tuple[int, int]) -> list[Array]:
-        """The maps that know nothing of the network: random, Gaussian, whole object, oracle (`methods.BASELINES`)."""
+        """The maps that know nothing of the network: Gaussian, oracle, random, whole object (`methods.BASELINES`)."""
         first, second = jax.random.split(key)
         return [
-            baselines.random(first, shape),
             baselines.centred_gaussian(self.size),
-            baselines.whole_object(second, self.box, self.size, shape),
             baselines.oracle(self.points, truth, self.visible, self.size),
+            baselines.random(first, shape),
+            baselines.whole_object(second, self.box, self.size, shape),
         ]
 
 
@@ -74,10 +74,10 @@ class Scenes:
         """As those of `Parts`; the whole object is every annotated pixel."""
         first, second, third = jax.random.split(key, 3)
         return [
-            baselines.random(first, shape),
             baselines.centred_gaussian(self.size),
-            baselines.masked(second, self.mask > 0, shape),
             baselines.masked(third, self.true_pixels(truth), shape),
+            baselines.random(first, shape),
+            baselines.masked(second, self.mask > 0, shape),
         ]
 
 
@@ -139,9 +139,9 @@ class TestSet:
         preprocessing = self.net.preprocessing
         return images.astype(np.float32) if preprocessing is None else preprocessing.normalise(images)
 
-    def logits_of(self, images: UInt8[np.ndarray, "k H W 3"], batch_size: int = 64) -> Float[np.ndarray, "k C"]:
-        """What the network says of other images of the same size."""
-        forward = jax.jit(lambda net, images: jax.vmap(net)(images)[1])
+    def run(self, images: UInt8[np.ndarray, "k H W 3"], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The activations [k, h, w, d] and the logits [k, C] of images of the size of these."""
+        forward = jax.jit(lambda net, batch: jax.vmap(net)(batch))
         batch_of = lambda some: self.as_inputs(images[some])  # noqa: E731
         return batching.run(lambda batch: forward(self.net, batch), batch_of, len(images), batch_size)
 

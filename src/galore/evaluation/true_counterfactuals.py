@@ -18,7 +18,7 @@ from galore.data.synthetic.birds_species import PARTS, kind_of
 from galore.errors import InputError
 from galore.evaluation import faithfulness
 from galore.evaluation.evaluate import Batch, Model, Scores, maps_of, over_batches, with_baselines
-from galore.evaluation.methods import BASELINES, Method
+from galore.evaluation.methods import BASELINES, ORACLE, Method
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import TestSet
 
@@ -54,7 +54,7 @@ def find_flips(test_set: TestSet, birds: SyntheticBirds, images: int, seed: int,
     if not planned:
         raise InputError("the network gets no test image right, so that no decision can be flipped")
     edited = np.stack([_draw(test_set, birds, row, kind, c) for row, kind, c in planned])
-    predicted = test_set.logits_of(edited).argmax(-1)
+    predicted = test_set.run(edited, batch_size=64)[1].argmax(-1)
     kept: dict[int, int] = {}
     for position, (row, _, c) in enumerate(planned):
         if predicted[position] == c - 1:
@@ -92,8 +92,8 @@ def decision_moves(
 
     @jax.jit
     def program(model: Model, batch: Batch, goals: Array) -> list[dict[str, Array]]:
-        maps = with_baselines(maps_of(methods, model, batch), batch)[:-1]
-        maps.append(jnp.sum(jnp.abs(goals - batch.images), axis=-1))
+        maps = with_baselines(maps_of(methods, model, batch), batch)
+        maps[len(methods) + BASELINES.index(ORACLE)] = jnp.sum(jnp.abs(goals - batch.images), axis=-1)
         one = jax.vmap(functools.partial(_moves, model.net, fractions))
         return [one(batch.images, goals, map_, batch.predicted, batch.counter) for map_ in maps]
 

@@ -1,0 +1,166 @@
+"""How an experiment runs as a program: options from the command line, a folder of its own, mistakes on one line."""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+from galore.errors import InputError
+from galore.experiment import config, runs
+
+SWEEP = ("-m", "--multirun")
+
+
+def main(file: str) -> None:
+    """Runs the experiment of a file as a program: options from the command line, results into a new folder.
+
+    Args:
+        file: the experiment's `__file__`.
+    """
+    name = Path(file).stem
+    sys.exit(reported(lambda: _hydra_main(name, sys.argv[1:])))
+
+
+def load(name: str) -> ModuleType:
+    """The module of a program in experiments/, which is no package: workers of a launcher find it by its file, too.
+
+    An experiment has a TITLE, the OPTIONS that it uses (beside `config.COMMON`), `run(config) -> Table`,
+    `claims(table) -> [Claim]` and `draw(table) -> {name: figure}`; NAME is added.
+    """
+    full = f"experiments.{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, config.ROOT / "experiments" / f"{name}.py")
+        if spec is None or spec.loader is None:
+            raise InputError(f"there is no program {name} in {config.ROOT / 'experiments'}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[full]
+            raise
+        module.NAME = name  # type: ignore[attr-defined]
+    return sys.modules[full]
+
+
+def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
+    """Runs an experiment and writes what it gives.
+
+    Args:
+        experiment: from `load`.
+        cfg: the composed options.
+        folder: where to.
+
+    Raises:
+        InputError: options that do not fit, or a folder that holds a finished run; before any work.
+    """
+    runs.check_free(folder)
+    typed, began = config.typed(cfg), time.perf_counter()
+    made = experiment.run(typed)
+    runs.save(experiment, cfg, made, folder, time.perf_counter() - began)
+    return made
+
+
+def reported(work: Callable[[], Any]) -> int:
+    """Runs a program; mistakes in files and options end it with one line on stderr.
+
+    Returns:
+        The exit code: 0, or 2 after a mistake.
+    """
+    # Else Hydra prints the stack of whatever a job raises and exits itself.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        work()
+    except _AlreadyReported:
+        return 2
+    except (InputError, HydraException) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def flags_last(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command line with the options first: Hydra takes them on one side of its flags only."""
+    flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument]
+    return [argument for argument in arguments if argument not in flags] + flags
+
+
+@contextlib.contextmanager
+def job() -> Iterator[None]:
+    """The work of a Hydra job.
+
+    In a sweep the line is printed by the process that a launcher started, at once, and names the job. The launcher sees
+    an ordinary exception: it starts the other jobs, and raises the first one's after the last job.
+    """
+    # Hydra puts everything from INFO upwards on stdout, where the results belong. What orbax cannot write it logs, with
+    # the traceback of each of its threads, and raises as well: the error says it in one sentence.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logging.getLogger("jax").setLevel(logging.ERROR)
+    try:
+        yield
+    except InputError as error:
+        about = HydraConfig.get()
+        if about.mode != RunMode.MULTIRUN:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        print(f"error in job {about.job.num}: {error}", file=sys.stderr, flush=True)
+        raise _AlreadyReported from None
+
+
+@contextlib.contextmanager
+def new_folder(name: str) -> Iterator[Path]:
+    """A folder below outputs/NAME that no other run has, whenever that one started; removed where it stays empty."""
+    parent, stamp, number = config.path("outputs") / name, time.strftime("%Y-%m-%d_%H-%M-%S"), 1
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir()  # at most one process can
+            break
+        except FileExistsError:
+            number += 1
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # it is in use
+            folder.rmdir()
+
+
+def _hydra_main(name: str, arguments: list[str]) -> None:
+    experiment = load(name)
+    config.check_names(arguments)
+    config.check_used(arguments, experiment.OPTIONS, name)
+    # Relative paths among the options start at the project's folder; so do those of Hydra's own.
+    os.chdir(config.ROOT)
+
+    # Workers of a parallel launcher get this function by value, and the experiment by its name.
+    @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
+    def task(cfg: Any) -> None:
+        with job():
+            folder = Path(HydraConfig.get().runtime.output_dir)
+            made = run(load(name), cfg, folder)
+        print(made.summary().markdown())
+        print(f"written to {folder}")
+
+    place = "hydra.sweep.dir" if set(SWEEP) & set(arguments) else "hydra.run.dir"
+    with contextlib.ExitStack() as stack:
+        own = [f"hydra.job.name={name}"]  # Hydra would name the job after this module
+        if not any(argument.startswith(f"{place}=") for argument in arguments):
+            own.append(f"{place}={stack.enter_context(new_folder(name))}")
+        sys.argv[1:] = flags_last([*own, *arguments])
+        task()
+
+
+class _AlreadyReported(Exception):
+    """A job failed and has said why."""

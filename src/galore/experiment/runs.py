@@ -1,0 +1,220 @@
+"""The folder of a run: what a single run writes, `reproduce` and `collect` read and join, and pages are made from.
+
+    table.csv, table.md, claims.json, *.png     for people (claims.json also for the page)
+    rows.json, values.npz                       the table as data
+    options.yaml                                the options that the experiment uses, as they were composed
+    provenance.json                             experiment, seconds, resolved options, code, versions, device, hashes
+
+Joined runs (in results/) have one provenance per run and no values.npz: their rows.json holds the numbers themselves.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from matplotlib import pyplot as plt
+from omegaconf import DictConfig, OmegaConf
+
+from galore import atomic, provenance
+from galore.errors import InputError
+from galore.experiment import claims, inputs, table
+from galore.experiment.claims import Result
+from galore.experiment.config import flat, portable, restricted, typed
+from galore.experiment.table import Table, TableSummary
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it lies.
+        experiment: its file's name.
+        table: what it gave.
+        options: by dotted name, as they were composed: what follows from others still says so.
+        provenance: what made it.
+    """
+
+    folder: Path
+    experiment: str
+    table: Table
+    options: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """An experiment's runs with several seeds, joined.
+
+    Attributes:
+        experiment: its file's name.
+        numbers: of the joined table.
+        results: what they say of the experiment's claims.
+        provenances: of the runs.
+        pictures: names of the PNG files beside them.
+    """
+
+    experiment: str
+    numbers: TableSummary
+    results: list[Result]
+    provenances: list[dict[str, Any]]
+    pictures: tuple[str, ...]
+
+
+def save(experiment: ModuleType, cfg: DictConfig, made: Table, folder: Path, seconds: float) -> None:
+    """Writes what a run gave; the folder's files appear whole or not at all.
+
+    Args:
+        experiment: the module with NAME, TITLE, OPTIONS, claims and draw.
+        cfg: the composed options.
+        made: what its `run` gave.
+        folder: where to.
+        seconds: that it took.
+    """
+    check_free(folder)
+    options: Any = OmegaConf.to_container(cfg, resolve=False)
+    with atomic.folder(folder, overwrite=True) as unfinished:
+        _save_for_people(experiment, made, [claims.judge(claim, made) for claim in experiment.claims(made)], unfinished)
+        made.save(unfinished)
+        used = OmegaConf.create(restricted(options, experiment.OPTIONS))
+        (unfinished / "options.yaml").write_text(OmegaConf.to_yaml(used, resolve=False), encoding="utf-8")
+        origin = {"experiment": experiment.NAME, "seconds": round(seconds, 1)} | origin_of(experiment, cfg)
+        (unfinished / "provenance.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a folder that holds a finished run.
+
+    Raises:
+        InputError: it does.
+    """
+    if is_finished(folder):
+        raise InputError(f"{folder} holds a finished run; name another folder, or remove it to run again")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a finished run."""
+    return (folder / "provenance.json").exists()
+
+
+def origin_of(experiment: ModuleType, cfg: DictConfig) -> dict[str, Any]:
+    """The provenance of a run: the options that it uses, seed, code, versions, checkpoints; without paths of this
+    machine."""
+    config = typed(cfg)
+    options = portable(restricted(OmegaConf.to_container(cfg, resolve=True), experiment.OPTIONS))  # type: ignore[arg-type]
+    collected = provenance.collect(options, seed=config.seed, files=inputs.hashes(config))
+    return collected | {"training": inputs.trainings(config)}
+
+
+def load(folder: Path, experiment: str = "") -> Run:
+    """Reads what `save` wrote.
+
+    Args:
+        folder: of the run.
+        experiment: what it should be of; empty: anything.
+
+    Raises:
+        InputError: it is no finished run, of another experiment, or of another format.
+    """
+    origin = _provenance(folder)
+    if experiment and origin["experiment"] != experiment:
+        raise InputError(f"{folder} is a run of {origin['experiment']}, expected one of {experiment}")
+    options: Any = OmegaConf.to_container(OmegaConf.load(folder / "options.yaml"), resolve=False)
+    return Run(folder, origin["experiment"], table.load(folder), flat(options), origin)
+
+
+def check_same(folder: Path, experiment: ModuleType, cfg: DictConfig) -> None:
+    """Refuses to take what was finished with other options or another training for what is asked for now.
+
+    Raises:
+        InputError: names what differs.
+    """
+    if not is_finished(folder):
+        return
+    there, here = _provenance(folder), origin_of(experiment, cfg)
+    if there["experiment"] != experiment.NAME:
+        raise InputError(f"{folder} is a run of {there['experiment']}, expected one of {experiment.NAME}")
+    before, now = flat(there["options"]), flat(here["options"])
+    differing = [f"{name}={before[name]}" for name in now if before.get(name, now[name]) != now[name]]
+    files = here["files"].items()
+    differing += [f"{name} as it was then" for name, sha256 in files if there["files"].get(name, sha256) != sha256]
+    if differing:
+        raise InputError(
+            f"{folder} was finished with {', '.join(differing)}; name another study (name=...), or delete the folder "
+            "to run it again"
+        )
+
+
+def find(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The finished runs below some folders, and the runs of a sweep that are not finished.
+
+    Raises:
+        InputError: a folder does not exist, or there is no finished run.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder} is no folder, expected one with runs of experiments")
+    finished = sorted({file.parent for folder in folders for file in folder.rglob("rows.json")})
+    started = {file.parent.parent for folder in folders for file in folder.rglob(".hydra/config.yaml")}
+    if not finished:
+        raise InputError(f"there is no table below {', '.join(map(str, folders))}; a finished run has a rows.json")
+    return finished, sorted(started - set(finished))
+
+
+def join(experiment: ModuleType, folders: Sequence[Path], target: Path, with_pictures: bool) -> Joined:
+    """Joins the runs of an experiment with several seeds and writes them, with the first seed's pictures.
+
+    Raises:
+        InputError: as `load`.
+    """
+    runs = [load(folder, experiment.NAME) for folder in folders]
+    joined, provenances = table.join([run.table for run in runs]), [run.provenance for run in runs]
+    results = [claims.judge(claim, joined) for claim in experiment.claims(joined)]
+    numbers = joined.summary()
+    with atomic.folder(target, overwrite=True) as unfinished:
+        _save_for_people(experiment, joined, results, unfinished)
+        numbers.save(unfinished / "rows.json")
+        (unfinished / "provenance.json").write_text(json.dumps(provenances, indent=1) + "\n", encoding="utf-8")
+        for picture in folders[0].glob("*.png") if with_pictures else ():
+            if not (unfinished / picture.name).exists():
+                (unfinished / picture.name).write_bytes(picture.read_bytes())
+    return Joined(experiment.NAME, numbers, results, provenances, _pictures(target))
+
+
+def load_joined(folder: Path) -> Joined:
+    """Reads what `join` wrote.
+
+    Raises:
+        InputError: its table is of another format.
+    """
+    provenances = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    numbers, results = table.load_summary(folder / "rows.json"), claims.load(folder / "claims.json")
+    return Joined(folder.name, numbers, results, provenances, _pictures(folder))
+
+
+def _save_for_people(experiment: ModuleType, made: Table, results: list[Result], folder: Path) -> None:
+    numbers = made.summary()
+    (folder / "table.csv").write_text(numbers.csv(), encoding="utf-8")
+    (folder / "table.md").write_text(f"# {experiment.TITLE}\n\n{numbers.markdown()}", encoding="utf-8")
+    claims.save(results, folder / "claims.json")
+    for name, figure in experiment.draw(made).items():
+        figure.savefig(folder / f"{name}.png", dpi=90)
+        plt.close(figure)
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    file = folder / "provenance.json"
+    try:
+        origin = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no finished run of an experiment: {file.name} cannot be read") from error
+    if not isinstance(origin, dict) or not {"experiment", "options", "files"} <= origin.keys():
+        raise InputError(f"{file} is not the provenance of one run of an experiment")
+    return origin
+
+
+def _pictures(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(file.name for file in folder.glob("*.png")))
