@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+import galore
 from galore import atomic, models
 from galore.benchmark import against_torch, works
 from galore.benchmark.timing import Work
@@ -54,7 +55,7 @@ def turns(all_works: Sequence[Work], rounds: int) -> np.ndarray:
 
 def measure(name: str, batch: int, rounds: int) -> dict:
     """One row of the table: seconds of every round by work."""
-    net = models.load(name, weights=None)
+    net = galore.load(name, weights=None)
     builders = {"efficientnet_lite0": make_reference_numbers.lite0}
     ours = works.build(net, list(OURS.values()), batch, "float32")
     wanted = OURS | THEIRS

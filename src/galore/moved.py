@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    "galore.models.loading": ("galore.models.factory", {}),
     "galore.preprocessing": ("galore.data.preprocessing", {}),
     "galore.data.synthetic_birds": (
         "galore.data.synthetic.birds",

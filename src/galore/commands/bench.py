@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
 
     import jax
 
-    from galore import models
+    from galore import loading
     from galore.benchmark import against_torch, report, streaming, timing
 
     # A program that comes from a cache would be said to take no time to compile.
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
     asked = list(available.names()) if args.works == ["all"] else args.works
     everything = []
     for name, batch, dtype in itertools.product(args.networks, args.batch, args.dtype):
-        net = models.load(name, weights=None, layer=args.layer, classes=args.classes)
+        net = loading.load(name, weights=None, layer=args.layer, classes=args.classes)
         size = net.preprocessing.crop if net.preprocessing else 224
         with terminal.step(f"Compiling {name}, batch {batch}, {dtype}"):
             works = available.build(net, asked, batch, dtype, size=size)
