@@ -34,6 +34,7 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "galore.data.synthetic_scenes_furniture": ("galore.data.synthetic.scenes_drawing", {}),
     "galore.data.synthetic_canvas": ("galore.data.synthetic.canvas", {}),
     "galore.data.synthetic_folder": ("galore.data.synthetic.folder", {}),
+    "galore.benchmark.works": ("galore.benchmark.workloads", {"Work": "Workload", "WORKS": "WORKLOADS"}),
     "galore.teach.seen": (
         "galore.teach.network_maps",
         {"load": "images_of"},
