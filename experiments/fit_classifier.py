@@ -14,7 +14,7 @@ import numpy as np
 from setting import Setting, Show
 
 from galore.errors import InputError
-from galore.models.loading import draw
+from galore.models.factory import draw
 from galore.training import architectures, checkpoint, classifier, evaluation, forward, hardness, header, inputs
 from galore.training.step import State, device_mesh, initial_state, make_step
 

@@ -4,8 +4,8 @@
     python scripts/against_torch.py               # about 8 minutes on 2 cores; writes docs/against_torch.json and .md
     python scripts/against_torch.py --networks vgg16 --batch 1       # renews these rows alone
 
-Works take turns, round after round. Each turn begins with a call that is not timed: torch's threads go on spinning for
-some milliseconds after a call, and would be charged to whoever comes next.
+Workloads take turns, round after round. Each turn begins with a call that is not timed: torch's threads go on spinning
+for some milliseconds after a call, and would be charged to whoever comes next.
 """
 
 import argparse
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+import galore
 from galore import atomic, models
-from galore.benchmark import against_torch, works
-from galore.benchmark.timing import Work
+from galore.benchmark import against_torch, workloads
+from galore.benchmark.timing import Workload
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import make_reference_numbers
@@ -40,27 +41,28 @@ product. Written by `scripts/against_torch.py`; renew it there.
 """
 
 
-def turns(all_works: Sequence[Work], rounds: int) -> np.ndarray:
-    """Seconds of every work in every round, [rounds, works], the order turning from round to round."""
-    seconds = np.zeros((rounds, len(all_works)))
+def turns(chosen: Sequence[Workload], rounds: int) -> np.ndarray:
+    """Seconds of every workload in every round, [rounds, workloads], the order turning from round to round."""
+    seconds = np.zeros((rounds, len(chosen)))
     for number in range(rounds):
-        for index in np.roll(np.arange(len(all_works)), -number).tolist():
-            all_works[index].call()
+        for index in np.roll(np.arange(len(chosen)), -number).tolist():
+            chosen[index].call()
             start = time.perf_counter()
-            all_works[index].call()
+            chosen[index].call()
             seconds[number, index] = time.perf_counter() - start
     return seconds
 
 
 def measure(name: str, batch: int, rounds: int) -> dict:
-    """One row of the table: seconds of every round by work."""
-    net = models.load(name, weights=None)
+    """One row of the table: seconds of every round by workload."""
+    net = galore.load(name, weights=None)
     builders = {"efficientnet_lite0": make_reference_numbers.lite0}
-    ours = works.build(net, list(OURS.values()), batch, "float32")
+    ours = workloads.build(net, list(OURS.values()), batch, "float32")
     wanted = OURS | THEIRS
-    chosen = [work for work in ours + against_torch.build(net, batch, builders) if work.name in wanted.values()]
+    everything = ours + against_torch.build(net, batch, builders)
+    chosen = [workload for workload in everything if workload.name in wanted.values()]
     seconds = turns(chosen, rounds)
-    by_name = {work.name: column.tolist() for work, column in zip(chosen, seconds.T, strict=True)}
+    by_name = {workload.name: column.tolist() for workload, column in zip(chosen, seconds.T, strict=True)}
     return {"network": name, "batch": batch, "seconds": {key: by_name[full] for key, full in wanted.items()}}
 
 

@@ -24,13 +24,13 @@ import numpy as np
 
 import galore
 from galore import Network, atomic, stream
-from galore.benchmark import timing, works
+from galore.benchmark import timing, workloads
 from galore.data import loader
 from galore.stream import photos
 
 BATCH, ROUNDS, IMAGES = 4, 5, 10_000
 SEARCH = "exhaustive search, first edit"
-WORKS = ("discriminant", "deliberative", "second order", "discriminant, integrated gradients")
+WORKLOADS = ("discriminant", "deliberative", "second order", "discriminant, integrated gradients")
 Point = dict[str, float | str]
 
 
@@ -38,7 +38,7 @@ def classes(data: Path) -> list[Point]:
     """Seconds an image for 10 to 10,000 classes: a 7 x 7 x 1280 map, pooled, as EfficientNet-Lite0 has it."""
     points = []
     for count in (10, 100, 1000, 10_000):
-        points += _timed("classes", count, _network(7, 1280, count, _pooled), [*WORKS, SEARCH])
+        points += _timed("classes", count, _network(7, 1280, count, _pooled), [*WORKLOADS, SEARCH])
     return points
 
 
@@ -46,10 +46,10 @@ def maps(data: Path) -> list[Point]:
     """Seconds an image for maps of 49 to 3,136 cells of 256 channels, 200 classes: pooled, and behind a convolution."""
     points = []
     for side in (7, 14, 28, 56):
-        names = [*WORKS, SEARCH] if side < 56 else WORKS
+        names = [*WORKLOADS, SEARCH] if side < 56 else WORKLOADS
         points += _timed("cells", side**2, _network(side, 256, 200, _pooled), names)
     for side in (7, 14):
-        names = [*WORKS, SEARCH] if side < 14 else WORKS
+        names = [*WORKLOADS, SEARCH] if side < 14 else WORKLOADS
         points += _timed("cells, any head", side**2, _network(side, 64, 200, _convolution), names)
     return points
 
@@ -139,7 +139,7 @@ def _convolution(params, F):
 
 def _timed(axis: str, x: int, net: Network, names: list[str] | tuple[str, ...]) -> list[Point]:
     side = int(net.name)
-    built = works.build(net, list(names), BATCH, "float32", size=side)
+    built = workloads.build(net, list(names), BATCH, "float32", size=side)
     rows = timing.records(built, timing.interleaved(built, ROUNDS), net.name, BATCH, "float32")
     return [_point(axis, row.work, x, row.median_s / BATCH, row.spread) for row in rows]
 
@@ -160,9 +160,9 @@ def draw(points: list[Point], path: Path) -> None:
     }
     figure = Figure(figsize=(9, 10), layout="constrained")
     panels = figure.subplots(3, 2).ravel()
-    works = list(dict.fromkeys(str(point["work"]) for point in points if point["axis"] in titles))
+    names = list(dict.fromkeys(str(point["work"]) for point in points if point["axis"] in titles))
     for panel, (axis, title) in zip(panels, titles.items(), strict=False):
-        _lines(panel, [point for point in points if point["axis"] == axis], works)
+        _lines(panel, [point for point in points if point["axis"] == axis], names)
         panel.set(title=title, xlabel=axis.split(",")[0], ylabel="ms an image")
     panels[3].set_ylim(bottom=1)
     for panel, work, factor, title in zip(
@@ -178,12 +178,12 @@ def draw(points: list[Point], path: Path) -> None:
         figure.savefig(unfinished)
 
 
-def _lines(panel, points: list[Point], works: list[str]) -> None:
+def _lines(panel, points: list[Point], names: list[str]) -> None:
     """A line for each work, in the colour that it has in all panels; ticks where something was measured."""
     for work in dict.fromkeys(str(point["work"]) for point in points):
         mine = [point for point in points if point["work"] == work]
         values = [1000 * float(p["value"]) for p in mine]
-        panel.plot([p["x"] for p in mine], values, marker="o", ms=3, label=work, color=f"C{works.index(work)}")
+        panel.plot([p["x"] for p in mine], values, marker="o", ms=3, label=work, color=f"C{names.index(work)}")
     panel.set(xscale="log", yscale="log")
     measured = sorted({int(point["x"]) for point in points})
     panel.set_xticks(measured, [f"{x:,}" for x in measured])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import galore
 from galore import models, stream
 
 
@@ -29,7 +30,7 @@ def main() -> int:
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        models.save_safetensors(models.load("small_cnn", weights=None, classes=20), folder / "net.safetensors")
+        models.save_safetensors(galore.load("small_cnn", weights=None, classes=20), folder / "net.safetensors")
         subprocess.run(command(arguments.data, folder, "undisturbed"), check=True, capture_output=True)
         expected = stream.read(folder / "undisturbed")
         for kill in range(arguments.kills):

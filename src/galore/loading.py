@@ -1,13 +1,13 @@
 """The one way to a network: by name, with published or own weights, or from a checkpoint of the training."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import jax
 
-from galore import models
 from galore.errors import InputError
-from galore.models import loading
+from galore.models import factory
 from galore.network import Network
 
 
@@ -35,35 +35,35 @@ def load(
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
     """
-    if str(name) not in models.names() and Path(name).is_dir():
-        return _from_checkpoint(Path(name), None, layer, classes, seed)
-    if weights is not None and weights != "imagenet" and Path(weights).is_dir():
-        return _from_checkpoint(Path(weights), str(name), layer, classes, seed)
-    return models.load(str(name), weights, layer, classes, seed)
+    if str(name) not in factory.names() and Path(name).is_dir():
+        network, warning = _from_checkpoint(Path(name), None, layer, classes, seed)
+    elif weights is not None and weights != "imagenet" and Path(weights).is_dir():
+        network, warning = _from_checkpoint(Path(weights), str(name), layer, classes, seed)
+    else:
+        network, warning = factory.build_network(str(name), weights, layer, classes, seed)
+    if warning:
+        warnings.warn(warning, stacklevel=2)
+    return network
 
 
-def _from_checkpoint(path: Path, name: str | None, layer: str | None, classes: int | None, seed: int) -> Network:
-    from galore.training import checkpoint  # orbax takes a second to import, and most callers have no checkpoint
+def _from_checkpoint(
+    path: Path, name: str | None, layer: str | None, classes: int | None, seed: int
+) -> tuple[Network, str]:
+    """As `factory.build_network`; where the classes differ, a last linear layer is drawn anew over the trunk."""
+    from galore.training import architectures, checkpoint  # orbax takes a second to import, and few callers need it
 
     network = checkpoint.load_network(path, layer)
     if name is not None and network.name != name:
         raise InputError(f"{path} holds the network {network.name!r}, expected {name!r}")
     if classes is None or classes == len(network.class_names):
-        return network
+        return network, ""
     if classes < 1:
         raise InputError(f"classes={classes}, expected at least 1")
-    return _with_new_classifier(network, path, classes, seed)
-
-
-def _with_new_classifier(network: Network, path: Path, classes: int, seed: int) -> Network:
-    """The trunk of a checkpoint under a last linear layer that is drawn anew."""
-    from galore.training import architectures
-
     prefix = f"{architectures.classifier(network.name)}."
     new = {
         name: jax.ShapeDtypeStruct((*value.shape[:-1], classes), value.dtype)
         for name, value in network.params.items()
         if name.startswith(prefix)
     }
-    loading.warn_of_new(new, path, classes)
-    return dataclasses.replace(network, params=network.params | loading.draw(new, seed), class_names=())
+    network = dataclasses.replace(network, params=network.params | factory.draw(new, seed), class_names=())
+    return network, factory.drawn_anew(new, path, classes)

@@ -1,7 +1,7 @@
 """Names that moved keep working: importing an old one gives the new one, with a warning that names it.
 
-`MOVED` is the list, and its documentation: old module -> (new module, {old name in it: new name}). Names that stayed
-as they were are not listed.
+`MOVED` is the list, and its documentation: old module -> (new module, {old name in it: new name}), "module:name" where
+that lies elsewhere. Names that stayed as they were are not listed.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    "galore.models.loading": ("galore.models.factory", {"load": "galore.loading:load"}),
     "galore.preprocessing": ("galore.data.preprocessing", {}),
     "galore.data.synthetic_birds": (
         "galore.data.synthetic.birds",
@@ -33,6 +34,25 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "galore.data.synthetic_scenes_furniture": ("galore.data.synthetic.scenes_drawing", {}),
     "galore.data.synthetic_canvas": ("galore.data.synthetic.canvas", {}),
     "galore.data.synthetic_folder": ("galore.data.synthetic.folder", {}),
+    "galore.benchmark.works": ("galore.benchmark.workloads", {"Work": "Workload", "WORKS": "WORKLOADS"}),
+    "galore.teach.seen": (
+        "galore.teach.network_maps",
+        {"load": "images_of"},
+    ),
+    "galore.teach.difficult": (
+        "galore.teach.hard_images",
+        {"Candidate": "HardImage", "candidates": "with_insecurities"},
+    ),
+    "galore.teach.statistics": (
+        "galore.teach.significance",
+        {
+            "Interval": "galore.statistics:Estimate",
+            "NOTHING": "galore.statistics:NOTHING",
+            "wilson": "galore.statistics:wilson",
+            "mean": "galore.statistics:bootstrap_mean",
+            "difference": "galore.statistics:bootstrap_difference",
+        },
+    ),
 }
 
 
@@ -50,7 +70,13 @@ class _Finder:
         warnings.warn(f"{module.__name__} is now {new}", DeprecationWarning, stacklevel=2)
         there = importlib.import_module(new)
         module.__dict__.update({name: value for name, value in vars(there).items() if not name.startswith("__")})
-        module.__dict__.update({old: getattr(there, name) for old, name in names.items()})
+        module.__dict__.update({old: resolve(new, name) for old, name in names.items()})
+
+
+def resolve(module: str, name: str) -> Any:
+    """What a new name of `MOVED` stands for."""
+    home, _, name = name.rpartition(":")
+    return getattr(importlib.import_module(home or module), name)
 
 
 def install() -> None:

@@ -1,4 +1,4 @@
-"""A benchmark's numbers mean what they say: checked on works of known duration."""
+"""A benchmark's numbers mean what they say: checked on workloads of known duration."""
 
 import dataclasses
 import json
@@ -11,8 +11,8 @@ import pytest
 from photographs import tiny_network, write_photos
 
 from galore import InputError, Network
-from galore.benchmark import report, streaming, timing, works
-from galore.benchmark.timing import FORWARD, Work
+from galore.benchmark import report, streaming, timing, workloads
+from galore.benchmark.timing import FORWARD, Workload
 
 FIELDS = [
     "work",
@@ -31,7 +31,7 @@ FIELDS = [
 
 
 def sleeping(name, seconds, images=4, repeats_of=1.0):
-    return Work(name, lambda: time.sleep(seconds), images, repeats_of=repeats_of)
+    return Workload(name, lambda: time.sleep(seconds), images, repeats_of=repeats_of)
 
 
 def test_ratios_and_rates_of_works_of_known_duration():
@@ -47,12 +47,12 @@ def test_ratios_and_rates_of_works_of_known_duration():
 
 def test_works_take_turns_and_the_order_turns():
     calls = []
-    three = [Work(name, lambda name=name: calls.append(name), 1) for name in "abc"]
+    three = [Workload(name, lambda name=name: calls.append(name), 1) for name in "abc"]
     timing.interleaved(three, rounds=3)
     assert "".join(calls) == "abc" + "abc" + "bca" + "cab"
 
 
-def test_a_slow_round_slows_all_works_and_no_ratio():
+def test_a_slow_round_slows_every_workload_and_no_ratio():
     seconds = np.array([[1.0, 2.0], [10.0, 20.0], [1.0, 2.0]])
     assert (timing.ratios(seconds)[:, 1] == 2).all()
 
@@ -80,13 +80,13 @@ def network():
 
 def test_every_work_compiles_runs_and_knows_its_memory():
     """Costs about fifteen seconds on two cores, nearly all of it compilation."""
-    built = works.build(network(), list(works.names()), batch=2 * jax.device_count(), dtype="float32", size=32)
-    assert {work.name for work in built} == set(works.names())
+    built = workloads.build(network(), list(workloads.names()), batch=2 * jax.device_count(), dtype="float32", size=32)
+    assert {workload.name for workload in built} == set(workloads.names())
     assert built[0].name == FORWARD
-    for work in built:
-        work.call()
-        assert work.name == works.LOOP or (work.peak_bytes or 0) > 0
-        assert works.description(work.name)
+    for workload in built:
+        workload.call()
+        assert workload.name == workloads.LOOP or (workload.peak_bytes or 0) > 0
+        assert workloads.description(workload.name)
 
 
 def test_a_folder_is_streamed_whole_and_so_are_the_forward_passes(tmp_path, monkeypatch):
@@ -103,4 +103,4 @@ def test_a_folder_is_streamed_whole_and_so_are_the_forward_passes(tmp_path, monk
 )
 def test_what_cannot_be_timed_is_refused(names, batch, words):
     with pytest.raises(InputError, match=words):
-        works.build(network(), names, batch, "float32", size=32)
+        workloads.build(network(), names, batch, "float32", size=32)

@@ -237,11 +237,11 @@ def test_a_weights_file_that_carries_code_is_refused_and_never_run(tmp_path, cap
 
 
 def published(monkeypatch, **changes):
-    from galore.models import loading
+    from galore.models import factory
 
-    lite = loading.ARCHITECTURES["efficientnet_lite0"]
+    lite = factory.ARCHITECTURES["efficientnet_lite0"]
     other = lite.published._replace(**changes)
-    monkeypatch.setitem(loading.ARCHITECTURES, "efficientnet_lite0", type(lite)(**{**vars(lite), "published": other}))
+    monkeypatch.setitem(factory.ARCHITECTURES, "efficientnet_lite0", type(lite)(**{**vars(lite), "published": other}))
 
 
 def test_weights_that_are_not_installed_are_told_with_the_command_that_installs_them(tmp_path, capsys, monkeypatch):

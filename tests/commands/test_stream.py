@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from photographs import write_photos
 
+import galore
 from galore import models
 from galore.cli import main
 
@@ -14,7 +15,7 @@ def place(tmp_path_factory) -> Path:
     """Photos, and the weights of a small network with random parameters."""
     root = tmp_path_factory.mktemp("stream")
     write_photos(root / "photos", 6)
-    models.save_safetensors(models.load("small_cnn", weights=None, classes=4), root / "net.safetensors")
+    models.save_safetensors(galore.load("small_cnn", weights=None, classes=4), root / "net.safetensors")
     return root
 
 

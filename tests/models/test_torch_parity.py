@@ -12,7 +12,7 @@ from flax import nnx
 
 import galore
 from galore.attribution import gradient_x_activation
-from galore.models import loading, weights
+from galore.models import factory, weights
 from scripts.make_reference_numbers import CLASS, SIZES, fixed_input, fixed_weights, samples
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
@@ -23,8 +23,8 @@ TOLERANCE = 1e-4
 @functools.lru_cache(maxsize=1)  # VGG16 alone takes half a gigabyte
 def network_and_reference(name):
     """The network with the weights of the rule, all shapes checked by `match`, and what torch gave for it."""
-    network = loading.template(name, 1000, None)
-    torch_name = loading.ARCHITECTURES[name].torch_name
+    network = factory.template(name, 1000, None)
+    torch_name = factory.ARCHITECTURES[name].torch_name
     shapes = {
         torch_name(weights.to_torch_name(path)): weights.to_torch_shape(shape.shape)
         for path, shape in network.params.items()
@@ -36,7 +36,7 @@ def network_and_reference(name):
 
 def all_layers(name):
     """Jitted (params, image) -> logits, the activation and the gradient of one logit at every named layer."""
-    view = nnx.view(loading.module(name, 1000), deterministic=True, use_running_average=True, raise_if_not_found=False)
+    view = nnx.view(factory.module(name, 1000), deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, shapes = nnx.split(view)
     variables = dict(nnx.to_flat_state(shapes))
 

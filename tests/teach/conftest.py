@@ -14,8 +14,8 @@ from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.data.synthetic.birds import write as write_birds
 from galore.network import Network
-from galore.teach import build, design, results, seal, seen, sheet
-from galore.teach.sheet import Mark, Picture, Region, Sheet, Trial
+from galore.teach import build, design, network_maps, results, seal, sheet
+from galore.teach.sheet import LitRegion, Mark, Picture, Sheet, Trial
 
 SIZES = design.Sizes(before=4, pairs=3, after=4)
 SQUARE = "M200 200L600 200L600 600L200 600Z"
@@ -48,10 +48,10 @@ def lesson_of(stock: list[list[Picture]], sizes: design.Sizes) -> Sheet:
         return tuple(Trial(sheet.opaque(0, "trial", p.id), p.id, "AB"[p.label]) for p in pictures)
 
     lit = {
-        "counterfactual": (Region(SQUARE, (Mark("eye", 0.3, 0.3),)), Region(SQUARE, (Mark("eye", 0.5, 0.5),))),
-        "attributive": (Region(SQUARE), Region(SQUARE)),
-        "random": (Region(SQUARE), Region(SQUARE)),
-        "whole": (Region(""), Region("")),
+        "counterfactual": (LitRegion(SQUARE, (Mark("eye", 0.3, 0.3),)), LitRegion(SQUARE, (Mark("eye", 0.5, 0.5),))),
+        "attributive": (LitRegion(SQUARE), LitRegion(SQUARE)),
+        "random": (LitRegion(SQUARE), LitRegion(SQUARE)),
+        "whole": (LitRegion(""), LitRegion("")),
     }
     before = questions(sizes.before)
     pairs = [dataclasses.replace(trial, lit=lit) for trial in questions(sizes.pairs)]
@@ -133,7 +133,9 @@ def agree_sheet(images) -> Sheet:
     examples = tuple(tuple(p.id for p in stock[k][3:]) for k in (0, 1))
     groups = ["insecurity softmax", "random", "discriminant"]
     trials = tuple(
-        Trial(sheet.opaque(0, "trial", p.id), p.id, "AB"[k], shown=Region(SQUARE), group=groups[i], examples=examples)
+        Trial(
+            sheet.opaque(0, "trial", p.id), p.id, "AB"[k], shown=LitRegion(SQUARE), group=groups[i], examples=examples
+        )
         for k in (0, 1)
         for i, p in enumerate(stock[k][:3])
     )
@@ -203,7 +205,7 @@ def fitted():
     def fit(dataset):
         preprocessing = Preprocessing(resize=48, crop=48)
         paths = [dataset.image_path(i) for i in range(len(dataset))]
-        images = seen.load(Network({}, features, head, preprocessing), paths)
+        images = network_maps.images_of(Network({}, features, head, preprocessing), paths)
         F = np.stack([np.asarray(features({}, jnp.asarray(image))) for image in images])
         flat = (F - F.mean(0)).reshape(len(F), -1)
         count = len(dataset.class_names)

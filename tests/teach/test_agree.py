@@ -9,7 +9,7 @@ from galore.teach import agree, build, learners, outline, planning, report, resu
 
 @pytest.fixture(scope="module")
 def made(net, birds):
-    return agree.make(net, birds, agree.Choices(items=3, learners=4))
+    return agree.make(net, birds, agree.AgreementOptions(items=3, learners=4))
 
 
 def test_difficult_images_are_dealt_to_groups(made):
@@ -45,10 +45,10 @@ def test_simulated_learners_take_the_page_that_is_written(made, net, birds, tmp_
 
 def test_too_few_images_and_choices_out_of_range_are_refused(net, birds):
     with pytest.raises(InputError, match="--items"):
-        agree.make(net, birds, agree.Choices(items=30))
+        agree.make(net, birds, agree.AgreementOptions(items=30))
     with pytest.raises(InputError, match="or another network or data set"):
-        agree.make(net, birds.subset(list(range(8))), agree.Choices(items=1))
+        agree.make(net, birds.subset(list(range(8))), agree.AgreementOptions(items=1))
     with pytest.raises(InputError, match="gives 1 class, expected at least two"):
-        agree.make(net, cub.read(birds.root, birds.class_names[:1]), agree.Choices())
+        agree.make(net, cub.read(birds.root, birds.class_names[:1]), agree.AgreementOptions())
     with pytest.raises(InputError, match="0 items"):
-        agree.make(net, birds, agree.Choices(items=0))
+        agree.make(net, birds, agree.AgreementOptions(items=0))

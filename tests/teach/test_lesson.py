@@ -9,22 +9,22 @@ import pytest
 from galore.commands import agree as agree_command
 from galore.commands import teach, teach_results
 from galore.errors import InputError
-from galore.teach import design, learners, lesson, outline, planning, report, results, seen
+from galore.teach import design, learners, lesson, network_maps, outline, planning, report, results
 
 SIZES = design.Sizes(4, 3, 4)
-CHOICES = lesson.Choices(sizes=SIZES, learners=8, subject="birds")
+OPTIONS = lesson.LessonOptions(sizes=SIZES, learners=8, subject="birds")
 
 
 @pytest.fixture(scope="module")
 def made(net, birds):
-    return lesson.make(net, birds, (0, 1), CHOICES)
+    return lesson.make(net, birds, (0, 1), OPTIONS)
 
 
 def test_every_picture_is_one_that_the_network_gets_right_and_appears_once(made, net, birds):
     assert len({picture.path for picture in made.pictures}) == 4 + 2 * 3 + 4
     asked = [trial.picture for trial in made.trials] + [trial.counter for trial in made.trials if trial.counter]
     assert sorted(asked) == sorted(picture.id for picture in made.pictures)
-    logits = seen.look(net, [birds.root / "images" / picture.path for picture in made.pictures]).logits
+    logits = network_maps.predictions(net, [birds.root / "images" / picture.path for picture in made.pictures])
     assert (logits.argmax(-1) == [picture.label for picture in made.pictures]).all()
     assert all(trial.truth == "AB"[label(made, trial.picture)] for trial in made.trials)
 
@@ -46,14 +46,14 @@ def test_each_condition_lights_as_much_but_another_place(made):
 
 
 def test_the_sheet_is_a_function_of_what_went_in(made, net, birds):
-    assert lesson.make(net, birds, (0, 1), CHOICES) == made
-    other = lesson.make(net, birds, (0, 1), CHOICES._replace(seed=1))
+    assert lesson.make(net, birds, (0, 1), OPTIONS) == made
+    other = lesson.make(net, birds, (0, 1), OPTIONS._replace(seed=1))
     assert other.experiment != made.experiment
 
 
 def test_marks_are_parts_that_lie_in_both_regions(net, birds):
-    choices = CHOICES._replace(fraction=0.6, conditions=("counterfactual",))
-    lit = [t.lit["counterfactual"] for t in lesson.make(net, birds, (0, 1), choices).trials if t.counter]
+    options = OPTIONS._replace(fraction=0.6, conditions=("counterfactual",))
+    lit = [t.lit["counterfactual"] for t in lesson.make(net, birds, (0, 1), options).trials if t.counter]
     assert any(query.marks for query, _ in lit)
     for query, counter in lit:
         assert [mark.name for mark in query.marks] == [mark.name for mark in counter.marks]
@@ -68,19 +68,19 @@ def test_marks_are_parts_that_lie_in_both_regions(net, birds):
 
 def test_what_cannot_be_taught_is_refused(net, birds):
     with pytest.raises(InputError, match="same class"):
-        seen.two_classes(birds, ["1", "1"])
+        network_maps.two_classes(birds, ["1", "1"])
     with pytest.raises(InputError, match=f"closest.*{birds.class_names[0]}"):
-        seen.two_classes(birds, [birds.class_names[0] + "x", birds.class_names[1]])
+        network_maps.two_classes(birds, [birds.class_names[0] + "x", birds.class_names[1]])
     with pytest.raises(InputError, match="does not know the class"):
-        lesson.make(dataclasses.replace(net, class_names=("a", "b", "c")), birds, (0, 1), CHOICES)
+        lesson.make(dataclasses.replace(net, class_names=("a", "b", "c")), birds, (0, 1), OPTIONS)
     with pytest.raises(InputError, match="which classes it knows"):
-        lesson.make(dataclasses.replace(net, class_names=()), birds, (0, 1), CHOICES)
+        lesson.make(dataclasses.replace(net, class_names=()), birds, (0, 1), OPTIONS)
     with pytest.raises(InputError, match=r"of 24 images of .* right; expected at least 50"):
-        lesson.make(net, birds, (0, 1), CHOICES._replace(sizes=design.Sizes(40, 10, 40)))
+        lesson.make(net, birds, (0, 1), OPTIONS._replace(sizes=design.Sizes(40, 10, 40)))
     with pytest.raises(InputError, match="closest is counterfactual"):
-        lesson.check(CHOICES._replace(conditions=("counterfactuals",)))
+        lesson.check(OPTIONS._replace(conditions=("counterfactuals",)))
     with pytest.raises(InputError, match="each once"):
-        lesson.check(CHOICES._replace(conditions=("whole", "whole")))
+        lesson.check(OPTIONS._replace(conditions=("whole", "whole")))
 
 
 def test_simulated_learners_take_the_same_page_and_say_so(made, net, birds, tmp_path):
@@ -103,13 +103,14 @@ def test_images_in_which_nothing_is_lit_are_no_pairs(net, birds, monkeypatch):
     pool = np.flatnonzero(np.isin(birds.labels, (0, 1)))
 
     def maps(*given):
-        return {
-            name: np.stack([m * (i not in flat) for i, m in zip(pool, made)]) for name, made in true(*given).items()
+        logits, maps = true(*given)
+        return logits, {
+            name: np.stack([m * (i not in flat) for i, m in zip(pool, of_images)]) for name, of_images in maps.items()
         }
 
-    true = seen.condition_maps
-    monkeypatch.setattr(seen, "condition_maps", maps)
-    made = lesson.make(net, birds, (0, 1), CHOICES)
+    true = network_maps.predictions_and_maps
+    monkeypatch.setattr(network_maps, "predictions_and_maps", maps)
+    made = lesson.make(net, birds, (0, 1), OPTIONS)
     paired = {id for trial in made.trials if trial.counter for id in (trial.picture, trial.counter)}
     where = {picture.id: birds.paths.index(picture.path) for picture in made.pictures}
     assert paired

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from galore.data.preprocessing import Preprocessing
-from galore.models.loading import draw
+from galore.models.factory import draw
 from galore.training import architectures, forward, hardness
 
 ACTIVATION = jax.random.normal(jax.random.key(0), (4, 3, 3, 5))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from galore import models
-from galore.benchmark.timing import Work
+from galore.benchmark.timing import Workload
 from galore.errors import InputError
 from galore.network import Network
 
@@ -20,7 +20,7 @@ LAYERS = {"vgg16": ("features", 29), "vgg16_bn": ("features", 42), "alexnet": ("
 
 def build(
     net: Network, batch: int, builders: dict[str, Callable[[], Any]] | None = None, size: int = 224
-) -> list[Work]:
+) -> list[Workload]:
     """Forward pass, discriminant maps and Grad-CAM in torch.
 
     The discriminant explanation is that of a Captum user: three calls of LayerGradientXActivation (prediction, counter
@@ -33,7 +33,7 @@ def build(
         size: of the images in pixels.
 
     Returns:
-        The works, or none where torch does not know the network.
+        The workloads, or none where torch does not know the network.
 
     Raises:
         InputError: torch is not installed.
@@ -54,18 +54,22 @@ def build(
         with torch.no_grad():
             return model(images)
 
-    works = [_work("torch eager: forward", lambda: forward(module), batch)]
+    workloads = [_workload("torch eager: forward", lambda: forward(module), batch)]
     faster = torch.compile(module)
-    works.append(_work("torch compiled: forward", lambda: forward(faster), batch))
+    workloads.append(_workload("torch compiled: forward", lambda: forward(faster), batch))
     layer = _layer(module, net.name)
     if importlib.util.find_spec("captum"):
-        works.append(_work("captum: discriminant", lambda: _discriminant(module, layer, images, counters), batch))
+        workloads.append(
+            _workload("captum: discriminant", lambda: _discriminant(module, layer, images, counters), batch)
+        )
     if importlib.util.find_spec("pytorch_grad_cam"):
         from pytorch_grad_cam import GradCAM  # pyright: ignore[reportMissingImports]
 
         camera = GradCAM(model=module, target_layers=[layer])
-        works.append(_work("pytorch-grad-cam: grad-cam", lambda: camera(input_tensor=images, targets=None), batch))
-    return works
+        workloads.append(
+            _workload("pytorch-grad-cam: grad-cam", lambda: camera(input_tensor=images, targets=None), batch)
+        )
+    return workloads
 
 
 def _discriminant(module: Any, layer: Any, images: Any, counters: Any) -> Any:
@@ -111,7 +115,7 @@ def _layer(module: Any, name: str) -> Any:
     return module.layer4 if hasattr(module, "layer4") else module.top
 
 
-def _work(name: str, call: Callable[[], Any], batch: int) -> Work:
+def _workload(name: str, call: Callable[[], Any], batch: int) -> Workload:
     import torch  # pyright: ignore[reportMissingImports]
 
     def wait() -> Any:
@@ -122,4 +126,4 @@ def _work(name: str, call: Callable[[], Any], batch: int) -> Work:
 
     start = time.perf_counter()
     wait()
-    return Work(name, wait, batch, time.perf_counter() - start, None)
+    return Workload(name, wait, batch, time.perf_counter() - start, None)

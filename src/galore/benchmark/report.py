@@ -18,7 +18,7 @@ def table(records: Sequence[Record], ratios: np.ndarray) -> Table:
 
     Args:
         records: of one network, batch and dtype.
-        ratios: of every work to the forward pass, [rounds, works].
+        ratios: of every workload to the forward pass, [rounds, workloads].
     """
     first = records[0]
     shown = Table(

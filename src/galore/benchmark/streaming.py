@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from galore import stream
-from galore.benchmark.timing import Work
+from galore.benchmark.timing import Workload
 from galore.errors import InputError
 from galore.network import Network
 from galore.stream import device, photos
@@ -16,7 +16,7 @@ from galore.stream import device, photos
 FORWARDS, STREAM = "forward passes of a folder", "stream of a folder"
 
 
-def build(net: Network, data: Path, batch: int, dtype: str) -> list[Work]:
+def build(net: Network, data: Path, batch: int, dtype: str) -> list[Workload]:
     """The forward passes alone, whose pixels lie in memory, and the stream: decode, forward, explain, write, rank.
 
     Args:
@@ -49,8 +49,8 @@ def build(net: Network, data: Path, batch: int, dtype: str) -> list[Work]:
         pass_on(answer, batches[:1])
         compile_s.append(time.perf_counter() - start)
     return [
-        Work(FORWARDS, lambda: pass_on(_logits, batches), count, compile_s[0]),
-        Work(STREAM, streamed, count, compile_s[1]),
+        Workload(FORWARDS, lambda: pass_on(_logits, batches), count, compile_s[0]),
+        Workload(STREAM, streamed, count, compile_s[1]),
     ]
 
 

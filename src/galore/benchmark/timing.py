@@ -1,7 +1,7 @@
 """Times that mean something: warm, interleaved, many, with their spread, and as ratios within one round.
 
-All works of one setting take turns, round after round, so that a machine that slows down slows all of them; the ratio
-of a work to the forward pass is the median of its ratios within each round.
+All workloads of one setting take turns, round after round, so that a machine that slows down slows all of them; the
+ratio of a workload to the forward pass is the median of its ratios within each round.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import numpy as np
 FORWARD = "forward"
 
 
-class Work(NamedTuple):
+class Workload(NamedTuple):
     """Something to time, already compiled.
 
     Attributes:
@@ -52,8 +52,8 @@ class Record:
         spread: the distance between the quartiles, relative to the median.
         images_per_s: images explained a second.
         ratio_to_forward: to one forward pass of the same images, the median over the rounds.
-        peak_bytes: see `Work`.
-        compile_s: see `Work`.
+        peak_bytes: see `Workload`.
+        compile_s: see `Workload`.
     """
 
     work: str
@@ -70,12 +70,14 @@ class Record:
     compile_s: float | None
 
 
-def compiled(name: str, function: Callable[..., Any], arguments: tuple, images: int, repeats_of: float = 1.0) -> Work:
+def compiled(
+    name: str, function: Callable[..., Any], arguments: tuple, images: int, repeats_of: float = 1.0
+) -> Workload:
     """Compiles a function for its arguments, and says what that took and what memory the program needs."""
     start = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
     seconds = time.perf_counter() - start
-    return Work(
+    return Workload(
         name, lambda: jax.block_until_ready(program(*arguments)), images, seconds, program_bytes(program), repeats_of
     )
 
@@ -89,32 +91,32 @@ def program_bytes(program: Any) -> int | None:
     return int(total - plan.alias_size_in_bytes)
 
 
-def interleaved(works: Sequence[Work], rounds: int, warm_up: int = 1) -> np.ndarray:
-    """Seconds of every work in every round, [rounds, works]; the order turns from round to round."""
-    for work in works:
+def interleaved(workloads: Sequence[Workload], rounds: int, warm_up: int = 1) -> np.ndarray:
+    """Seconds of every workload in every round, [rounds, workloads]; the order turns from round to round."""
+    for workload in workloads:
         for _ in range(warm_up):
-            work.call()
-    seconds = np.zeros((rounds, len(works)))
+            workload.call()
+    seconds = np.zeros((rounds, len(workloads)))
     for number in range(rounds):
-        for index in np.roll(np.arange(len(works)), -number).tolist():
+        for index in np.roll(np.arange(len(workloads)), -number).tolist():
             start = time.perf_counter()
-            works[index].call()
-            seconds[number, index] = (time.perf_counter() - start) * works[index].repeats_of
+            workloads[index].call()
+            seconds[number, index] = (time.perf_counter() - start) * workloads[index].repeats_of
     return seconds
 
 
 def ratios(seconds: np.ndarray) -> np.ndarray:
-    """Of every work to the first one, the forward pass, in the same round, [rounds, works]."""
+    """Of every workload to the first one, the forward pass, in the same round, [rounds, workloads]."""
     return seconds / seconds[:, :1]
 
 
-def records(works: Sequence[Work], seconds: np.ndarray, network: str, batch: int, dtype: str) -> list[Record]:
+def records(workloads: Sequence[Workload], seconds: np.ndarray, network: str, batch: int, dtype: str) -> list[Record]:
     """The rows of one setting, the first of which is the forward pass."""
     low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
     to_forward = np.median(ratios(seconds), axis=0)
     return [
         Record(
-            work=work.name,
+            work=workload.name,
             network=network,
             batch=batch,
             dtype=dtype,
@@ -122,12 +124,12 @@ def records(works: Sequence[Work], seconds: np.ndarray, network: str, batch: int
             devices=jax.local_device_count(),
             median_s=float(median[k]),
             spread=float((high[k] - low[k]) / median[k]),
-            images_per_s=float(work.images / median[k]),
+            images_per_s=float(workload.images / median[k]),
             ratio_to_forward=float(to_forward[k]),
-            peak_bytes=work.peak_bytes,
-            compile_s=work.compile_s,
+            peak_bytes=workload.peak_bytes,
+            compile_s=workload.compile_s,
         )
-        for k, work in enumerate(works)
+        for k, workload in enumerate(workloads)
     ]
 
 

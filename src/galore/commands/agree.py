@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from galore import terminal
     from galore.commands import teach
-    from galore.teach import agree, difficult, seen
+    from galore.teach import agree, hard_images, network_maps
 
     teach.check_simulation(args)
-    choices = agree.Choices(
+    options = agree.AgreementOptions(
         items=args.items,
         fraction=args.fraction,
         learners=args.learners,
@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> None:
         consent=teach.text(args.consent),
         post_to=args.post_to,
     )
-    agree.check(choices)
-    dataset = seen.read(args.data, args.classes)
+    agree.check(options)
+    dataset = network_maps.read(args.data, args.classes)
     net = teach.network(args.model)
-    scores = difficult.scores_of(args.model)
+    scores = hard_images.scores_of(args.model)
     with terminal.step(f"Looking for difficult images and their insecurities ({', '.join(scores)})"):
-        sheet = agree.make(net, dataset, choices, scores)
+        sheet = agree.make(net, dataset, options, scores)
     teach.finish(net, sheet, dataset.root, args)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] | None = None) -> None:
     """Weights are random: what they are does not change the cost."""
     from galore import terminal
-    from galore.benchmark import works as available
+    from galore.benchmark import workloads as available
 
     console = terminal.console()
     console.width = max(console.width, WIDTH)
@@ -47,24 +47,24 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
 
     import jax
 
-    from galore import models
+    from galore import loading
     from galore.benchmark import against_torch, report, streaming, timing
 
     # A program that comes from a cache would be said to take no time to compile.
     jax.config.update("jax_enable_compilation_cache", False)
-    asked = list(available.names()) if args.works == ["all"] else args.works
+    wanted = list(available.names()) if args.works == ["all"] else args.works
     everything = []
     for name, batch, dtype in itertools.product(args.networks, args.batch, args.dtype):
-        net = models.load(name, weights=None, layer=args.layer, classes=args.classes)
+        net = loading.load(name, weights=None, layer=args.layer, classes=args.classes)
         size = net.preprocessing.crop if net.preprocessing else 224
         with terminal.step(f"Compiling {name}, batch {batch}, {dtype}"):
-            works = available.build(net, asked, batch, dtype, size=size)
+            workloads = available.build(net, wanted, batch, dtype, size=size)
             if args.against == "torch" and dtype == "float32":
-                works += against_torch.build(net, batch, torch_builders, size)
-        everything += _timed(works, args, console, name, batch, dtype)
+                workloads += against_torch.build(net, batch, torch_builders, size)
+        everything += _timed(workloads, args, console, name, batch, dtype)
         if args.stream:
-            works = streaming.build(net, args.stream, batch, dtype)
-            everything += _timed(works, args, console, name, batch, dtype, warm_up=0)
+            workloads = streaming.build(net, args.stream, batch, dtype)
+            everything += _timed(workloads, args, console, name, batch, dtype, warm_up=0)
     console.print(f"The process held at most {timing.resident_bytes() / 2**20:.0f} MiB.")
     if args.json:
         report.save_json(everything, args.json)
@@ -73,19 +73,19 @@ def run(args: argparse.Namespace, torch_builders: dict[str, Callable[[], Any]] |
 
 
 def _timed(
-    works: list[Any], args: argparse.Namespace, console: Any, name: str, batch: int, dtype: str, warm_up: int = 1
+    workloads: list[Any], args: argparse.Namespace, console: Any, name: str, batch: int, dtype: str, warm_up: int = 1
 ) -> list[Any]:
-    """Lets works take turns and shows the table; returns its rows."""
+    """Lets workloads take turns and shows the table; returns its rows."""
     import jax
 
     from galore import terminal
     from galore.benchmark import report, timing
 
     with terminal.step(f"Timing {args.rounds} rounds"):
-        seconds = timing.interleaved(works, args.rounds, warm_up)
+        seconds = timing.interleaved(workloads, args.rounds, warm_up)
     if args.trace:
         with jax.profiler.trace(str(args.trace)):
-            timing.interleaved(works, 1, warm_up=0)
-    records = timing.records(works, seconds, name, batch, dtype)
+            timing.interleaved(workloads, 1, warm_up=0)
+    records = timing.records(workloads, seconds, name, batch, dtype)
     console.print(report.table(records, timing.ratios(seconds)))
     return records

@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("teach needs --model CHECKPOINT and --classes A B, or --from-sheet FILE")
     check_simulation(args)
     from galore import terminal
-    from galore.teach import design, lesson, seen
+    from galore.teach import design, lesson, network_maps
 
-    choices = lesson.Choices(
+    options = lesson.LessonOptions(
         conditions=tuple(word.strip() for word in args.conditions.split(",")),
         sizes=design.Sizes(args.before, args.pairs, args.after),
         fraction=args.fraction,
@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> None:
         consent=text(args.consent),
         post_to=args.post_to,
     )
-    lesson.check(choices)
-    dataset = seen.read(args.data)
-    classes = seen.two_classes(dataset, args.classes)
+    lesson.check(options)
+    dataset = network_maps.read(args.data)
+    classes = network_maps.two_classes(dataset, args.classes)
     net = network(args.model)
     with terminal.step("Choosing images that the network gets right, and explaining the pairs"):
-        sheet = lesson.make(net, dataset, classes, choices)
+        sheet = lesson.make(net, dataset, classes, options)
     finish(net, sheet, dataset.root, args)
 
 
@@ -139,8 +139,8 @@ def simulate(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespac
     perceived = learners.perceive(net, sheet, root / "images")
     with atomic.folder(args.out / "simulation") as folder:
         files = learners.write(sheet, perceived, folder / "results", args.simulate, args.seed)
-        found, refusals = results.join(sheet, files)
-        for kind, group in report.groups(found).items():
+        counted, refusals = results.join(sheet, files)
+        for kind, group in report.groups(counted).items():
             place = folder / kind.replace(" ", "-")
             write(sheet, group, refusals, place, args.seed)
             (place / "simulation-power.md").write_text(planning.table(sheet, group, args.seed), "utf-8")

@@ -22,19 +22,19 @@ def run(args: argparse.Namespace) -> int:
 
     sheet = sheets.read(args.sheet)
     files = list_files(args.files)
-    found, refusals = results.join(sheet, files)
-    if not found:
+    counted, refusals = results.join(sheet, files)
+    if not counted:
         reasons = "; ".join(f"{refusal.file}: {refusal.reason}" for refusal in refusals[:3])
         raise InputError(f"none of the {len(files)} files can be counted ({reasons})")
     write = report.write if sheet.kind == sheets.TEACH else agree_report.write
     console = terminal.console()
     with atomic.folder(args.out) as folder:
-        for simulation, group in report.groups(found).items():
+        for simulation, group in report.groups(counted).items():
             place = folder / (f"simulation-{simulation.replace(' ', '-')}" if simulation else "people")
             console.print(write(sheet, group, refusals, place, args.seed), soft_wrap=True)
     for refusal in refusals:
         console.print(f"not counted: {refusal.file}: {refusal.reason}", style="yellow", soft_wrap=True)
-    console.print(f"{len(found)} of {len(files)} files counted; look at {args.out}", soft_wrap=True)
+    console.print(f"{len(counted)} of {len(files)} files counted; look at {args.out}", soft_wrap=True)
     return 1 if refusals else 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from galore.errors import InputError
 
@@ -55,6 +55,17 @@ def read_image(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> UInt8[np.n
             raise
         except _DAMAGED as error:
             raise InputError(f"{path} is damaged and cannot be decoded: {error}") from error
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an upright image in pixels, mostly without decoding it.
+
+    Raises:
+        InputError: it is no image.
+    """
+    with _open(Path(path)) as image:
+        is_lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return image.size if is_lying else image.size[::-1]
 
 
 def _open(path: Path) -> Image.Image:

@@ -16,9 +16,9 @@ from galore.confidence import Confidence, Predictor
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
 from galore.network import Network
-from galore.teach import design, difficult, lesson, outline, seen, sheet
-from galore.teach.difficult import Candidate
-from galore.teach.sheet import Picture, Region, Sheet, Trial
+from galore.teach import design, hard_images, lesson, network_maps, outline, sheet
+from galore.teach.hard_images import HardImage
+from galore.teach.sheet import LitRegion, Picture, Sheet, Trial
 
 RANDOM, DISCRIMINANT = "random", "discriminant"
 
@@ -30,7 +30,7 @@ CANDIDATES = 4
 """How many images are looked at for each one that is needed."""
 
 
-class Choices(NamedTuple):
+class AgreementOptions(NamedTuple):
     """What the experimenter chooses.
 
     Attributes:
@@ -57,59 +57,59 @@ class Choices(NamedTuple):
 def make(
     net: Network,
     dataset: PartDataset | SceneDataset,
-    choices: Choices,
-    scores: Mapping[str, Confidence | Predictor] = difficult.SCORES,
+    options: AgreementOptions,
+    scores: Mapping[str, Confidence | Predictor] = hard_images.SCORES,
 ) -> Sheet:
     """Chooses difficult images, finds the pieces, and writes everything down.
 
     Args:
         net: a network with class names and preprocessing.
         dataset: whose classes the network knows; images that it was not trained on are preferred.
-        choices: see `Choices`.
+        options: see `AgreementOptions`.
         scores: the confidence scores whose insecurities are shown.
 
     Returns:
         The sheet.
 
     Raises:
-        InputError: choices out of range, an unknown class, or too few images with insecurities or for examples.
+        InputError: options out of range, an unknown class, or too few images with insecurities or for examples.
     """
-    check(choices)
+    check(options)
     groups = [*(f"insecurity {name}" for name in scores), RANDOM, DISCRIMINANT]
-    found, discriminant, stock = _choose(net, dataset, scores, groups, choices)
-    generator = np.random.default_rng([choices.seed, 32])
-    trials, pictures = _deal(net, dataset, found, discriminant, groups, stock, choices, generator)
+    images, discriminant, stock = _choose(net, dataset, scores, groups, options)
+    generator = np.random.default_rng([options.seed, 32])
+    trials, pictures = _deal(net, dataset, images, discriminant, groups, stock, options, generator)
     ids = [trial.id for trial in trials]
     return Sheet(
         kind=sheet.AGREE,
         data=dataset.name,
         classes=dataset.class_names,
         labels=("A", "B"),
-        subject=choices.subject,
+        subject=options.subject,
         network=lesson.described(net),
         settings={
-            "seed": choices.seed,
-            "fraction": choices.fraction,
-            "attribution": seen.ATTRIBUTION.__name__,
+            "seed": options.seed,
+            "fraction": options.fraction,
+            "attribution": network_maps.ATTRIBUTION.__name__,
             "sizes": {"trials": len(trials)},
         },
         conditions=(sheet.AGREE,),
         pictures=pictures,
         trials=trials,
         orders=tuple(tuple(ids[int(i)] for i in generator.permutation(len(ids))) for _ in range(design.ORDERS)),
-        places=design.places((sheet.AGREE,), choices.learners, choices.seed),
-        contact=choices.contact,
-        consent=choices.consent,
-        post_to=choices.post_to,
-        provenance=provenance.collect({}, seed=choices.seed),
+        places=design.places((sheet.AGREE,), options.learners, options.seed),
+        contact=options.contact,
+        consent=options.consent,
+        post_to=options.post_to,
+        provenance=provenance.collect({}, seed=options.seed),
     )
 
 
-def check(choices: Choices) -> None:
-    """Refuses choices out of range before anything slow begins."""
-    if choices.items < 1:
-        raise InputError(f"{choices.items} items in each group: expected at least 1")
-    design.check(choices.fraction, choices.learners, choices.seed, choices.post_to)
+def check(options: AgreementOptions) -> None:
+    """Refuses options out of range before anything slow begins."""
+    if options.items < 1:
+        raise InputError(f"{options.items} items in each group: expected at least 1")
+    design.check(options.fraction, options.learners, options.seed, options.post_to)
 
 
 def _choose(
@@ -117,29 +117,29 @@ def _choose(
     dataset: PartDataset | SceneDataset,
     scores: Mapping[str, Confidence | Predictor],
     groups: list[str],
-    choices: Choices,
-) -> tuple[list[Candidate], dict[int, Float[np.ndarray, "h w"]], dict[int, list[int]]]:
+    options: AgreementOptions,
+) -> tuple[list[HardImage], dict[int, Float[np.ndarray, "h w"]], dict[int, list[int]]]:
     """The images to ask about, hardest first; the discriminant map of each; and by class the images for examples."""
-    logit = np.array(seen.indices_in(net, dataset.class_names))
+    logit = np.array(network_maps.indices_in(net, dataset.class_names))
     if len(logit) < 2:
         raise InputError(f"{dataset.name} gives {len(logit)} class, expected at least two to choose between")
     paths = [dataset.image_path(i) for i in range(len(dataset))]
-    logits = seen.look(net, paths).logits
-    needed = choices.items * len(groups)
-    hardest = difficult.hardest(logits, dataset, CANDIDATES * needed)
-    found = difficult.candidates(net, dataset, logit, hardest, scores)
-    stock = _examples(dataset, logits.argmax(-1) == logit[dataset.labels], {c.index for c in found}, choices.seed)
-    found = [c for c in found if all(len(stock.get(k, ())) >= EXAMPLES for k in (c.truth, *c.others.values()))]
-    discriminant = _discriminants(net, dataset, logit, found)
-    found = [c for c in found if np.ptp(discriminant[c.index]) > 0]
-    if len(found) < needed:
-        fewer = len(found) // len(groups)
+    logits = network_maps.predictions(net, paths)
+    needed = options.items * len(groups)
+    hardest = hard_images.hardest(logits, dataset, CANDIDATES * needed)
+    images = hard_images.with_insecurities(net, dataset, logit, hardest, scores)
+    stock = _examples(dataset, logits.argmax(-1) == logit[dataset.labels], {c.index for c in images}, options.seed)
+    images = [c for c in images if all(len(stock.get(k, ())) >= EXAMPLES for k in (c.truth, *c.others.values()))]
+    discriminant = _discriminants(net, dataset, logit, images)
+    images = [c for c in images if np.ptp(discriminant[c.index]) > 0]
+    if len(images) < needed:
+        fewer = len(images) // len(groups)
         raise InputError(
-            f"{len(found)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
+            f"{len(images)} images of {dataset.name} have an insecurity between their class and one with {EXAMPLES} "
             f"examples, expected {needed}"
             + (f"; ask for fewer with --items {fewer}" if fewer else ", or another network or data set")
         )
-    return found[:needed], discriminant, stock
+    return images[:needed], discriminant, stock
 
 
 def _examples(dataset: Any, right: Any, used: set[int], seed: int) -> dict[int, list[int]]:
@@ -156,11 +156,11 @@ def _examples(dataset: Any, right: Any, used: set[int], seed: int) -> dict[int, 
 def _deal(
     net: Network,
     dataset: PartDataset | SceneDataset,
-    found: list[Candidate],
+    images: list[HardImage],
     discriminant: dict[int, Float[np.ndarray, "h w"]],
     groups: list[str],
     stock: dict[int, list[int]],
-    choices: Choices,
+    options: AgreementOptions,
     generator: np.random.Generator,
 ) -> tuple[tuple[Trial, ...], tuple[Picture, ...]]:
     """Deals the images to the groups in blocks of one image a group, and finds the piece that each group shows."""
@@ -168,25 +168,25 @@ def _deal(
 
     def picture(index: int) -> str:
         if index not in pictures:
-            pictures[index] = lesson.picture_of(net, dataset, index, int(dataset.labels[index]), choices.seed)
+            pictures[index] = lesson.picture_of(net, dataset, index, int(dataset.labels[index]), options.seed)
         return pictures[index].id
 
-    dealt = [str(group) for _ in range(0, len(found), len(groups)) for group in generator.permutation(groups)]
-    size, trials = seen.preprocessing(net).crop, []
-    for candidate, group in zip(found, dealt):
-        map_, other = candidate.maps[_score(candidate, group)], candidate.others[_score(candidate, group)]
+    dealt = [str(group) for _ in range(0, len(images), len(groups)) for group in generator.permutation(groups)]
+    size, trials = network_maps.preprocessing(net).crop, []
+    for image, group in zip(images, dealt):
+        map_, other = image.maps[_score(image, group)], image.others[_score(image, group)]
         if group == DISCRIMINANT:
-            map_ = discriminant[candidate.index]
+            map_ = discriminant[image.index]
         elif group == RANDOM:
-            map_ = _free_of(candidate, choices.fraction, size, generator)
-        shown = Region(outline.path(seen.region(map_, choices.fraction, size)))
-        names = (candidate.truth, other) if generator.random() < 0.5 else (other, candidate.truth)
+            map_ = _free_of(image, options.fraction, size, generator)
+        shown = LitRegion(outline.path(network_maps.region(map_, options.fraction, size)))
+        names = (image.truth, other) if generator.random() < 0.5 else (other, image.truth)
         first, second = (tuple(picture(i) for i in stock[name][:EXAMPLES]) for name in names)
         trials.append(
             Trial(
-                id=sheet.opaque(choices.seed, "trial", candidate.index),
-                picture=picture(candidate.index),
-                truth="AB"[names.index(candidate.truth)],
+                id=sheet.opaque(options.seed, "trial", image.index),
+                picture=picture(image.index),
+                truth="AB"[names.index(image.truth)],
                 shown=shown,
                 group=group,
                 examples=(first, second),
@@ -196,34 +196,32 @@ def _deal(
     return tuple(trials), tuple(sorted(pictures.values(), key=lambda picture: picture.id))
 
 
-def _score(candidate: Candidate, group: str) -> str:
+def _score(image: HardImage, group: str) -> str:
     """Whose insecurity says which two classes are in question; the first score's where the group has none."""
-    return group.removeprefix("insecurity ") if group.startswith("insecurity ") else next(iter(candidate.maps))
+    return group.removeprefix("insecurity ") if group.startswith("insecurity ") else next(iter(image.maps))
 
 
 def _discriminants(
-    net: Network, dataset: PartDataset | SceneDataset, logit: Int[np.ndarray, " classes"], found: list[Candidate]
+    net: Network, dataset: PartDataset | SceneDataset, logit: Int[np.ndarray, " classes"], images: list[HardImage]
 ) -> dict[int, Float[np.ndarray, "h w"]]:
     """By image, the map of what speaks for its class and not for the other."""
-    if not found:
+    if not images:
         return {}
-    paths = [dataset.image_path(candidate.index) for candidate in found]
-    truths = np.array([logit[candidate.truth] for candidate in found])
-    others = np.array([logit[candidate.others[_score(candidate, DISCRIMINANT)]] for candidate in found])
-    maps = seen.discriminant_maps(net, paths, truths, others)
-    return {candidate.index: map_ for candidate, map_ in zip(found, maps)}
+    paths = [dataset.image_path(image.index) for image in images]
+    truths = np.array([logit[image.truth] for image in images])
+    others = np.array([logit[image.others[_score(image, DISCRIMINANT)]] for image in images])
+    maps = network_maps.discriminant_maps(net, paths, truths, others)
+    return {image.index: map_ for image, map_ in zip(images, maps)}
 
 
-def _free_of(
-    candidate: Candidate, fraction: float, size: int, generator: np.random.Generator
-) -> Float[np.ndarray, "h w"]:
+def _free_of(image: HardImage, fraction: float, size: int, generator: np.random.Generator) -> Float[np.ndarray, "h w"]:
     """An insecurity's map, moved to the random place that overlaps the image's insecurities least."""
-    insecure = np.any([seen.region(map_, fraction, size) for map_ in candidate.maps.values()], axis=0)
-    first = next(iter(candidate.maps.values()))
+    insecure = np.any([network_maps.region(map_, fraction, size) for map_ in image.maps.values()], axis=0)
+    first = next(iter(image.maps.values()))
     best, least = first, np.inf
     for _ in range(TRIES):
-        (trial,) = seen.moved(first[None], generator)
-        overlap = float((seen.region(trial, fraction, size) & insecure).mean())
+        (trial,) = network_maps.moved(first[None], generator)
+        overlap = float((network_maps.region(trial, fraction, size) & insecure).mean())
         if overlap < least:
             best, least = trial, overlap
         if least == 0:

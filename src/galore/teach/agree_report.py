@@ -1,4 +1,4 @@
-"""What the agreement experiment found: how often people cannot tell, inside the insecurities and elsewhere."""
+"""What the agreement experiment members: how often people cannot tell, inside the insecurities and elsewhere."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from galore.statistics import Estimate, bootstrap_difference, bootstrap_mean, wilson
 from galore.teach.agree import DISCRIMINANT, RANDOM
 from galore.teach.results import Refusal, Result, right
 from galore.teach.sheet import Sheet
-from galore.teach.statistics import Interval, difference, mean, wilson
 from galore.teach.tables import finite, interval, markdown_table
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class GroupRow:
     """One group of pieces.
 
     Attributes:
@@ -31,8 +31,8 @@ class Row:
     group: str
     pieces: int
     answers: int
-    cannot_tell: Interval
-    right: Interval
+    cannot_tell: Estimate
+    right: Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,19 +48,19 @@ class Contrast:
 
     score: str
     elsewhere: str
-    difference: Interval
-    over_pieces: Interval
+    difference: Estimate
+    over_pieces: Estimate
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class AgreementReport:
     """Everything about one group of learners; `simulation` is "" for people."""
 
     experiment: str
     data: str
     simulation: str
     learners: int
-    rows: tuple[Row, ...]
+    rows: tuple[GroupRow, ...]
     contrasts: tuple[Contrast, ...]
 
     @property
@@ -69,13 +69,13 @@ class Report:
         return f"{who}: agreement on {self.data}, {self.learners} learners, experiment {self.experiment}"
 
 
-def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
+def make(sheet: Sheet, members: Sequence[Result], seed: int = 0) -> AgreementReport:
     """Summarises one group of learners, who are all people or all of one simulated kind."""
-    (simulation,) = {result.simulation for result in found}
+    (simulation,) = {result.simulation for result in members}
     names = [trial.group for trial in sheet.trials]
     groups = np.array(names)
-    cannot = unsure(sheet, found)
-    is_right = _by_piece(sheet, found, [right(sheet, result) for result in found])
+    cannot = unsure(sheet, members)
+    is_right = _by_piece(sheet, members, [right(sheet, result) for result in members])
     rows = tuple(_row(group, groups == group, cannot, is_right) for group in sorted(set(names)))
     scores = sorted(name.removeprefix("insecurity ") for name in set(names) if name.startswith("insecurity "))
     contrasts = tuple(
@@ -83,28 +83,28 @@ def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
         for score in scores
         for elsewhere in ((RANDOM,), (DISCRIMINANT,), (RANDOM, DISCRIMINANT))
     )
-    return Report(sheet.experiment, sheet.data, simulation, len(found), rows, contrasts)
+    return AgreementReport(sheet.experiment, sheet.data, simulation, len(members), rows, contrasts)
 
 
-def unsure(sheet: Sheet, found: Sequence[Result]) -> Bool[np.ndarray, "n t"]:
+def unsure(sheet: Sheet, members: Sequence[Result]) -> Bool[np.ndarray, "n t"]:
     """Who could not tell which piece: learners by the sheet's trials."""
-    return _by_piece(sheet, found, [np.array(result.answers) == "?" for result in found])
+    return _by_piece(sheet, members, [np.array(result.answers) == "?" for result in members])
 
 
 def _by_piece(
-    sheet: Sheet, found: Sequence[Result], values: Sequence[Bool[np.ndarray, " t"]]
+    sheet: Sheet, members: Sequence[Result], values: Sequence[Bool[np.ndarray, " t"]]
 ) -> Bool[np.ndarray, "n t"]:
     """From the order in which each learner was asked to the order of the sheet."""
     column = {trial.id: k for k, trial in enumerate(sheet.trials)}
-    made = np.zeros((len(found), len(sheet.trials)), bool)
-    for row, (result, given) in enumerate(zip(found, values)):
-        made[row, [column[id] for id in sheet.orders[result.order]]] = given
-    return made
+    table = np.zeros((len(members), len(sheet.trials)), bool)
+    for row, (result, given) in enumerate(zip(members, values)):
+        table[row, [column[id] for id in sheet.orders[result.order]]] = given
+    return table
 
 
-def _row(group: str, columns: Bool[np.ndarray, " t"], unsure: Bool[np.ndarray, "n t"], is_right: Any) -> Row:
+def _row(group: str, columns: Bool[np.ndarray, " t"], unsure: Bool[np.ndarray, "n t"], is_right: Any) -> GroupRow:
     cannot, told = unsure[:, columns], ~unsure[:, columns]
-    return Row(
+    return GroupRow(
         group=group,
         pieces=int(columns.sum()),
         answers=cannot.size,
@@ -120,12 +120,12 @@ def _contrast(
     return Contrast(
         score=score,
         elsewhere=" and ".join(elsewhere),
-        difference=mean(unsure[:, inside].mean(1) - unsure[:, outside].mean(1), seed),
-        over_pieces=difference(unsure[:, inside].mean(0), unsure[:, outside].mean(0), seed),
+        difference=bootstrap_mean(unsure[:, inside].mean(1) - unsure[:, outside].mean(1), seed),
+        over_pieces=bootstrap_difference(unsure[:, inside].mean(0), unsure[:, outside].mean(0), seed),
     )
 
 
-def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
+def markdown(report: AgreementReport, refusals: Sequence[Refusal] = ()) -> str:
     """The report as Markdown."""
     head = ["pieces", "shown", "answers", "cannot tell", "right, of those who told"]
     cells = [[r.group, str(r.pieces), str(r.answers), interval(r.cannot_tell), interval(r.right)] for r in report.rows]
@@ -146,12 +146,12 @@ def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
     return "\n".join(lines)
 
 
-def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
+def write(sheet: Sheet, members: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
     """Writes table.md, results.json and figure.png of one group; the names of a simulation's files say so.
 
     Args:
         sheet: the experiment.
-        found: people, or simulated learners of one kind.
+        members: people, or simulated learners of one kind.
         refusals: the files that are not counted.
         folder: where to; it is made.
         seed: of the resampling.
@@ -159,7 +159,7 @@ def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], fo
     Returns:
         The tables as Markdown.
     """
-    report = make(sheet, found, seed)
+    report = make(sheet, members, seed)
     folder.mkdir(parents=True, exist_ok=True)
     prefix = "simulation-" if report.simulation else ""
     (folder / f"{prefix}table.md").write_text(markdown(report, refusals), "utf-8")
@@ -171,7 +171,7 @@ def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], fo
     return markdown(report)
 
 
-def figure(report: Report, path: Path) -> None:
+def figure(report: AgreementReport, path: Path) -> None:
     """How often people cannot tell, by group."""
     from matplotlib.figure import Figure
 

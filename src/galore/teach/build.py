@@ -21,7 +21,7 @@ from galore.data.photo import read_image
 from galore.errors import InputError
 from galore.teach import outline, seal
 from galore.teach import sheet as sheets
-from galore.teach.sheet import Picture, Region, Sheet, Trial
+from galore.teach.sheet import LitRegion, Picture, Sheet, Trial
 
 SIDE, EXAMPLE_SIDE = 400, 200
 QUALITY = 80
@@ -61,7 +61,7 @@ def links(sheet: Sheet) -> str:
     return "".join(f"?code={place.code}\n" for place in sheet.places)
 
 
-def jpeg(picture: Picture, images: Path, side: int, shown: Region | None = None) -> bytes:
+def jpeg(picture: Picture, images: Path, side: int, shown: LitRegion | None = None) -> bytes:
     """The picture as the page shows it: the square that the network saw, with nothing but pixels in the file."""
     path = images / picture.path
     pixels = read_image(path)
@@ -77,7 +77,7 @@ def jpeg(picture: Picture, images: Path, side: int, shown: Region | None = None)
     return data.getvalue()
 
 
-def _only(square: UInt8[np.ndarray, "s s 3"], shown: Region) -> UInt8[np.ndarray, "s s 3"]:
+def _only(square: UInt8[np.ndarray, "s s 3"], shown: LitRegion) -> UInt8[np.ndarray, "s s 3"]:
     inside = outline.mask(shown.outline, len(square))
     return np.where(inside[..., None], square, np.uint8(HIDDEN))
 
@@ -159,7 +159,7 @@ def _sealed(sheet: Sheet, trial: Trial) -> dict[str, str]:
     }
 
 
-def _drawn(lit: tuple[Region, Region]) -> list[dict[str, Any]]:
+def _drawn(lit: tuple[LitRegion, LitRegion]) -> list[dict[str, Any]]:
     """The outlines and the named parts of a pair; the parts that have room carry the same number in both pictures."""
     number = {k: n for n, k in enumerate(outline.spaced(list(zip(lit[0].marks, lit[1].marks))), 1)}
     return [

@@ -116,11 +116,11 @@ def orders(
     def shuffled(ids: Sequence[str]) -> list[str]:
         return [ids[int(i)] for i in generator.permutation(len(ids))]
 
-    made = []
+    result = []
     for number in range(ORDERS):
         first, last = (after, before) if number % 2 and len(before) == len(after) else (before, after)
-        made.append((*shuffled(first), *shuffled(training), *shuffled(last)))
-    return tuple(made)
+        result.append((*shuffled(first), *shuffled(training), *shuffled(last)))
+    return tuple(result)
 
 
 def places(conditions: Sequence[str], learners: int, seed: int, count: int = ORDERS) -> tuple[Place, ...]:
@@ -136,11 +136,11 @@ def places(conditions: Sequence[str], learners: int, seed: int, count: int = ORD
     """
     generator = np.random.default_rng([seed, 3])
     codes = _codes(seed)
-    made = []
+    result = []
     for block in range(-(-learners // len(conditions))):
         for index in generator.permutation(len(conditions)):
-            made.append(Place(next(codes), conditions[int(index)], block % count))
-    return tuple(made)
+            result.append(Place(next(codes), conditions[int(index)], block % count))
+    return tuple(result)
 
 
 def numbered(conditions: Sequence[str], seed: int) -> tuple[str, ...]:
@@ -149,12 +149,12 @@ def numbered(conditions: Sequence[str], seed: int) -> tuple[str, ...]:
 
 
 def _codes(seed: int):
-    seen = set()
+    given = set()
     for number in itertools.count():
         value = int(opaque(seed, "code", number), 16)
         code = "".join(ALPHABET[value // len(ALPHABET) ** k % len(ALPHABET)] for k in range(5))
-        if code not in seen:
-            seen.add(code)
+        if code not in given:
+            given.add(code)
             yield code
 
 

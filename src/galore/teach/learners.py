@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from galore.network import Network
-from galore.teach import outline, results, seal, seen
+from galore.teach import network_maps, outline, results, seal
 from galore.teach.sheet import AGREE, VERSION, Sheet, Trial, opaque
 
 DIRECTIONS = 64
@@ -110,7 +110,7 @@ def perceive(net: Network, sheet: Sheet, images: Path) -> dict[str, Float[np.nda
 
     Centred over all pictures, reduced to their first 64 principal directions, and each cell of unit length.
     """
-    features = seen.look(net, [images / picture.path for picture in sheet.pictures], with_features=True).features
+    features = network_maps.activations(net, [images / picture.path for picture in sheet.pictures])
     cells = features.reshape(-1, features.shape[-1]).astype(np.float64)
     cells = cells - cells.mean(0)
     _, directions = np.linalg.eigh(cells.T @ cells)

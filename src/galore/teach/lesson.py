@@ -10,11 +10,11 @@ from galore import provenance
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError, closest
 from galore.network import Network
-from galore.teach import design, outline, seen, sheet
-from galore.teach.sheet import Picture, Region, Sheet, Trial
+from galore.teach import design, network_maps, outline, sheet
+from galore.teach.sheet import LitRegion, Picture, Sheet, Trial
 
 
-class Choices(NamedTuple):
+class LessonOptions(NamedTuple):
     """What the experimenter chooses.
 
     Attributes:
@@ -44,92 +44,92 @@ class Choices(NamedTuple):
     post_to: str = ""
 
 
-def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, int], choices: Choices) -> Sheet:
+def make(net: Network, dataset: PartDataset | SceneDataset, classes: tuple[int, int], options: LessonOptions) -> Sheet:
     """Chooses images that the network gets right, explains the pairs, and writes everything down.
 
     Args:
         net: a network with class names and preprocessing.
         dataset: read with at least the two classes.
         classes: positions of A and B in the data set's class names.
-        choices: see `Choices`.
+        options: see `LessonOptions`.
 
     Returns:
         The sheet.
 
     Raises:
-        InputError: choices out of range, a class that the network does not know, or too few images that it gets right.
+        InputError: options out of range, a class that the network does not know, or too few images that it gets right.
     """
-    check(choices)
+    check(options)
     names = (dataset.class_names[classes[0]], dataset.class_names[classes[1]])
-    logit = np.array(seen.indices_in(net, names))
+    logit = np.array(network_maps.indices_in(net, names))
     pool = np.flatnonzero(np.isin(dataset.labels, classes))
     labels = (dataset.labels[pool] == classes[1]).astype(np.int64)
     paths = [dataset.image_path(int(i)) for i in pool]
-    right = seen.look(net, paths).logits.argmax(-1) == logit[labels]
-    maps = seen.condition_maps(net, paths, logit[labels], logit[1 - labels], choices.conditions)
-    explained = right & np.all([_lights(net, maps_, choices.fraction) for maps_ in maps.values()] or [right], axis=0)
-    drawn = design.choose(labels, dataset.is_training[pool], right, explained, names, choices.sizes, choices.seed)
+    logits, maps = network_maps.predictions_and_maps(net, paths, logit[labels], logit[1 - labels], options.conditions)
+    right = logits.argmax(-1) == logit[labels]
+    explained = right & np.all([_lights(net, maps_, options.fraction) for maps_ in maps.values()] or [right], axis=0)
+    drawn = design.choose(labels, dataset.is_training[pool], right, explained, names, options.sizes, options.seed)
 
     def picture(position: int) -> Picture:
-        return picture_of(net, dataset, int(pool[position]), int(labels[position]), choices.seed)
+        return picture_of(net, dataset, int(pool[position]), int(labels[position]), options.seed)
 
     used = [*drawn.before, *(i for pair in drawn.pairs for i in pair), *drawn.after]
     pictures = {position: picture(position) for position in used}
     tests = [
-        tuple(_trial(pictures[position], choices.seed) for position in positions)
+        tuple(_trial(pictures[position], options.seed) for position in positions)
         for positions in (drawn.before, drawn.after)
     ]
-    training = _explained(net, dataset, pool, maps, drawn.pairs, pictures, choices)
+    training = _explained(net, dataset, pool, maps, drawn.pairs, pictures, options)
     ids = [[trial.id for trial in trials] for trials in (tests[0], training, tests[1])]
     return Sheet(
         kind=sheet.TEACH,
         data=dataset.name,
         classes=names,
-        labels=(names[0].replace("_", " "), names[1].replace("_", " ")) if choices.show_names else ("A", "B"),
-        subject=choices.subject,
+        labels=(names[0].replace("_", " "), names[1].replace("_", " ")) if options.show_names else ("A", "B"),
+        subject=options.subject,
         network=described(net),
         settings={
-            "seed": choices.seed,
-            "fraction": choices.fraction,
-            "attribution": seen.ATTRIBUTION.__name__,
-            "confidence": seen.CONFIDENCE.__name__,
-            "parts": choices.parts,
-            "sizes": {"before": choices.sizes.before, "pairs": choices.sizes.pairs, "after": choices.sizes.after},
+            "seed": options.seed,
+            "fraction": options.fraction,
+            "attribution": network_maps.ATTRIBUTION.__name__,
+            "confidence": network_maps.CONFIDENCE.__name__,
+            "parts": options.parts,
+            "sizes": {"before": options.sizes.before, "pairs": options.sizes.pairs, "after": options.sizes.after},
             "images": {
                 name: {"all": int(of.sum()), "right": int((right & of).sum()), "explained": int((explained & of).sum())}
                 for name, of in zip(names, (labels == 0, labels == 1))
             },
         },
-        conditions=design.numbered(choices.conditions, choices.seed),
+        conditions=design.numbered(options.conditions, options.seed),
         pictures=tuple(sorted(pictures.values(), key=lambda picture: picture.id)),
         trials=(*tests[0], *training, *tests[1]),
-        orders=design.orders(*ids, seed=choices.seed),
-        places=design.places(choices.conditions, choices.learners, choices.seed),
-        contact=choices.contact,
-        consent=choices.consent,
-        post_to=choices.post_to,
-        provenance=provenance.collect({}, seed=choices.seed),
+        orders=design.orders(*ids, seed=options.seed),
+        places=design.places(options.conditions, options.learners, options.seed),
+        contact=options.contact,
+        consent=options.consent,
+        post_to=options.post_to,
+        provenance=provenance.collect({}, seed=options.seed),
     )
 
 
-def check(choices: Choices) -> None:
-    """Refuses choices out of range before anything slow begins."""
-    for name in choices.conditions:
+def check(options: LessonOptions) -> None:
+    """Refuses options out of range before anything slow begins."""
+    for name in options.conditions:
         if name not in design.CONDITIONS:
             hint = closest(name, design.CONDITIONS)
             raise InputError(
                 f"there is no condition {name!r}, expected some of {', '.join(design.CONDITIONS)}"
                 + (f"; {hint}" if hint else "")
             )
-    if len(set(choices.conditions)) < max(1, len(choices.conditions)):
-        raise InputError(f"conditions {', '.join(choices.conditions)}: expected each once, and at least one")
-    design.check(choices.fraction, choices.learners, choices.seed, choices.post_to)
+    if len(set(options.conditions)) < max(1, len(options.conditions)):
+        raise InputError(f"conditions {', '.join(options.conditions)}: expected each once, and at least one")
+    design.check(options.fraction, options.learners, options.seed, options.post_to)
 
 
 def picture_of(net: Network, dataset: PartDataset | SceneDataset, index: int, label: int, seed: int) -> Picture:
     """An image under a name that tells nothing."""
     path = dataset.image_path(index)
-    x0, y0, x1, y1 = (float(value) for value in seen.transform(net, path).box)
+    x0, y0, x1, y1 = (float(value) for value in network_maps.transform(net, path).box)
     split = "training" if dataset.is_training[index] else "test"
     id = sheet.opaque(seed, "picture", dataset.paths[index])
     return Picture(id, dataset.paths[index], provenance.file_sha256(path), label, (x0, y0, x1, y1), split)
@@ -146,8 +146,8 @@ def _trial(picture: Picture, seed: int) -> Trial:
 
 def _lights(net: Network, maps: Float[np.ndarray, "n h w"], fraction: float) -> Bool[np.ndarray, " n"]:
     """Which maps have a largest fraction: where a network sees nothing that speaks for a class alone, D is flat."""
-    size = seen.preprocessing(net).crop
-    return np.array([bool(outline.path(seen.region(map_, fraction, size))) for map_ in maps])
+    size = network_maps.preprocessing(net).crop
+    return np.array([bool(outline.path(network_maps.region(map_, fraction, size))) for map_ in maps])
 
 
 def _explained(
@@ -157,27 +157,27 @@ def _explained(
     maps: dict[str, Float[np.ndarray, "n h w"]],
     pairs: Sequence[tuple[int, int]],
     pictures: dict[int, Picture],
-    choices: Choices,
+    options: LessonOptions,
 ) -> tuple[Trial, ...]:
     """The questions of the training with what is lit under each condition."""
-    by_pair = {name: made[np.array(pairs)] for name, made in maps.items()}
-    if "random" in choices.conditions:
-        generator = np.random.default_rng([choices.seed, 5])
-        sides = [seen.moved(by_pair["counterfactual"][:, side], generator) for side in (0, 1)]
+    by_pair = {name: of_images[np.array(pairs)] for name, of_images in maps.items()}
+    if "random" in options.conditions:
+        generator = np.random.default_rng([options.seed, 5])
+        sides = [network_maps.moved(by_pair["counterfactual"][:, side], generator) for side in (0, 1)]
         by_pair["random"] = np.stack(sides, 1)
-    made = []
+    trials = []
     for k, (query, counter) in enumerate(pairs):
         indices = int(pool[query]), int(pool[counter])
         lit = {
-            name: _lit(net, dataset, indices, by_pair[name][k], choices)
+            name: _lit(net, dataset, indices, by_pair[name][k], options)
             if name in by_pair
-            else (Region(""), Region(""))
-            for name in choices.conditions
+            else (LitRegion(""), LitRegion(""))
+            for name in options.conditions
         }
         first, second = pictures[query], pictures[counter]
-        id = sheet.opaque(choices.seed, "trial", first.id)
-        made.append(Trial(id, first.id, "AB"[first.label], counter=second.id, lit=lit))
-    return tuple(made)
+        id = sheet.opaque(options.seed, "trial", first.id)
+        trials.append(Trial(id, first.id, "AB"[first.label], counter=second.id, lit=lit))
+    return tuple(trials)
 
 
 def _lit(
@@ -185,14 +185,14 @@ def _lit(
     dataset: PartDataset | SceneDataset,
     indices: tuple[int, int],
     maps: Float[np.ndarray, "2 h w"],
-    choices: Choices,
-) -> tuple[Region, Region]:
+    options: LessonOptions,
+) -> tuple[LitRegion, LitRegion]:
     """Both regions of a pair, with the parts that lie in both where the data set knows parts."""
-    size = seen.preprocessing(net).crop
-    masks = [seen.region(map_, choices.fraction, size) for map_ in maps]
+    size = network_maps.preprocessing(net).crop
+    masks = [network_maps.region(map_, options.fraction, size) for map_ in maps]
     marks: tuple[Any, Any] = ((), ())
-    if isinstance(dataset, PartDataset) and choices.parts:
-        places = [seen.transform(net, dataset.image_path(index)) for index in indices]
-        inside = [seen.parts_inside(dataset, i, where, mask) for i, where, mask in zip(indices, places, masks)]
+    if isinstance(dataset, PartDataset) and options.parts:
+        places = [network_maps.transform(net, dataset.image_path(index)) for index in indices]
+        inside = [network_maps.parts_inside(dataset, i, where, mask) for i, where, mask in zip(indices, places, masks)]
         marks = outline.matched(dataset.part_names, inside[0], inside[1])
-    return Region(outline.path(masks[0]), marks[0]), Region(outline.path(masks[1]), marks[1])
+    return LitRegion(outline.path(masks[0]), marks[0]), LitRegion(outline.path(masks[1]), marks[1])

@@ -1,4 +1,4 @@
-"""What the teaching experiment found: a table, tests between the conditions, and a figure.
+"""What the teaching experiment members: a table, tests between the conditions, and a figure.
 
 People and each kind of simulated learner have a report of their own; the published numbers are of people and stand
 beside people only.
@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from galore.statistics import Estimate, bootstrap_difference, bootstrap_mean, wilson
 from galore.teach import results
 from galore.teach.results import Refusal, Result
 from galore.teach.sheet import Sheet
-from galore.teach.statistics import Interval, difference, holm, mean, permutation_p, wilson
+from galore.teach.significance import holm, permutation_p
 from galore.teach.tables import finite, interval, markdown_table, p_text, percent, seconds
 
 PUBLISHED = {"counterfactual": 0.95, "whole": 0.77, "random": 0.60}
@@ -25,7 +26,7 @@ PUBLISHED = {"counterfactual": 0.95, "whole": 0.77, "random": 0.60}
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ConditionRow:
     """One condition.
 
     Attributes:
@@ -43,12 +44,12 @@ class Row:
 
     condition: str
     learners: int
-    before: Interval
-    after: Interval
+    before: Estimate
+    after: Estimate
     unsure_before: float
     unsure_after: float
-    gain: Interval
-    gain_guessed: Interval
+    gain: Estimate
+    gain_guessed: Estimate
     explained: float
     seconds_explained: float
     seconds_before: float
@@ -63,20 +64,20 @@ class Comparison:
 
     first: str
     second: str
-    difference: Interval
+    difference: Estimate
     p: float
     p_holm: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class TeachingReport:
     """Everything about one group of learners; `simulation` is "" for people, `shared_codes` see `results`."""
 
     experiment: str
     data: str
     classes: tuple[str, ...]
     simulation: str
-    rows: tuple[Row, ...]
+    rows: tuple[ConditionRow, ...]
     comparisons: tuple[Comparison, ...]
     shared_codes: tuple[str, ...]
 
@@ -87,16 +88,16 @@ class Report:
         return f"{who}: {kinds}, experiment {self.experiment}"
 
 
-def groups(found: Sequence[Result]) -> dict[str, list[Result]]:
+def groups(members: Sequence[Result]) -> dict[str, list[Result]]:
     """The results of people ("") and of each kind of simulated learner, which are never mixed."""
-    return {kind: [r for r in found if r.simulation == kind] for kind in sorted({r.simulation for r in found})}
+    return {kind: [r for r in members if r.simulation == kind] for kind in sorted({r.simulation for r in members})}
 
 
-def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
+def make(sheet: Sheet, members: Sequence[Result], seed: int = 0) -> TeachingReport:
     """Summarises one group of learners, who are all people or all of one simulated kind."""
-    (simulation,) = {result.simulation for result in found}
+    (simulation,) = {result.simulation for result in members}
     conditions = [name for name in ("counterfactual", "attributive", "random", "whole") if name in sheet.conditions]
-    by_condition = {name: [r for r in found if r.condition == name] for name in conditions}
+    by_condition = {name: [r for r in members if r.condition == name] for name in conditions}
     rows = tuple(
         _row(sheet, name, members, bool(simulation), seed) for name, members in by_condition.items() if members
     )
@@ -104,15 +105,15 @@ def make(sheet: Sheet, found: Sequence[Result], seed: int = 0) -> Report:
     pairs = list(itertools.combinations(gains, 2))
     p_values = [permutation_p(gains[a], gains[b], seed) for a, b in pairs]
     comparisons = tuple(
-        Comparison(a, b, difference(gains[a], gains[b], seed), p, corrected)
+        Comparison(a, b, bootstrap_difference(gains[a], gains[b], seed), p, corrected)
         for (a, b), p, corrected in zip(pairs, p_values, holm(p_values))
     )
-    shared = tuple(results.shared_codes(found))
-    return Report(sheet.experiment, sheet.data, sheet.classes, simulation, rows, comparisons, shared)
+    shared = tuple(results.shared_codes(members))
+    return TeachingReport(sheet.experiment, sheet.data, sheet.classes, simulation, rows, comparisons, shared)
 
 
-def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation: bool, seed: int) -> Row:
-    def pooled(phase: str) -> tuple[Interval, float, float]:
+def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation: bool, seed: int) -> ConditionRow:
+    def pooled(phase: str) -> tuple[Estimate, float, float]:
         is_right = np.concatenate([results.right(sheet, r)[results.in_phase(sheet, r, phase)] for r in members])
         unsure = np.concatenate([(np.array(r.answers) == "?")[results.in_phase(sheet, r, phase)] for r in members])
         times = np.concatenate([results.seconds(sheet, r, phase) for r in members])
@@ -120,15 +121,15 @@ def _row(sheet: Sheet, condition: str, members: Sequence[Result], is_simulation:
 
     before, training, after = (pooled(phase) for phase in ("before", "training", "after"))
     studied = np.concatenate([results.explained(sheet, r) for r in members])
-    return Row(
+    return ConditionRow(
         condition=condition,
         learners=len(members),
         before=before[0],
         after=after[0],
         unsure_before=before[1],
         unsure_after=after[1],
-        gain=mean(results.gains(sheet, members), seed),
-        gain_guessed=mean(results.gains(sheet, members, unsure=0.5), seed),
+        gain=bootstrap_mean(results.gains(sheet, members), seed),
+        gain_guessed=bootstrap_mean(results.gains(sheet, members, unsure=0.5), seed),
         explained=len(studied) / len(members),
         seconds_explained=_median(studied),
         seconds_before=before[2],
@@ -142,7 +143,7 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else math.nan
 
 
-def table(report: Report) -> tuple[list[str], list[list[str]]]:
+def table(report: TeachingReport) -> tuple[list[str], list[list[str]]]:
     """The head and the cells of the table of conditions."""
     head = [
         "condition",
@@ -178,7 +179,7 @@ def table(report: Report) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def comparison_table(report: Report) -> tuple[list[str], list[list[str]]]:
+def comparison_table(report: TeachingReport) -> tuple[list[str], list[list[str]]]:
     """The head and the cells of the table of tests."""
     head = ["gain of", "less that of", "difference", "p", "p (Holm)"]
     return head, [
@@ -197,7 +198,7 @@ NOTES = (
 SOURCE = "Published: SCOUT (CVPR 2020), accuracy of people after ten explained pairs; other pictures and other people."
 
 
-def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
+def markdown(report: TeachingReport, refusals: Sequence[Refusal] = ()) -> str:
     """The report as Markdown."""
     lines = [f"# {report.title}", ""]
     for head, cells in (table(report), comparison_table(report)):
@@ -213,12 +214,12 @@ def markdown(report: Report, refusals: Sequence[Refusal] = ()) -> str:
     return "\n".join(lines)
 
 
-def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
+def write(sheet: Sheet, members: Sequence[Result], refusals: Sequence[Refusal], folder: Path, seed: int = 0) -> str:
     """Writes table.md, results.json and figure.png of one group; the names of a simulation's files say so.
 
     Args:
         sheet: the experiment.
-        found: people, or simulated learners of one kind.
+        members: people, or simulated learners of one kind.
         refusals: the files that are not counted.
         folder: where to; it is made.
         seed: of the resampling.
@@ -226,7 +227,7 @@ def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], fo
     Returns:
         The tables as Markdown.
     """
-    report = make(sheet, found, seed)
+    report = make(sheet, members, seed)
     folder.mkdir(parents=True, exist_ok=True)
     prefix = "simulation-" if report.simulation else ""
     (folder / f"{prefix}table.md").write_text(markdown(report, refusals), "utf-8")
@@ -238,7 +239,7 @@ def write(sheet: Sheet, found: Sequence[Result], refusals: Sequence[Refusal], fo
     return markdown(report)
 
 
-def figure(report: Report, path: Path) -> None:
+def figure(report: TeachingReport, path: Path) -> None:
     """Accuracy before and after for each condition, with the published numbers beside people's."""
     from matplotlib.figure import Figure
 

@@ -138,11 +138,11 @@ def _disagreement(sheet: Sheet, body: dict[str, Any]) -> str:
             return f"edited: the code {body['place']!r} is none of the experiment's"
         if (place.condition, place.order) != (sheet.conditions[body["condition"] - 1], body["order"]):
             return f"edited: the code {body['place']!r} stands for another condition or order"
-    asked = [answer["trial"] for answer in body["answers"]]
+    given = [answer["trial"] for answer in body["answers"]]
     expected = list(sheet.orders[body["order"]])
-    if asked == expected[: len(asked)] and len(asked) < len(expected):
-        return f"truncated: {len(asked)} of {len(expected)} questions are answered"
-    return "" if asked == expected else "edited: its questions are not those of the sheet in their order"
+    if given == expected[: len(given)] and len(given) < len(expected):
+        return f"truncated: {len(given)} of {len(expected)} questions are answered"
+    return "" if given == expected else "edited: its questions are not those of the sheet in their order"
 
 
 def _is_whole(value: Any, low: int, high: int) -> bool:
@@ -209,7 +209,7 @@ def explained(sheet: Sheet, result: Result) -> Float[np.ndarray, " pairs"]:
     return np.array(result.studied)[in_phase(sheet, result, "training") & ~right(sheet, result)]
 
 
-def shared_codes(found: Sequence[Result]) -> list[str]:
+def shared_codes(members: Sequence[Result]) -> list[str]:
     """Codes by which more than one learner came: all of them count, but the conditions may be out of balance."""
-    places = [result.place for result in found if result.place]
+    places = [result.place for result in members if result.place]
     return sorted({place for place in places if places.count(place) > 1})

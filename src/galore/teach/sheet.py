@@ -51,7 +51,7 @@ class Mark:
 
 
 @dataclasses.dataclass(frozen=True)
-class Region:
+class LitRegion:
     """What is lit: the outline as an SVG path (even-odd, in 1/1000 of the picture's side; "" is everything)."""
 
     outline: str
@@ -78,8 +78,8 @@ class Trial:
     picture: str
     truth: str
     counter: str = ""
-    lit: dict[str, tuple[Region, Region]] = dataclasses.field(default_factory=dict)
-    shown: Region | None = None
+    lit: dict[str, tuple[LitRegion, LitRegion]] = dataclasses.field(default_factory=dict)
+    shown: LitRegion | None = None
     group: str = ""
     examples: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     names: tuple[int, int] = (0, 1)
@@ -217,5 +217,5 @@ def _trial(entry: dict[str, Any]) -> Trial:
     return Trial(**entry | {"lit": lit, "shown": shown, "examples": examples, "names": tuple(entry["names"])})
 
 
-def _region(entry: dict[str, Any]) -> Region:
-    return Region(entry["outline"], tuple(Mark(**mark) for mark in entry["marks"]))
+def _region(entry: dict[str, Any]) -> LitRegion:
+    return LitRegion(entry["outline"], tuple(Mark(**mark) for mark in entry["marks"]))

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from galore.teach.statistics import Interval
+from galore.statistics import Estimate
 
 
 def percent(value: float) -> str:
@@ -16,7 +16,7 @@ def seconds(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.1f}"
 
 
-def interval(value: Interval, signed: bool = False) -> str:
+def interval(value: Estimate, signed: bool = False) -> str:
     """ "72 % (65 to 78)"; "+12 % (+3 to +20)" for a difference."""
     if math.isnan(value.value):
         return "–"
@@ -39,8 +39,8 @@ def markdown_table(head: list[str], cells: list[list[str]], simulation: str) -> 
 
 def finite(value: Any) -> Any:
     """Plain data for JSON: "not a number" is null, and an interval says what its numbers are."""
-    if isinstance(value, Interval):
-        return {name: finite(number) for name, number in value._asdict().items()}
+    if isinstance(value, Estimate):
+        return {name: finite(getattr(value, name)) for name in ("value", "low", "high")}
     if isinstance(value, dict):
         return {name: finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
+from galore.models.factory import ARCHITECTURES, draw
 from galore.models.layers import LayeredNetwork, check_layer
-from galore.models.loading import ARCHITECTURES, draw
 from galore.network import Network, from_nnx
 from galore.training.forward import shapes
 

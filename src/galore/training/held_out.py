@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from galore.errors import InputError
-from galore.models.loading import draw
+from galore.models.factory import draw
 from galore.training import forward, hardness, losses
 from galore.training.forward import Params
 from galore.training.step import initial_state, make_step

@@ -1,4 +1,4 @@
-"""Loading: names, weights files of every kind, other numbers of classes, and clear errors for bad ones."""
+"""`galore.load`: names, weights files of every kind, other numbers of classes, and clear errors for bad ones."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ import skimage.data
 
 import galore
 from galore import InputError, models
-from galore.models import loading, published, weights
+from galore.models import factory, published, weights
 from galore.models.published import Download, Packaged
 
 NAME = "resnet18"
@@ -52,7 +52,7 @@ def test_the_published_lite0_sees_cats_and_an_espresso():
 
 
 def test_lite0_takes_pixels_minus_127_over_128():
-    preprocessing = loading.ARCHITECTURES["efficientnet_lite0"].preprocessing
+    preprocessing = factory.ARCHITECTURES["efficientnet_lite0"].preprocessing
     pixels = np.array([[[0, 127, 255]]], np.uint8)
     np.testing.assert_allclose(preprocessing.normalise(pixels), (pixels - 127.0) / 128, atol=1e-6)
     assert (preprocessing.resize, preprocessing.crop) == (256, 224)
@@ -103,12 +103,12 @@ def test_two_networks_of_one_name_are_traced_once():
 @pytest.mark.parametrize("name", models.names())
 def test_features_and_head_make_the_whole_at_every_cut(name):
     """Traced only, three cuts of the networks with many: both parts together compute what the whole computes."""
-    whole = loading.template(name, 7, None)
+    whole = factory.template(name, 7, None)
     image = jax.ShapeDtypeStruct((64, 64, 3), jnp.float32)
     expected = operations(lambda params, x: whole.head(params, whole.features(params, x)), whole.params, image)
-    names = list(loading.module(name, 7).layers())
+    names = list(factory.module(name, 7).layers())
     for layer in names if len(names) <= 5 else names[:: len(names) // 2]:
-        net = loading.template(name, 7, layer)
+        net = factory.template(name, 7, layer)
         assert net.layer == layer
         activation = jax.eval_shape(net.features, net.params, image)
         assert activation.ndim == 3
@@ -269,7 +269,7 @@ def test_names_in_torchs_files():
         "efficientnet_lite0": {"blocks.3.bn1.scale": "_blocks.3._bn1.weight"},
     }
     for name, expected in names.items():
-        torch_name = loading.ARCHITECTURES[name].torch_name
+        torch_name = factory.ARCHITECTURES[name].torch_name
         assert {path: torch_name(weights.to_torch_name(path)) for path in expected} == expected
 
 

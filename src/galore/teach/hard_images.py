@@ -14,7 +14,7 @@ from galore import explain
 from galore.confidence import Confidence, Predictor, certainty, softmax_score
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.network import Network
-from galore.teach import seen
+from galore.teach import network_maps
 from galore.training import checkpoint, header
 
 SCORES: Mapping[str, Confidence | Predictor] = {"softmax": softmax_score, "certainty": certainty}
@@ -22,7 +22,7 @@ SCORES: Mapping[str, Confidence | Predictor] = {"softmax": softmax_score, "certa
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class HardImage:
     """A difficult image with its strongest insecurity for each score.
 
     Attributes:
@@ -61,13 +61,13 @@ def hardest(logits: Float[np.ndarray, "n C"], dataset: PartDataset | SceneDatase
     return order[: min(count, len(dataset) // 2)]
 
 
-def candidates(
+def with_insecurities(
     net: Network,
     dataset: PartDataset | SceneDataset,
     logit: Int[np.ndarray, " classes"],
     indices: Int[np.ndarray, " k"],
     scores: Mapping[str, Confidence | Predictor],
-) -> list[Candidate]:
+) -> list[HardImage]:
     """The images that have, for every score, an insecurity between their own class and another of the data set.
 
     Args:
@@ -78,42 +78,39 @@ def candidates(
         scores: the confidence scores whose insecurities are looked for.
 
     Returns:
-        A candidate for each such image, in the order of the indices.
+        The images, in the order of the indices.
     """
+    if len(indices) == 0:
+        return []
     by_logit = {int(value): position for position, value in enumerate(logit)}
     paths = [dataset.image_path(int(i)) for i in indices]
-    found: dict[str, list[tuple[int, Any] | None]] = {}
-    for name, confidence in scores.items():
-        answer = _deliberate(net, paths, confidence)
-        truths = [int(logit[dataset.labels[i]]) for i in indices]
-        found[name] = [_strongest(one, truth, by_logit) for one, truth in zip(answer, truths)]
-    made = []
+
+    def deliberate(images: Array, _: Any) -> dict[str, tuple[Array, Array, Array]]:
+        answers = {name: _deliberative(score)(net, images) for name, score in scores.items()}
+        return {name: (answer.maps, answer.pairs, answer.occurs) for name, answer in answers.items()}
+
+    answers = network_maps.over_photos(net, paths, deliberate)
+    images = []
     for k, index in enumerate(indices):
-        here = {name: entries[k] for name, entries in found.items()}
-        known = {name: entry for name, entry in here.items() if entry is not None}
+        truth = int(dataset.labels[index])
+        strongest = {
+            name: _strongest(tuple(values[k] for values in answers[name]), int(logit[truth]), by_logit)
+            for name in scores
+        }
+        known = {name: pair for name, pair in strongest.items() if pair is not None}
         if len(known) == len(scores):
-            others = {name: entry[0] for name, entry in known.items()}
-            maps = {name: entry[1] for name, entry in known.items()}
-            made.append(Candidate(int(index), int(dataset.labels[index]), others, maps))
-    return made
-
-
-def _deliberate(net: Network, paths: list[Any], confidence: Confidence | Predictor) -> list[tuple[Any, Any, Any]]:
-    """Maps, pairs and whether each occurs, for every image, the strongest insecurity first."""
-    run = _deliberative(confidence)
-    made = []
-    for images, count in seen.batches(net, paths):
-        answer = run(net, images)
-        maps, pairs, occurs = (np.asarray(value)[:count] for value in (answer.maps, answer.pairs, answer.occurs))
-        made += list(zip(maps, pairs, occurs))
-    return made
+            others = {name: other for name, (other, _) in known.items()}
+            images.append(HardImage(int(index), truth, others, {name: map_ for name, (_, map_) in known.items()}))
+    return images
 
 
 @functools.cache
 def _deliberative(confidence: Confidence | Predictor) -> Callable[[Network, Array], Any]:
     """Compiled once for each score."""
     return jax.jit(
-        lambda net, images: explain.deliberative(net, images, attribution=seen.ATTRIBUTION, confidence=confidence)
+        lambda net, images: explain.deliberative(
+            net, images, attribution=network_maps.ATTRIBUTION, confidence=confidence
+        )
     )
 
 

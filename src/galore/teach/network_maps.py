@@ -1,23 +1,23 @@
 """What the network makes of the images of two or more classes: which it gets right, and the maps of conditions."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from galore import explain, regions
+from galore import batching, explain, regions
 from galore.attribution import gradient_x_activation
 from galore.class_names import find
 from galore.confidence import softmax_score
 from galore.data import ade20k, cub
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.geometry import Transform
-from galore.data.photo import read_image
+from galore.data.photo import read_image, read_size
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.network import Network
@@ -25,18 +25,6 @@ from galore.network import Network
 BATCH = 8
 
 ATTRIBUTION, CONFIDENCE = gradient_x_activation, softmax_score
-
-
-class Seen(NamedTuple):
-    """The network's view of images.
-
-    Attributes:
-        logits: of each image.
-        features: the activations at the cut, where asked for.
-    """
-
-    logits: Float[np.ndarray, "n C"]
-    features: Float[np.ndarray, "n h w d"]
 
 
 def read(root: str | Path, classes: Sequence[str] | None = None) -> PartDataset | SceneDataset:
@@ -93,25 +81,40 @@ def preprocessing(net: Network) -> Preprocessing:
 
 def transform(net: Network, path: Path) -> Transform:
     """From the photo's pixels to the square that the network takes."""
-    height, width = read_image(path).shape[:2]
-    return preprocessing(net).transform(height, width)
+    return preprocessing(net).transform(*read_size(path))
 
 
-def load(net: Network, paths: Sequence[Path]) -> Float[np.ndarray, "n size size 3"]:
-    """The images as the network takes them."""
+def images_of(net: Network, paths: Sequence[Path]) -> Float[np.ndarray, "n size size 3"]:
+    """The photos as the network takes them."""
     return np.stack([preprocessing(net).apply(read_image(path)) for path in paths])
 
 
-def look(net: Network, paths: Sequence[Path], with_features: bool = False) -> Seen:
-    """Runs the network over photos, a few at a time."""
-    logits, features = [], []
-    for images, count in batches(net, paths):
-        F, values = _forward(net, images)
-        logits.append(np.asarray(values[:count], np.float32))
-        if with_features:
-            features.append(np.asarray(F[:count], np.float32))
-    empty = np.zeros((len(paths), 0, 0, 0), np.float32)
-    return Seen(np.concatenate(logits), np.concatenate(features) if with_features else empty)
+def over_photos(
+    net: Network, paths: Sequence[Path], function: Callable[[Array, Int[np.ndarray, " b"]], PyTree]
+) -> PyTree:
+    """A function of a batch of images and of their positions, for all photos; each is decoded once.
+
+    Args:
+        net: tells how photos become images.
+        paths: at least one photo.
+        function: jitted by the caller.
+    """
+
+    def batch_of(positions: Int[np.ndarray, " b"]) -> tuple[Array, Int[np.ndarray, " b"]]:
+        distinct, which = np.unique(positions, return_inverse=True)
+        return jnp.asarray(images_of(net, [paths[i] for i in distinct])[which]), positions
+
+    return batching.run(lambda batch: function(*batch), batch_of, len(paths), min(BATCH, len(paths)))
+
+
+def predictions(net: Network, paths: Sequence[Path]) -> Float[np.ndarray, "n C"]:
+    """The logits of photos."""
+    return over_photos(net, paths, lambda images, _: _forward(net, images)[1]).astype(np.float32)
+
+
+def activations(net: Network, paths: Sequence[Path]) -> Float[np.ndarray, "n h w d"]:
+    """The activations at the cut."""
+    return over_photos(net, paths, lambda images, _: _forward(net, images)[0]).astype(np.float32)
 
 
 @jax.jit
@@ -119,22 +122,14 @@ def _forward(net: Network, images: Array) -> tuple[Array, Array]:
     return jax.vmap(net)(images)
 
 
-def batches(net: Network, paths: Sequence[Path]) -> Iterator[tuple[Array, int]]:
-    """Batches of one size, so that everything is compiled once; the last one is filled up with its last image."""
-    for start in range(0, len(paths), BATCH):
-        images = load(net, paths[start : start + BATCH])
-        missing = min(BATCH, len(paths)) - len(images) if start else 0
-        yield jnp.asarray(np.concatenate([images, np.repeat(images[-1:], missing, 0)])), len(images)
-
-
-def condition_maps(
+def predictions_and_maps(
     net: Network,
     paths: Sequence[Path],
     classes: Int[np.ndarray, " n"],
     others: Int[np.ndarray, " n"],
     conditions: Sequence[str],
-) -> dict[str, Float[np.ndarray, "n h w"]]:
-    """The maps that the conditions are made from.
+) -> tuple[Float[np.ndarray, "n C"], dict[str, Float[np.ndarray, "n h w"]]]:
+    """The logits of photos and the maps that the conditions are made from.
 
     "counterfactual": D(x; y, c), for this condition and for "random"; "attributive": a(h_y).
 
@@ -145,19 +140,27 @@ def condition_maps(
         others: c, the classes that they are told from.
         conditions: which; "whole" needs no map.
     """
-    made = {}
+    explanations = {}
     if "counterfactual" in conditions or "random" in conditions:
-        made["counterfactual"] = discriminant_maps(net, paths, classes, others)
+        explanations["counterfactual"] = _discriminant
     if "attributive" in conditions:
-        made["attributive"] = _run(net, _attributive, paths, classes, others)
-    return made
+        explanations["attributive"] = _attributive
+
+    def run(images: Array, which: Int[np.ndarray, " b"]) -> tuple[Array, dict[str, Array]]:
+        pair = classes[which], others[which]
+        return _forward(net, images)[1], {name: of(net, images, *pair) for name, of in explanations.items()}
+
+    logits, maps = over_photos(net, paths, run)
+    return logits.astype(np.float32), {name: maps[name].astype(np.float32) for name in explanations}
 
 
 def discriminant_maps(
     net: Network, paths: Sequence[Path], classes: Int[np.ndarray, " n"], others: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n h w"]:
     """D(x; y, c) of each photo: what speaks for its class y and not for the class c."""
-    return _run(net, _discriminant, paths, classes, others)
+    return over_photos(
+        net, paths, lambda images, which: _discriminant(net, images, classes[which], others[which])
+    ).astype(np.float32)
 
 
 @jax.jit
@@ -168,21 +171,6 @@ def _discriminant(net: Network, images: Array, classes: Array, others: Array) ->
 @jax.jit
 def _attributive(net: Network, images: Array, classes: Array, others: Array) -> Array:
     return explain.attributive(net, images, classes, attribution=ATTRIBUTION).maps
-
-
-def _run(
-    net: Network,
-    run: Callable[..., Array],
-    paths: Sequence[Path],
-    classes: Int[np.ndarray, " n"],
-    others: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, "n h w"]:
-    maps, start = [], 0
-    for images, count in batches(net, paths):
-        filled = np.minimum(start + np.arange(len(images)), len(paths) - 1)
-        maps.append(np.asarray(run(net, images, classes[filled], others[filled])[:count], np.float32))
-        start += count
-    return np.concatenate(maps)
 
 
 def moved(maps: Float[np.ndarray, "n h w"], generator: np.random.Generator) -> Float[np.ndarray, "n h w"]:

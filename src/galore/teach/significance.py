@@ -1,64 +1,18 @@
-"""The few statistics that the two experiments need."""
+"""Whether an experiment tells two conditions apart, and how many learners it takes to."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Float
-
-RESAMPLES = 9_999
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval; not a number where there is nothing to estimate from."""
-
-    value: float
-    low: float
-    high: float
-
-
-NOTHING = Interval(math.nan, math.nan, math.nan)
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """A proportion with Wilson's score interval, for independent trials (Wilson, 1927)."""
-    if trials == 0:
-        return NOTHING
-    bounds = scipy.stats.binomtest(successes, trials).proportion_ci(method="wilson")
-    return Interval(successes / trials, float(bounds.low), float(bounds.high))
-
-
-def mean(values: Sequence[float] | Float[np.ndarray, " n"], seed: int = 0) -> Interval:
-    """A mean with the percentile bootstrap interval over the values; no interval from a single one."""
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return NOTHING if len(values) == 0 else Interval(float(values[0]), math.nan, math.nan)
-    means = _resampled(values, np.random.default_rng([seed, 11])).mean(-1)
-    return Interval(float(values.mean()), *(float(q) for q in np.quantile(means, (0.025, 0.975))))
-
-
-def difference(
-    first: Sequence[float] | Float[np.ndarray, " n"], second: Sequence[float] | Float[np.ndarray, " m"], seed: int = 0
-) -> Interval:
-    """The difference of two means (first less second) with its percentile bootstrap interval."""
-    first, second = np.asarray(first, float), np.asarray(second, float)
-    if min(len(first), len(second)) == 0:
-        return NOTHING
-    value = float(first.mean() - second.mean())
-    if min(len(first), len(second)) < 2:
-        return Interval(value, math.nan, math.nan)
-    generator = np.random.default_rng([seed, 12])
-    differences = _resampled(first, generator).mean(-1) - _resampled(second, generator).mean(-1)
-    return Interval(value, *(float(q) for q in np.quantile(differences, (0.025, 0.975))))
 
 
 def permutation_p(
     first: Sequence[float] | Float[np.ndarray, " n"],
     second: Sequence[float] | Float[np.ndarray, " m"],
     seed: int = 0,
-    resamples: int = RESAMPLES,
+    resamples: int = 9_999,
 ) -> float:
     """The two-sided permutation test of equal means, of learners between conditions; exact for few learners."""
     if min(len(first), len(second)) < 2:
@@ -160,7 +114,3 @@ def _smallest(is_enough: Callable[[int], bool], most: int) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
-
-
-def _resampled(values: Float[np.ndarray, " n"], generator: np.random.Generator) -> Float[np.ndarray, "resamples n"]:
-    return values[generator.integers(len(values), size=(RESAMPLES, len(values)))]

@@ -6,7 +6,7 @@ import numpy as np
 
 from galore.confidence import Predictor
 from galore.data.preprocessing import Preprocessing
-from galore.teach import difficult
+from galore.teach import hard_images
 from galore.training import architectures, checkpoint, header
 
 
@@ -16,27 +16,27 @@ def test_the_hardest_are_the_least_sure_of_those_not_trained_on_and_half_is_left
     is_training = np.array([False, False, False, True, True, True])
     six = birds.subset(list(range(6)))
     first, second = (dataclasses.replace(six, is_training=split) for split in (is_training, ~is_training))
-    assert difficult.hardest(logits, first, 2).tolist() == [1, 2]
-    assert difficult.hardest(logits, second, 99).tolist() == [5, 3, 4]
+    assert hard_images.hardest(logits, first, 2).tolist() == [1, 2]
+    assert hard_images.hardest(logits, second, 99).tolist() == [5, 3, 4]
 
 
-def test_a_candidate_hesitates_between_its_class_and_another_by_every_score(net, birds):
+def test_a_hard_image_hesitates_between_its_class_and_another_by_every_score(net, birds):
     easiness = Predictor(jnp.full(6, -1.0), lambda w, F: jax.nn.sigmoid(F.mean((0, 1)) @ w))
-    scores = {**difficult.SCORES, "easiness": easiness}
-    found = difficult.candidates(net, birds, np.arange(3), np.arange(0, 40, 3), scores)
-    assert found
-    for candidate in found:
-        assert candidate.truth == birds.labels[candidate.index]
-        assert candidate.others.keys() == candidate.maps.keys() == scores.keys()
+    scores = {**hard_images.SCORES, "easiness": easiness}
+    images = hard_images.with_insecurities(net, birds, np.arange(3), np.arange(0, 40, 3), scores)
+    assert images
+    for image in images:
+        assert image.truth == birds.labels[image.index]
+        assert image.others.keys() == image.maps.keys() == scores.keys()
         for name in scores:
-            assert candidate.others[name] != candidate.truth
-            assert np.ptp(candidate.maps[name]) > 0
+            assert image.others[name] != image.truth
+            assert np.ptp(image.maps[name]) > 0
 
 
 def test_an_insecurity_with_a_class_that_the_data_set_lacks_is_none(net, birds):
     first_class = np.flatnonzero(birds.labels == 0)[:8]
-    assert difficult.candidates(net, birds, np.arange(3), first_class, difficult.SCORES)
-    assert difficult.candidates(net, birds, np.arange(1), first_class, difficult.SCORES) == []
+    assert hard_images.with_insecurities(net, birds, np.arange(3), first_class, hard_images.SCORES)
+    assert hard_images.with_insecurities(net, birds, np.arange(1), first_class, hard_images.SCORES) == []
 
 
 def test_easiness_is_a_score_of_checkpoints_with_a_hardness_predictor(tmp_path):
@@ -47,6 +47,6 @@ def test_easiness_is_a_score_of_checkpoints_with_a_hardness_predictor(tmp_path):
     own = {name: jnp.zeros(expected[name].shape) for name in expected.keys() - params.keys()}
     checkpoint.save(tmp_path / "plain", plain, params)
     checkpoint.save(tmp_path / "hard", hard, params | own)
-    assert set(difficult.scores_of("efficientnet_lite0")) == {"softmax", "certainty"}
-    assert set(difficult.scores_of(str(tmp_path / "plain"))) == {"softmax", "certainty"}
-    assert set(difficult.scores_of(str(tmp_path / "hard"))) == {"softmax", "certainty", "easiness"}
+    assert set(hard_images.scores_of("efficientnet_lite0")) == {"softmax", "certainty"}
+    assert set(hard_images.scores_of(str(tmp_path / "plain"))) == {"softmax", "certainty"}
+    assert set(hard_images.scores_of(str(tmp_path / "hard"))) == {"softmax", "certainty", "easiness"}

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -31,7 +30,7 @@ _TORCHVISION = "https://download.pytorch.org/models"
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What `load` has to know about a network.
+    """What `build_network` has to know about a network.
 
     Attributes:
         build: `(classes, rngs=) -> module`.
@@ -125,29 +124,19 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def names() -> tuple[str, ...]:
-    """The networks that `load` knows."""
+    """The networks that `galore.load` knows."""
     return tuple(ARCHITECTURES)
 
 
-def load(
-    name: str,
-    weights: str | Path | None = "imagenet",
-    layer: str | None = None,
-    classes: int | None = None,
-    seed: int = 0,
-) -> Network:
-    """A network with its weights, cut at a layer, ready to be explained.
+def build_network(
+    name: str, weights: str | Path | None, layer: str | None, classes: int | None, seed: int
+) -> tuple[Network, str]:
+    """The network of `galore.load`, and what it has to warn of: which tensors were drawn anew; "" where none was.
 
     Args:
         name: one of `names()`.
         weights: "imagenet": the published ones; a path: a .pth or .safetensors file with torch's names; None: random.
-        layer: where to cut; None: the last layer before the classifier.
-        classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
-            another number, the last linear layer is drawn anew, and a warning says so.
-        seed: of the random numbers, where any are needed.
-
-    Returns:
-        The network with its preprocessing, and its class names where they are known.
+        layer, classes, seed: as in `galore.load`.
 
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
@@ -157,7 +146,7 @@ def load(
         raise InputError(f"classes={classes}, expected at least 1")
     if weights is None:
         network = template(name, classes or 1000, layer)
-        return dataclasses.replace(network, params=draw(network.params, seed))
+        return dataclasses.replace(network, params=draw(network.params, seed)), ""
     is_published = weights == "imagenet"
     path = _published_path(name) if is_published else Path(weights)
     tensors, class_names = weights_files.read(path)
@@ -166,14 +155,13 @@ def load(
     if classes is None or in_file is None or classes == in_file:
         params = weights_files.match(network.params, tensors, str(path), architecture.torch_name)
         class_names = imagenet_class_names() if is_published else class_names
-    else:
-        params = _with_new_classifier(architecture, network.params, tensors, path, seed)
-        class_names = ()
-    return dataclasses.replace(network, params=params, class_names=class_names)
+        return dataclasses.replace(network, params=params, class_names=class_names), ""
+    params, replaced = _with_new_classifier(architecture, network.params, tensors, path, seed)
+    return dataclasses.replace(network, params=params, class_names=()), drawn_anew(replaced, path, classes)
 
 
 def save_safetensors(network: Network, path: str | Path) -> None:
-    """Writes the parameters and class names of a network that `load` made; `load(name, path)` reads them back.
+    """Writes the parameters and class names of a network of `galore.load`; `galore.load(name, path)` reads them back.
 
     Args:
         network: the network, whose `name` tells the names of its tensors.
@@ -205,12 +193,11 @@ def draw(shapes: Mapping[str, jax.ShapeDtypeStruct], seed: int) -> dict[str, jax
     return {path: jnp.asarray(values(path, shapes[path].shape)) for path in sorted(shapes)}
 
 
-def warn_of_new(names: Iterable[str], path: Path, classes: int) -> None:
-    """Says which tensors of a file were not taken; the warning points at the caller of `galore.load`."""
-    warnings.warn(
+def drawn_anew(names: Iterable[str], path: Path, classes: int) -> str:
+    """The warning about tensors of a file that were not taken."""
+    return (
         f"{' and '.join(sorted(names))} of {path.name} have another number of classes than {classes} and were "
-        "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations.",
-        stacklevel=5,
+        "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations."
     )
 
 
@@ -263,7 +250,8 @@ def _with_new_classifier(
     tensors: Mapping[str, np.ndarray],
     path: Path,
     seed: int,
-) -> dict[str, jax.Array]:
+) -> tuple[dict[str, jax.Array], set[str]]:
+    """The parameters, and the names in the file of those that were drawn anew."""
     new = {name: shape for name, shape in shapes.items() if name.startswith(f"{architecture.classifier}.")}
     replaced = {architecture.torch_name(weights_files.to_torch_name(name)) for name in new}
     params = weights_files.match(
@@ -272,5 +260,4 @@ def _with_new_classifier(
         str(path),
         architecture.torch_name,
     )
-    warn_of_new(replaced, path, shapes[f"{architecture.classifier}.bias"].shape[0])
-    return params | draw(new, seed)
+    return params | draw(new, seed), replaced

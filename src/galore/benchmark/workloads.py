@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from galore import attribution, explain
-from galore.benchmark.timing import FORWARD, Work, compiled
+from galore.benchmark.timing import FORWARD, Workload, compiled
 from galore.errors import InputError
 from galore.evaluation import search
 from galore.network import Network
@@ -46,7 +46,7 @@ def _pair(net: Network, images: Array, counters: Array) -> Any:
     return found.query.maps, found.counter.maps
 
 
-WORKS: dict[str, Call] = {
+WORKLOADS: dict[str, Call] = {
     FORWARD: _forward,
     "attributive": lambda net, x, c: explain.attributive(net, x).maps,
     "discriminant": lambda net, x, c: explain.discriminant(net, x, None, c).maps,
@@ -65,25 +65,25 @@ ALONE, LOOP = "exhaustive search alone", "exhaustive search by a loop"
 
 
 def names() -> tuple[str, ...]:
-    """Every work that can be asked for."""
-    return (*WORKS, ALONE, LOOP)
+    """Every workload that can be asked for."""
+    return (*WORKLOADS, ALONE, LOOP)
 
 
-def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Work]:
-    """Compiles the works for one network, batch size and dtype, on all devices.
+def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Workload]:
+    """Compiles the workloads for one network, batch size and dtype, on all devices.
 
     Args:
         net: the network, float32.
-        names: of the works; the forward pass is always among them.
+        names: of the workloads; the forward pass is always among them.
         batch: images at once, divided among the devices.
         dtype: "float32" or "bfloat16".
         seed: of the images, which are noise: their content does not change the cost.
         size: of the images in pixels.
 
     Raises:
-        InputError: an unknown work, or a batch that the devices cannot share equally.
+        InputError: an unknown workload, or a batch that the devices cannot share equally.
     """
-    known = (*WORKS, ALONE, LOOP)
+    known = (*WORKLOADS, ALONE, LOOP)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join(known)}")
@@ -94,18 +94,18 @@ def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0,
     classes = jax.eval_shape(lambda net, x: net(x)[1], net, images[0]).shape[-1]
     counters = jnp.arange(batch) % classes
     arguments = placed(mesh, net, images, counters)
-    works = [
-        compiled(name, divided(WORKS[name], mesh, 2), arguments, batch)
+    workloads = [
+        compiled(name, divided(WORKLOADS[name], mesh, 2), arguments, batch)
         for name in {FORWARD: None, **dict.fromkeys(names)}
-        if name in WORKS
+        if name in WORKLOADS
     ]
     if ALONE in names:
         pairs = jax.jit(divided(_forward_twice, mesh, 2))(*arguments)
-        works.append(compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments[0], *pairs), batch))
-    return works + ([_loop(net, images, counters)] if LOOP in names else [])
+        workloads.append(compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments[0], *pairs), batch))
+    return workloads + ([_loop(net, images, counters)] if LOOP in names else [])
 
 
-def _loop(net: Network, images: Array, counters: Array) -> Work:
+def _loop(net: Network, images: Array, counters: Array) -> Workload:
     """A Python loop over candidates on one device, one head evaluation each: some are timed, and multiplied to all."""
     start = time.perf_counter()
     F, others, _ = jax.block_until_ready(jax.jit(_forward_twice)(net, images[:1], counters[:1]))
@@ -123,12 +123,12 @@ def _loop(net: Network, images: Array, counters: Array) -> Work:
 
     call()
     repeats = len(images) * candidates / SAMPLED_CANDIDATES
-    return Work(LOOP, call, len(images), time.perf_counter() - start, None, repeats)
+    return Workload(LOOP, call, len(images), time.perf_counter() - start, None, repeats)
 
 
 @functools.cache
 def description(name: str) -> str:
-    """What a work does, in a few words."""
+    """What a workload does, in a few words."""
     return {
         FORWARD: "logits alone",
         "attributive": "gradient x activation of the prediction",
