@@ -29,7 +29,7 @@ from galore.errors import InputError
 from galore.experiment import progress
 from galore.statistics import Estimate
 from galore.training import hosts, run
-from galore.training.config import ModelConfig, TrainConfig
+from galore.training.config import ModelConfig, TrainConfig, from_mapping
 
 
 def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, text: None) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def configs(cfg: Any) -> tuple[TrainConfig, ModelConfig]:
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     model = {name: value for name, value in plain["model"].items() if name != "checkpoint"}
-    return TrainConfig.from_mapping(plain["train"]), ModelConfig.from_mapping(model)
+    return from_mapping(TrainConfig, plain["train"]), from_mapping(ModelConfig, model)
 
 
 def line(result: dict[str, Any]) -> str:

@@ -12,7 +12,12 @@ import types
 import warnings
 from typing import Any
 
-MOVED: dict[str, tuple[str, dict[str, str]]] = {}
+MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    "galore.training.arrays": ("galore.training.checkpoint", {"read": "read_arrays", "write": "write_arrays"}),
+    "galore.training.forward": ("galore.training.architectures", {}),
+    "galore.training.held_out": ("galore.training.hardness", {"fit_predictor": "train"}),
+    "galore.training.step": ("galore.training.loop", {}),
+}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -1,5 +1,4 @@
 import importlib.util
-import json
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 import galore
 from galore.errors import InputError
 from galore.training import architectures, checkpoint
+from galore.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,16 +102,6 @@ def test_another_training_is_refused_and_what_is_there_stays(trained, override, 
     assert checkpoint.read_header(folder) == before
 
 
-def test_records_behind_the_last_checkpoint_are_dropped(trained, tmp_path):
-    _, folder, _ = trained
-    file, step = tmp_path / "metrics.jsonl", checkpoint.read_header(folder)["step"]
-    records = [json.dumps({"step": number, "loss": 1.0}) for number in range(1, step + 3)]
-    file.write_text("\n".join(records) + '\n{"step": 9')
-    with train.records.writer(file, folder / "checkpoints") as write:
-        write({"step": step + 1, "loss": 0.5})
-    assert [record["step"] for record in train.run.read_metrics(file)] == list(range(1, step + 2))
-
-
 def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, birds):
     cfg = options(
         *SMALL, f"dataset.root={birds}", f"model.checkpoint={tmp_path}", "train=last_stage", "train.from_layer=conv2",
@@ -165,25 +155,13 @@ def test_bad_options_are_one_clear_sentence(tmp_path, birds, trained, override, 
 def test_data_that_cannot_be_trained_on(trained, change, message):
     cfg, _, _ = trained
     with pytest.raises(InputError, match=message):
-        train.fitting.check_dataset(change(train.build.dataset(cfg.dataset)))
+        train.run.check_dataset(change(train.build.dataset(cfg.dataset)))
 
 
 @pytest.mark.parametrize("name", [file.stem for file in (ROOT / "conf" / "train").glob("*.yaml")])
-def test_every_training_has_options_that_are_known(name):
-    cfg = options(f"train={name}")
-    train.configs(cfg)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["hosts.coordinator=localhost:1"], "hosts.count=None and hosts.index=None"),
-        (["hosts.coordinator=localhost:1", "hosts.count=2", "hosts.index=2"], "hosts.index=2: expected"),
-    ],
-)
-def test_processes_that_cannot_be_joined(given, message):
-    with pytest.raises(InputError, match=message):
-        train.hosts.join(options(*given).hosts)
+def test_every_training_has_options_that_are_known_and_the_defaults_are_those_of_fast(name):
+    config, _ = train.configs(options(f"train={name}"))
+    assert config.name == name and (name != "fast" or config == TrainConfig())
 
 
 @pytest.mark.slow

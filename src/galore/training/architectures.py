@@ -1,5 +1,6 @@
 """The networks that can be trained: their structure by name, and as pure functions of flat, dotted parameters."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,18 +24,20 @@ Params = dict[str, Float[Array, "..."]]
 Forward = Callable[[Params, Any, Key[Array, ""]], tuple[Any, Params]]
 """`(params, inputs, key) -> (outputs, the BatchNorm statistics after this batch)`."""
 
-_NARROW = "_narrow"
 _WIDTHS = {"small_cnn": 16, "alexnet": 16, "vgg16_bn": 16, "resnet18": 16}
 """Channels of the first layer of the narrow networks: half of the small CNN's, a quarter of the others'."""
 
-_BUILDERS: dict[str, Callable[..., LayeredNetwork]] = {
-    name: architecture.build for name, architecture in ARCHITECTURES.items()
-} | {f"{name}{_NARROW}": functools.partial(ARCHITECTURES[name].build, width=width) for name, width in _WIDTHS.items()}
+_ARCHITECTURES = ARCHITECTURES | {
+    f"{name}_narrow": dataclasses.replace(
+        ARCHITECTURES[name], build=functools.partial(ARCHITECTURES[name].build, width=width)
+    )
+    for name, width in _WIDTHS.items()
+}
 
 
 def names() -> tuple[str, ...]:
     """The networks that can be trained."""
-    return tuple(_BUILDERS)
+    return tuple(_ARCHITECTURES)
 
 
 def build(name: str, classes: int, *, rngs: nnx.Rngs) -> LayeredNetwork:
@@ -43,12 +46,12 @@ def build(name: str, classes: int, *, rngs: nnx.Rngs) -> LayeredNetwork:
     Raises:
         InputError: an unknown name.
     """
-    if name not in _BUILDERS:
+    if name not in _ARCHITECTURES:
         hint = closest(name, names())
         raise InputError(
             f"unknown network {name!r}, expected one of {', '.join(names())}" + (f" ({hint})" if hint else "")
         )
-    return _BUILDERS[name](classes, rngs=rngs)
+    return _ARCHITECTURES[name].build(classes, rngs=rngs)
 
 
 @functools.cache
@@ -63,12 +66,12 @@ def module(name: str, classes: int) -> LayeredNetwork:
 
 def preprocessing(name: str) -> Preprocessing:
     """What a network expects, one of `names()`."""
-    return ARCHITECTURES[name.removesuffix(_NARROW)].preprocessing
+    return _ARCHITECTURES[name].preprocessing
 
 
 def classifier(name: str) -> str:
     """The path of a network's last linear layer, one of `names()`."""
-    return ARCHITECTURES[name.removesuffix(_NARROW)].classifier
+    return _ARCHITECTURES[name].classifier
 
 
 def random_params(name: str, classes: int, seed: int) -> dict[str, Float[Array, "..."]]:
@@ -107,7 +110,7 @@ def network(
     )
 
 
-def channels(name: str, layer: str, preprocessing: Preprocessing) -> int:
+def channels(name: str, layer: str | None, preprocessing: Preprocessing) -> int:
     """How many channels the activations of a layer have."""
     structure = module(name, 2)
     template = from_nnx(structure, features=lambda module, x: module.features(x, layer))

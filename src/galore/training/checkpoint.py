@@ -116,13 +116,12 @@ class Checkpoint:
                 f"{self.folder} was trained without a hardness predictor; train with hardness, or choose another"
             )
         own = {name: value for name, value in self.params.items() if name.startswith(hardness.PREFIX)}
-        if description.predictor_trunk:
-            structure = hardness.with_trunk(description.network, description.predictor_widths)
+        structure = header.predictor_module(description)
+        if isinstance(structure, hardness.HardnessNetwork):
             return hardness.network_as_confidence(own, structure, description.predictor_layer)
-        channels = own[f"{hardness.PREFIX}linears.0.kernel"].shape[0]
         is_shared = (layer or description.layer) == description.predictor_layer
         network = None if is_shared else self.network(description.predictor_layer)
-        return hardness.as_confidence(own, channels, description.predictor_widths, network)
+        return hardness.as_confidence(own, structure, network)
 
 
 def read(path: str | Path) -> Checkpoint:

@@ -161,60 +161,41 @@ def objective(
 
 
 def make_optimiser(config: TrainConfig, steps: int, per_epoch: int) -> optax.GradientTransformation:
-    """The optimiser of the options.
+    """The optimiser of the options: one for the classifier's parameters, another for those of the hardness predictor.
+
+    `authors` is SGD with momentum 0.9 and weight decay 1e-4, the rate falling by 0.95 each epoch, and for the predictor
+    Adam 1e-5 with weight decay 1e-3; their weight decay is torch's, a gradient of the square. Source: the authors' code
+    for GALORE (TPAMI 2023). `one_cycle` is AdamW with one cycle of the learning rate (Smith & Topin, 2018): up for a
+    fifth of the steps, then down to 0. `muon` is Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW at a
+    fifth of the rate for everything else, and one cycle of both rates, up for a tenth of the steps; it learns from few
+    steps, for networks that start from nothing.
 
     Args:
         config: the options.
         steps: of the whole training.
         per_epoch: steps of an epoch.
     """
+    rate, decay, cycle = config.learning_rate, config.weight_decay, optax.schedules.cosine_onecycle_schedule
+    predictor = optax.adamw(1e-3, weight_decay=1e-3)
     if config.optimiser == "authors":
-        return authors_optimiser(per_epoch, config.learning_rate)
-    make = muon_optimiser if config.optimiser == "muon" else fast_optimiser
-    return make(steps, config.learning_rate, config.weight_decay)
+        falling = optax.exponential_decay(rate, per_epoch, 0.95, staircase=True)
+        classifier = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(falling, momentum=0.9))
+        predictor = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-5))
+    elif config.optimiser == "one_cycle":
+        classifier = optax.adamw(cycle(steps, rate, 0.2), weight_decay=decay)
+    else:
+        classifier = optax.contrib.muon(
+            cycle(steps, rate, 0.1),
+            weight_decay=decay,
+            adam_learning_rate=cycle(steps, rate / 5, 0.1),
+            adam_weight_decay=decay,
+            muon_weight_dimension_numbers=_convolutions,  # pyright: ignore[reportArgumentType]
+        )
 
-
-def authors_optimiser(steps_per_epoch: int, learning_rate: float = 1e-3) -> optax.GradientTransformation:
-    """SGD with momentum 0.9 and weight decay 1e-4, the rate falling by 0.95 each epoch; Adam 1e-5, weight decay 1e-3,
-    for the predictor.
-
-    Source: the authors' code for GALORE (TPAMI 2023). Their weight decay is torch's, a gradient of the square.
-    """
-    rate = optax.exponential_decay(learning_rate, steps_per_epoch, 0.95, staircase=True)
-    sgd = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate, momentum=0.9))
-    adam = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-5))
-    return split_optimiser(sgd, adam)
-
-
-def fast_optimiser(steps: int, learning_rate: float, weight_decay: float = 1e-2) -> optax.GradientTransformation:
-    """AdamW with one cycle of the learning rate (Smith & Topin, 2018): up for a fifth of the steps, then down to 0."""
-    rate = optax.schedules.cosine_onecycle_schedule(steps, learning_rate, 0.2)
-    return split_optimiser(optax.adamw(rate, weight_decay=weight_decay), optax.adamw(1e-3, weight_decay=1e-3))
-
-
-def muon_optimiser(steps: int, learning_rate: float, weight_decay: float = 1e-2) -> optax.GradientTransformation:
-    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW at a fifth of the rate for everything else; one
-    cycle of both rates, up for a tenth of the steps. Learns from few steps, for networks that start from nothing.
-    """
-    kernels = optax.contrib.muon(
-        optax.schedules.cosine_onecycle_schedule(steps, learning_rate, 0.1),
-        weight_decay=weight_decay,
-        adam_learning_rate=optax.schedules.cosine_onecycle_schedule(steps, learning_rate / 5, 0.1),
-        adam_weight_decay=weight_decay,
-        muon_weight_dimension_numbers=_convolutions,  # pyright: ignore[reportArgumentType]
-    )
-    return split_optimiser(kernels, optax.adamw(1e-3, weight_decay=1e-3))
-
-
-def split_optimiser(
-    classifier: optax.GradientTransformation, predictor: optax.GradientTransformation
-) -> optax.GradientTransformation:
-    """One optimiser for the classifier's parameters and another for those of the hardness predictor."""
-
-    def labels(params: Mapping[str, Any]) -> dict[str, str]:
+    def part_of(params: Mapping[str, Any]) -> dict[str, str]:
         return {name: "predictor" if name.startswith(hardness.PREFIX) else "classifier" for name in params}
 
-    return optax.partition({"classifier": classifier, "predictor": predictor}, labels)  # pyright: ignore
+    return optax.partition({"classifier": classifier, "predictor": predictor}, part_of)  # pyright: ignore
 
 
 def _convolutions(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,19 +223,14 @@ def _joint_predictor(task: Task) -> tuple[Params, Forward]:
 
     A trunk of its own starts as the classifier does, except for its last layer, which has another width.
     """
-    description, cut = task.description, task.cut
-    layer, widths = description.layer, description.predictor_widths
-    if description.predictor_trunk:
-        structure = hardness.with_trunk(description.network, widths)
-        forward = architectures.training_forward(structure, lambda module, x: module(x, cut, layer))
-    else:
-        channels = architectures.channels(description.network, layer, description.preprocessing)
-        structure = hardness.module(channels, widths)
-        forward = architectures.training_forward(structure)
+    structure, cut, layer = header.predictor_module(task.description), task.cut, task.description.layer
     own = draw(architectures.shapes(structure), task.config.seed)
-    for name, value in task.params.items() if description.predictor_trunk else ():
+    if isinstance(structure, hardness.HardnessPredictor):
+        return hardness.prefixed(own), architectures.training_forward(structure)
+    for name, value in task.params.items():
         if own[f"trunk.{name}"].shape == value.shape:
             own[f"trunk.{name}"] = value
+    forward = architectures.training_forward(structure, lambda module, x: module(x, cut, layer))
     return hardness.prefixed(own), forward
 
 

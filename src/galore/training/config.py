@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from galore.errors import InputError, closest
 from galore.training import architectures
@@ -33,38 +33,24 @@ _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", st
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network that is trained; every way to make one checks its values.
+    """The network that is trained."""
 
-    Raises:
-        InputError: names the option and what was expected.
-    """
-
+    group: ClassVar[str] = "model"
     name: str = "small_cnn"
     layer: str | None = None  # where it is explained; None: the last one
     weights: str | None = None  # to start from, as `galore.load` takes them; None: random ones
     size: Count | None = None  # side of the input in pixels; None: as the network was published
 
-    def __post_init__(self) -> None:
-        _check(self, "model")
-
-    @classmethod
-    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
-        """The config of plain options, such as those of a YAML file; those that are missing have their defaults.
-
-        Raises:
-            InputError: an unknown option, a wrong type or a wrong value.
-        """
-        return cls(**_known(cls, "model", options))
-
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; the defaults are those of conf/train/fast.yaml, and every way to make one checks its values.
+    """How to train; the defaults are those of conf/train/fast.yaml.
 
     Raises:
-        InputError: names the option and what was expected.
+        InputError: values that do not fit together.
     """
 
+    group: ClassVar[str] = "train"
     name: str = "fast"
     seed: Seed = 0
     from_layer: str | None = None  # None: train everything; a layer: everything up to it stays frozen
@@ -97,7 +83,6 @@ class TrainConfig:
     threads: Count = 2
 
     def __post_init__(self) -> None:
-        _check(self, "train")
         if self.hardness == "held_out" and not self.validation:
             raise InputError("train.hardness=held_out needs held-out images: give train.validation=0.1, or cross_fit")
         if self.hardness_trunk == "own" and self.hardness != "joint":
@@ -106,31 +91,25 @@ class TrainConfig:
             raise InputError("train.hardness_widths=[]: expected at least one width with train.hardness_trunk=own")
         if self.patience is not None and not self.validation:
             raise InputError("train.patience needs held-out images: give train.validation=0.1")
-        architectures.module(self.small_cnn_network, 2)
-
-    @classmethod
-    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
-        """The config of plain options, such as those of a YAML file; those that are missing have their defaults.
-
-        Raises:
-            InputError: an unknown option, a wrong type or a wrong value.
-        """
-        return cls(**_known(cls, "train", options))
+        architectures.module(self.small_cnn_network, 2)  # refuses an unknown name
 
 
-def _known(config: type, group: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, all of which are fields of the config."""
+Config = TypeVar("Config", TrainConfig, ModelConfig)
+
+
+def from_mapping(config: type[Config], options: Mapping[str, Any]) -> Config:
+    """A config from plain options, such as those of a YAML file; those that are missing have their defaults.
+
+    Raises:
+        InputError: an unknown option, a wrong type or a wrong value; names the option and what was expected.
+    """
     names = [field.name for field in dataclasses.fields(config)]
     for name in options:
         if name not in names:
-            raise InputError(f"unknown option {group}.{name}: {closest(str(name), names) or f'expected {names}'}")
-    return dict(options)
-
-
-def _check(config: Any, group: str) -> None:
-    """Replaces the values of a config by what their types make of them: tuples for lists, floats for whole numbers."""
-    for name, kind in typing.get_type_hints(type(config), include_extras=True).items():
-        object.__setattr__(config, name, _parsed(f"{group}.{name}=", getattr(config, name), kind))
+            hint = closest(str(name), names) or f"expected some of {', '.join(names)}"
+            raise InputError(f"unknown option {config.group}.{name}: {hint}")
+    kinds = typing.get_type_hints(config, include_extras=True)
+    return config(**{name: _parsed(f"{config.group}.{name}=", value, kinds[name]) for name, value in options.items()})
 
 
 def _parsed(lead: str, value: Any, kind: Any, alternative: str = "") -> Any:

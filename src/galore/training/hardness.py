@@ -119,11 +119,6 @@ def with_trunk(network: str, widths: tuple[int, ...]) -> HardnessNetwork:
     return nnx.eval_shape(lambda: HardnessNetwork(trunk, widths, rngs=nnx.Rngs(0)))
 
 
-def shapes(channels: int, widths: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
-    """The names, with `PREFIX`, and the shapes of its parameters."""
-    return {f"{PREFIX}{name}": shape for name, shape in architectures.shapes(module(channels, widths)).items()}
-
-
 def own(params: Mapping[str, Any]) -> dict[str, Any]:
     """The predictor's parameters among others, without `PREFIX`."""
     return {name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)}
@@ -134,29 +129,27 @@ def prefixed(params: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{PREFIX}{name}": value for name, value in params.items()}
 
 
-def as_confidence(
-    params: Mapping[str, Any], channels: int, widths: tuple[int, ...], network: Network | None = None
-) -> Predictor:
+def as_confidence(params: Mapping[str, Any], structure: HardnessPredictor, network: Network | None = None) -> Predictor:
     """The easiness 1 - k as a confidence score of `galore.explain`.
 
     Args:
         params: of the predictor, with `PREFIX`.
-        channels: of the activations it reads.
-        widths: of its hidden layers.
+        structure: without values.
         network: whose activations it reads, where those differ from the explained network's; None: they are the same.
 
     Returns:
         A pytree like `Network`.
     """
-    hardness = from_nnx(module(channels, widths), features=lambda module, x: module(x), head=lambda module, x: x)
+    hardness = from_nnx(structure, features=lambda module, x: module(x), head=lambda module, x: x)
     values = {"own": own(params)}
+
+    def easiness(p: Any, activation: Array) -> Array:
+        return 1 - hardness.features(p["own"], activation)
+
     if network is None:
-        return Predictor(values, head=lambda p, F: 1 - hardness.features(p["own"], F))
-    return Predictor(
-        values | {"trunk": network.params},
-        head=lambda p, F: 1 - hardness.features(p["own"], F),
-        features=lambda p, image: network.features(p["trunk"], image),
-    )
+        return Predictor(values, head=easiness)
+    values["trunk"] = network.params
+    return Predictor(values, head=easiness, features=lambda p, image: network.features(p["trunk"], image))
 
 
 def network_as_confidence(params: Mapping[str, Any], structure: HardnessNetwork, layer: str) -> Predictor:
@@ -265,9 +258,11 @@ def train(
     return prefixed(state.params)
 
 
-def predict(params: Params, activations: Float[np.ndarray, "n d"], widths: tuple[int, ...]) -> Float[np.ndarray, " n"]:
+def predict(
+    params: Params, activations: Float[np.ndarray, "n d"], structure: HardnessPredictor
+) -> Float[np.ndarray, " n"]:
     """The hardness k of every row of mean activations."""
-    predictor = as_confidence(params, activations.shape[-1], widths)
+    predictor = as_confidence(params, structure)
     return 1 - np.asarray(jax.jit(predictor.head)(predictor.params, activations[:, None, None, :]))
 
 

@@ -119,17 +119,20 @@ def description_in(header: Mapping[str, Any], folder: Path) -> Description:
         raise InputError(f"{folder / 'header.json'} is damaged: it lacks or misnames {error}") from error
 
 
+def predictor_module(description: Description) -> hardness.HardnessPredictor | hardness.HardnessNetwork:
+    """The structure of the hardness predictor, without values; the description has one."""
+    network, layer, widths = description.network, description.predictor_layer, description.predictor_widths
+    if description.predictor_trunk:
+        return hardness.with_trunk(network, widths)
+    return hardness.module(architectures.channels(network, layer, description.preprocessing), widths)
+
+
 def expected_shapes(description: Description) -> dict[str, jax.ShapeDtypeStruct]:
     """The names and shapes that a checkpoint of this description holds."""
-    module = architectures.module(description.network, len(description.class_names))
-    expected = shapes(module)
-    if description.predictor_trunk:
-        own = hardness.with_trunk(description.network, description.predictor_widths)
-        return expected | hardness.prefixed(shapes(own))
-    if description.predictor_layer is not None:
-        channels = architectures.channels(description.network, description.predictor_layer, description.preprocessing)
-        expected |= hardness.shapes(channels, description.predictor_widths)
-    return expected
+    expected = shapes(architectures.module(description.network, len(description.class_names)))
+    if description.predictor_layer is None:
+        return expected
+    return expected | hardness.prefixed(shapes(predictor_module(description)))
 
 
 def make(

@@ -107,8 +107,6 @@ def training_batches(
         raise InputError(f"batch_size {batch_size} is larger than the {count} training images")
     share = (jax.process_index(), jax.process_count())
     schedule = _Schedule(source_of, count, batch_size, seed, start, stop, share)
-    if start >= stop:
-        return iter(())
     return batches(schedule, batch_size // share[1], threads=threads)
 
 

@@ -1,5 +1,6 @@
 """Optimisation: a step as a pure function of (state, batch), data-parallel over devices, and the loop around it."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -134,7 +135,7 @@ def fit(
     Args:
         step: from `make_step`.
         state: the initial one, or that of a checkpoint.
-        batches_from: step -> the batches from that step on, see `training_batches`.
+        batches_from: step -> a generator of the batches from that step on, see `training_batches`.
         mesh: the devices.
         steps: at which count to end.
         evaluate: params -> at least "value", the larger the better; None: never.
@@ -158,38 +159,35 @@ def fit(
         jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state), NamedSharding(mesh, PartitionSpec())
     )
     compiled = jax.jit(step, donate_argnums=0)
-    count, batches = int(state.step), iter(batches_from(int(state.step)))
-    saved = count
-    while count < steps and not (patience is not None and progress["worse"] >= patience):
-        began = time.perf_counter()
-        batch = next(batches)
-        waited = time.perf_counter() - began
-        state, metrics = compiled(state, _sharded(batch, mesh))
-        count += 1
-        # Waits for the step.
-        values = {name: float(value) for name, value in metrics.items()}
-        if not (math.isfinite(values["loss"]) and math.isfinite(values["update_norm"])):
-            raise InputError(
-                f"the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
-                f"{count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
-            )
-        on_record({"step": count} | values | {"waited": waited, "seconds": time.perf_counter() - began})
-        links: tuple[str, ...] = ()
-        if evaluate is not None and (count == steps or (evaluate_every and count % evaluate_every == 0)):
-            result = dict(evaluate(state.params))
-            is_better = result["value"] > progress["best"]
-            progress |= {"best": result["value"], "best_step": count, "worse": 0} if is_better else {}
-            progress["worse"] += not is_better
-            links = ("best", "last") if is_better else ("last",)
-            on_record({"step": count, "validation": result})
-        elif count == steps or (save_every and count % save_every == 0):
-            links = ("last",) if evaluate is not None else ("best", "last")
-        if save is not None and links:
-            save(state, dict(progress), links)
-            saved = count
-    close = getattr(batches, "close", None)
-    if close is not None:
-        close()
+    saved = count = int(state.step)
+    with contextlib.closing(batches_from(count)) as batches:  # pyright: ignore[reportArgumentType]
+        while count < steps and not (patience is not None and progress["worse"] >= patience):
+            began = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - began
+            state, metrics = compiled(state, _sharded(batch, mesh))
+            count += 1
+            # Waits for the step.
+            values = {name: float(value) for name, value in metrics.items()}
+            if not (math.isfinite(values["loss"]) and math.isfinite(values["update_norm"])):
+                raise InputError(
+                    f"the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
+                    f"{count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
+                )
+            on_record({"step": count} | values | {"waited": waited, "seconds": time.perf_counter() - began})
+            links: tuple[str, ...] = ()
+            if evaluate is not None and (count == steps or (evaluate_every and count % evaluate_every == 0)):
+                result = dict(evaluate(state.params))
+                is_better = result["value"] > progress["best"]
+                progress |= {"best": result["value"], "best_step": count, "worse": 0} if is_better else {}
+                progress["worse"] += not is_better
+                links = ("best", "last") if is_better else ("last",)
+                on_record({"step": count, "validation": result})
+            elif count == steps or (save_every and count % save_every == 0):
+                links = ("last",) if evaluate is not None else ("best", "last")
+            if save is not None and links:
+                save(state, dict(progress), links)
+                saved = count
     return state, progress
 
 

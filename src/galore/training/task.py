@@ -20,7 +20,7 @@ from galore.network import from_nnx
 from galore.training import architectures, hardness, inputs
 from galore.training.architectures import Params
 from galore.training.config import ModelConfig, TrainConfig
-from galore.training.header import Description
+from galore.training.header import Description, predictor_module
 
 OnProgress = Callable[[str, int, int, str], Any]
 """Told the name of the phase, how much is done of how much, and a few words."""
@@ -74,7 +74,8 @@ class Task:
             params: of the classifier.
             rows: of the images.
         """
-        return _split(self._in_batches(lambda x: self._compiled(params, x), rows), len(self.description.class_names))
+        classes, both = len(self.description.class_names), self._in_batches(lambda x: self._compiled(params, x), rows)
+        return both[:, :-classes], both[:, -classes:]
 
     def hardness(
         self, predictor: Params, activations: Float[np.ndarray, "k d"], rows: Int[np.ndarray, " k"]
@@ -86,12 +87,11 @@ class Task:
             activations: the classifier's mean activations for these images.
             rows: of the images.
         """
-        description, cut = self.description, self.cut
-        if not description.predictor_trunk:
-            return hardness.predict(predictor, activations, description.predictor_widths)
-        structure = hardness.with_trunk(description.network, description.predictor_widths)
-        run = from_nnx(structure, lambda module, x: module(x, cut, description.layer), lambda module, x: x).features
-        to_input, values = inputs.as_input(description.preprocessing), hardness.own(predictor)
+        structure, cut, layer = predictor_module(self.description), self.cut, self.description.layer
+        if isinstance(structure, hardness.HardnessPredictor):
+            return hardness.predict(predictor, activations, structure)
+        run = from_nnx(structure, lambda module, x: module(x, cut, layer), lambda module, x: x).features
+        to_input, values = inputs.as_input(self.description.preprocessing), hardness.own(predictor)
         return self._in_batches(jax.jit(lambda x: run(values, to_input(x))), rows)
 
     def _in_batches(self, function: Callable[[Any], Any], rows: np.ndarray, batch_size: int = 64) -> np.ndarray:
@@ -220,7 +220,3 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
         return lambda epoch: inputs.Views(some, labels, epoch)
 
     return dataclasses.replace(task, cut=cut, images=images, examples_of=examples_of)
-
-
-def _split(side_by_side: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    return side_by_side[:, :-classes], side_by_side[:, -classes:]
