@@ -42,7 +42,7 @@ def train(
     phase: str = "classifier",
     on_progress: OnProgress = lambda phase, done, total, text: None,
     on_record: OnRecord = lambda record: None,
-) -> Params:
+) -> dict[str, Any]:
     """Trains one classifier, and saves checkpoints where a folder is given.
 
     Args:
@@ -74,7 +74,7 @@ def train(
     identity = _identity(task, positions, validation, is_joint)
     if folder is not None and (folder / "last").exists():
         state, progress = _resume(folder / "last", state, description, identity)
-    best: Params = {}
+    best: dict[str, Any] = {}
 
     def batches_from(step: int) -> Iterator[Any]:
         return inputs.training_batches(
@@ -105,7 +105,7 @@ def train(
     return best if folder is None else checkpoint.read(folder).params
 
 
-def validate(task: Task, params: Params, positions: Int[np.ndarray, " m"]) -> dict[str, float]:
+def validate(task: Task, params: Mapping[str, Any], positions: Int[np.ndarray, " m"]) -> dict[str, float]:
     """What parameters are worth on some of the training images; "value" is the larger the better."""
     labels = task.training_labels[positions]
     # From the memory of the host: every process, and one device of it, looks at all images.

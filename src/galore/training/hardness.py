@@ -259,7 +259,7 @@ def train(
 
 
 def predict(
-    params: Params, activations: Float[np.ndarray, "n d"], structure: HardnessPredictor
+    params: Mapping[str, Any], activations: Float[np.ndarray, "n d"], structure: HardnessPredictor
 ) -> Float[np.ndarray, " n"]:
     """The hardness k of every row of mean activations."""
     predictor = as_confidence(params, structure)

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
 from galore.statistics import bootstrap_statistic
 from galore.training import checkpoint, classifier, evaluation, figures, hardness, hosts, inputs, students
-from galore.training.architectures import Params
 from galore.training.config import ModelConfig, TrainConfig
 from galore.training.loop import OnRecord, check_batch_size, device_mesh
 from galore.training.task import OnProgress, Task, prepare
@@ -186,7 +185,7 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 
 
 def _hardness_examples(
-    task: Task, params: Params, validation: Int[np.ndarray, " k"], on_progress: OnProgress
+    task: Task, params: Mapping[str, Any], validation: Int[np.ndarray, " k"], on_progress: OnProgress
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """What the hardness predictor is trained on: mean activations of the classifier, and p of the true class by a
     classifier that was not trained on the image.
@@ -212,7 +211,7 @@ def _hardness_examples(
     return activations, hardness.cross_fit(fit_and_predict, folds)
 
 
-def _predictions(task: Task, params: Params, test: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
+def _predictions(task: Task, params: Mapping[str, Any], test: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
     """What the classifier, its predictor and a beginner say about the test images."""
     activations, logits = task.outputs(params, test)
     own = hardness.prefixed(hardness.own(params))

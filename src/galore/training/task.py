@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,19 +66,19 @@ class Task:
         return activation, module.head(activation, self.description.layer)
 
     def outputs(
-        self, params: Params, rows: Int[np.ndarray, " k"]
+        self, params: Mapping[str, Any], rows: Int[np.ndarray, " k"]
     ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, "k C"]]:
         """The mean activations of the explained layer and the logits of undistorted images.
 
         Args:
-            params: of the classifier.
+            params: of the classifier, on the device or the host.
             rows: of the images.
         """
         classes, both = len(self.description.class_names), self._in_batches(lambda x: self._compiled(params, x), rows)
         return both[:, :-classes], both[:, -classes:]
 
     def hardness(
-        self, predictor: Params, activations: Float[np.ndarray, "k d"], rows: Int[np.ndarray, " k"]
+        self, predictor: Mapping[str, Any], activations: Float[np.ndarray, "k d"], rows: Int[np.ndarray, " k"]
     ) -> Float[np.ndarray, " k"]:
         """The hardness k of undistorted images.
 
