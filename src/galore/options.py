@@ -1,7 +1,6 @@
-"""Options that check themselves: frozen dataclasses whose types say what each value may be.
+"""Typed options: frozen dataclasses whose types say what each value may be, filled from plain data.
 
-A config's `__post_init__` calls `check(self, group)`; `from_mapping(Config, group, options)` makes one of plain data,
-such as a part of a YAML file. What is unknown, of a wrong type or of a wrong value is named in one sentence.
+What is unknown, of a wrong type or of a wrong value is named in one sentence.
 """
 
 import dataclasses
@@ -35,33 +34,24 @@ ShareBelowOne = Annotated[float, Range("a number from 0 to below 1", lambda x: 0
 _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def from_mapping(config: type[Config], group: str, options: Mapping[str, Any]) -> Config:
-    """The config of plain options; those that are missing have their defaults.
+def from_mapping(config: type[Config], options: Mapping[str, Any]) -> Config:
+    """The config of plain options, such as those of a YAML file; those that are missing have their defaults.
 
     Args:
-        config: a frozen dataclass that checks itself.
-        group: what stands before its options' names: "train" for train.epochs.
+        config: a frozen dataclass with a class variable `group`: "train" for the options train.epochs and so on.
         options: by name.
 
     Raises:
-        InputError: an unknown option, a wrong type or a wrong value.
+        InputError: an unknown option, a wrong type or a wrong value; names the option and what was expected.
     """
-    names = [field.name for field in dataclasses.fields(config)]  # pyright: ignore[reportArgumentType]
+    group: str = config.group  # type: ignore[attr-defined]
+    names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
     for name in options:
         if name not in names:
-            hint = closest(str(name), names) or f"expected {', '.join(names)}"
+            hint = closest(str(name), names) or f"expected some of {', '.join(names)}"
             raise InputError(f"unknown option {group}.{name}: {hint}")
-    return config(**options)
-
-
-def check(config: Any, group: str) -> None:
-    """Replaces the values of a config by what their types make of them: tuples for lists, floats for whole numbers.
-
-    Raises:
-        InputError: names the option, its value and what was expected.
-    """
-    for name, kind in typing.get_type_hints(type(config), include_extras=True).items():
-        object.__setattr__(config, name, parsed(f"{group}.{name}=", getattr(config, name), kind))
+    kinds = typing.get_type_hints(config, include_extras=True)
+    return config(**{name: parsed(f"{group}.{name}=", value, kinds[name]) for name, value in options.items()})
 
 
 def parsed(lead: str, value: Any, kind: Any, alternative: str = "") -> Any:

@@ -1,5 +1,4 @@
 import importlib.util
-import json
 import re
 import subprocess
 import sys
@@ -9,11 +8,11 @@ import hydra
 import jax
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
 import galore
 from galore.errors import InputError
 from galore.training import architectures, checkpoint
+from galore.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +53,7 @@ def birds(tmp_path_factory):
 def trained(tmp_path_factory, birds):
     folder = tmp_path_factory.mktemp("run")
     cfg = options(*SMALL, f"dataset.root={birds}", f"model.checkpoint={folder}")
-    return cfg, folder, train.run(cfg, folder)
+    return cfg, folder, train.train(cfg, folder)
 
 
 def test_a_run_leaves_a_network_to_explain_and_everything_that_was_asked(trained):
@@ -81,7 +80,7 @@ def test_a_run_leaves_a_network_to_explain_and_everything_that_was_asked(trained
 def test_the_same_command_again_changes_nothing(trained):
     cfg, folder, result = trained
     before = checkpoint.read_header(folder)
-    again = train.run(cfg, folder)
+    again = train.train(cfg, folder)
     assert checkpoint.read_header(folder)["params_sha256"] == before["params_sha256"]
     assert again["accuracy"] == result["accuracy"]
 
@@ -99,18 +98,8 @@ def test_another_training_is_refused_and_what_is_there_stays(trained, override, 
     before = checkpoint.read_header(folder)
     other = options(*SMALL, f"dataset.root={cfg.dataset.root}", f"model.checkpoint={folder}", override)
     with pytest.raises(InputError, match=message):
-        train.run(other, folder)
+        train.train(other, folder)
     assert checkpoint.read_header(folder) == before
-
-
-def test_records_behind_the_last_checkpoint_are_dropped(trained, tmp_path):
-    _, folder, _ = trained
-    file, step = tmp_path / "metrics.jsonl", checkpoint.read_header(folder)["step"]
-    records = [json.dumps({"step": number, "loss": 1.0}) for number in range(1, step + 3)]
-    file.write_text("\n".join(records) + '\n{"step": 9')
-    with train.records.writer(file, folder / "checkpoints") as write:
-        write({"step": step + 1, "loss": 0.5})
-    assert [record["step"] for record in train.records.read(file)] == list(range(1, step + 2))
 
 
 def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, birds):
@@ -118,7 +107,7 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
         *SMALL, f"dataset.root={birds}", f"model.checkpoint={tmp_path}", "train=last_stage", "train.from_layer=conv2",
         "train.epochs=1", "train.views=2", "train.hardness=joint", "train.hardness_trunk=own", "train.students=[]",
     )  # fmt: skip
-    train.run(cfg, tmp_path)
+    train.train(cfg, tmp_path)
 
     end = checkpoint.load_params(tmp_path)
     start = architectures.random_params("small_cnn_narrow", 3, 0)
@@ -138,8 +127,8 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.learning_rate=fast", "learning_rate 'fast': expected a number above 0"),
-        ("train.hardness=hard", "train.hardness=hard: expected one of none, held_out"),
+        ("train.learning_rate=fast", "train.learning_rate='fast': expected a number above 0"),
+        ("train.hardness=hard", "train.hardness='hard': expected one of none, held_out"),
         ("train.epochs=0", "train.epochs=0: expected a whole number"),
         ("train.validation=0", "held_out needs held-out images"),
         ("train.hardness_trunk=own", "give train.hardness=joint"),
@@ -152,7 +141,7 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
 def test_bad_options_are_one_clear_sentence(tmp_path, birds, trained, override, message):
     cfg = options(*SMALL, f"dataset.root={birds}", f"model.checkpoint={tmp_path}", override)
     with pytest.raises(InputError, match=message):
-        train.run(cfg, tmp_path)
+        train.train(cfg, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -166,25 +155,13 @@ def test_bad_options_are_one_clear_sentence(tmp_path, birds, trained, override, 
 def test_data_that_cannot_be_trained_on(trained, change, message):
     cfg, _, _ = trained
     with pytest.raises(InputError, match=message):
-        train.fitting.check_dataset(change(train.build.dataset(cfg.dataset)))
+        train.run.check_dataset(change(train.build.dataset(cfg.dataset)))
 
 
 @pytest.mark.parametrize("name", [file.stem for file in (ROOT / "conf" / "train").glob("*.yaml")])
-def test_every_training_has_options_that_are_known(name):
-    cfg = options(f"train={name}")
-    train.fitting.check_train(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)).train)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["hosts.coordinator=localhost:1"], "hosts.count=None and hosts.index=None"),
-        (["hosts.coordinator=localhost:1", "hosts.count=2", "hosts.index=2"], "hosts.index=2: expected"),
-    ],
-)
-def test_processes_that_cannot_be_joined(given, message):
-    with pytest.raises(InputError, match=message):
-        train.hosts.join(options(*given).hosts)
+def test_every_training_has_options_that_are_known_and_the_defaults_are_those_of_fast(name):
+    config, _ = train.configs(options(f"train={name}"))
+    assert config.name == name and (name != "fast" or config == TrainConfig())
 
 
 @pytest.mark.slow
@@ -202,5 +179,5 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_a_parallel_launcher_started
     done = subprocess.run(script.command(run), check=True, capture_output=True, text=True)
     assert script.hashes(run) == script.hashes(tmp_path / "seed-0") != script.hashes(tmp_path / "seed-1")
     assert re.fullmatch(r"test accuracy [01]\.\d\d, \d+ s\n", done.stdout)
-    recorded = [record["step"] for record in train.records.read(run / "metrics.jsonl") if "loss" in record]
+    recorded = [record["step"] for record in train.run.read_metrics(run / "metrics.jsonl") if "loss" in record]
     assert recorded == list(range(1, steps + 1))

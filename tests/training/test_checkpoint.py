@@ -10,9 +10,9 @@ import optax
 import pytest
 
 import galore
-from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.training import architectures, arrays, checkpoint, hardness, header, held_out
+from galore.data.preprocessing import Preprocessing
+from galore.training import architectures, checkpoint, hardness, header
 
 CLASSES = ("finch", "gull", "wren")
 DESCRIPTION = header.Description("small_cnn_narrow", CLASSES, Preprocessing(32, 32), "conv3")
@@ -58,6 +58,26 @@ def test_the_optimiser_comes_back_with_its_structure(saved):
         checkpoint.load_optimiser(saved / "last", optax.sgd(1e-3, momentum=0.9).init(PARAMS))
 
 
+def test_a_checkpoint_opens_its_arrays_once_and_only_when_they_are_needed(copy, monkeypatch):
+    own = hardness.prefixed(architectures.draw(architectures.shapes(hardness.module(64, (8,))), 0))
+    description = dataclasses.replace(DESCRIPTION, predictor_layer="conv3", predictor_widths=(8,))
+    checkpoint.save(copy, description, PARAMS | own, step=8)
+    opened, read_arrays = [], checkpoint.read_arrays
+
+    def counted(path, sha256):
+        opened.append(path.name)
+        return read_arrays(path, sha256)
+
+    monkeypatch.setattr(checkpoint, "read_arrays", counted)
+    at = checkpoint.read(copy)
+    assert (at.folder.name, at.description, at.header["step"]) == ("step-00000008", description, 8) and not opened
+    net, predictor = at.network(), at.predictor("conv1")
+    assert opened == ["params"]
+    assert net.layer == "conv3" and predictor.features is not None and set(at.params) == set(PARAMS | own)
+    (copy / "best" / "header.json").unlink()
+    np.testing.assert_array_equal(at.network("conv1").params["fc.kernel"], PARAMS["fc.kernel"])
+
+
 def test_the_header_says_what_made_it(saved):
     found = checkpoint.read_header(saved)
     assert found["step"] == 7 and found["progress"] == {"seed": 3}
@@ -89,7 +109,7 @@ def test_a_truncated_checkpoint_is_refused(copy):
 def test_arrays_that_changed_are_refused(copy):
     other = {name: value + 1 for name, value in PARAMS.items()}
     shutil.rmtree(copy / "step-00000007" / "params")
-    arrays.write(copy / "step-00000007" / "params", other)
+    checkpoint.write_arrays(copy / "step-00000007" / "params", other)
     with pytest.raises(InputError, match="hash"):
         checkpoint.load_network(copy)
 
@@ -105,7 +125,7 @@ def test_another_version_is_refused(copy):
         checkpoint.load_network(copy)
 
 
-def test_a_header_without_newer_choices_is_read(copy):
+def test_a_header_without_newer_fields_is_read(copy):
     known = checkpoint.read_header(copy)["description"]
     known.pop("predictor_trunk")
     change_header(copy, description=known)
@@ -153,7 +173,7 @@ def test_a_full_disk_is_said_in_few_words(copy, monkeypatch):
             f'RESOURCE_EXHAUSTED: Failed writing: "{path}/d/e50555": No space left on device [os_error="28"]'
         )
 
-    monkeypatch.setattr(checkpoint.arrays, "write", full)
+    monkeypatch.setattr(checkpoint, "write_arrays", full)
     with pytest.raises(InputError, match=r"step-00000008: no space is left on the disk; earlier ones are kept$"):
         checkpoint.save(copy, DESCRIPTION, PARAMS, step=8)
     checkpoint.load_network(copy)
@@ -161,7 +181,7 @@ def test_a_full_disk_is_said_in_few_words(copy, monkeypatch):
 
 def test_the_predictor_travels_with_the_network(copy):
     features = np.random.default_rng(0).normal(size=(40, 64)).astype(np.float32)
-    own = held_out.fit_predictor(features, np.full(40, 0.3, np.float32), widths=(8,), seed=0, steps=5)
+    own = hardness.train(features, np.full(40, 0.3, np.float32), widths=(8,), seed=0, steps=5)
     with_predictor = dataclasses.replace(DESCRIPTION, predictor_layer="conv3", predictor_widths=(8,))
     with pytest.raises(InputError, match="without a hardness predictor"):
         checkpoint.load_predictor(copy)
@@ -169,7 +189,7 @@ def test_the_predictor_travels_with_the_network(copy):
     net, predictor = checkpoint.load_network(copy), checkpoint.load_predictor(copy)
     activation, _ = net(IMAGE)
     easiness = predictor.head(predictor.params, activation)
-    by_hand = 1 - held_out.predict(own, np.asarray(activation.mean((0, 1)))[None], (8,))[0]
+    by_hand = 1 - hardness.predict(own, np.asarray(activation.mean((0, 1)))[None], hardness.module(64, (8,)))[0]
     assert float(easiness) == pytest.approx(by_hand, abs=1e-6)
     assert all(name.startswith(hardness.PREFIX) for name in own)
 

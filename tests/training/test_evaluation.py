@@ -1,4 +1,3 @@
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -25,19 +24,6 @@ def test_class_balanced_accuracy_gives_every_class_the_same_weight():
 def test_the_probability_of_the_true_class():
     logits = np.log(np.array([[0.2, 0.8], [0.5, 0.5]], np.float32)) + 300
     np.testing.assert_allclose(evaluation.true_class_probability(logits, np.array([0, 1])), [0.2, 0.5], rtol=1e-4)
-
-
-def test_batches_are_padded_and_cut_again():
-    x = RNG.normal(size=(7, 2)).astype(np.float32)
-    np.testing.assert_allclose(evaluation.in_batches(lambda b: jnp.sin(b), x, 3), np.sin(x), rtol=1e-6)
-
-
-def test_the_bootstrap_of_a_mean_is_about_the_normal_interval():
-    x = RNG.normal(size=400).astype(np.float32)
-    found = evaluation.bootstrap(lambda v: float(v.mean()), x)
-    half = 1.96 * x.std() / 20
-    assert found.value == pytest.approx(x.mean(), abs=1e-6)
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.15)
 
 
 def test_rank_correlation_of_a_constant_is_undefined():

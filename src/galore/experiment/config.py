@@ -4,7 +4,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -36,6 +36,7 @@ class DatasetConfig:
     classes, of `per_class` images with a side of `size` pixels, drawn by the seed.
     """
 
+    group: ClassVar[str] = "dataset"
     name: str
     kind: Literal["cub", "ade20k", "synthetic_birds", "synthetic_scenes"]
     root: str
@@ -45,7 +46,6 @@ class DatasetConfig:
     seed: Seed | None = None
 
     def __post_init__(self) -> None:
-        options.check(self, "dataset")
         if self.is_invented:
             for name in ("classes", "per_class", "size", "seed"):
                 options.parsed(f"dataset.{name}=", getattr(self, name), Seed if name == "seed" else Count)
@@ -69,6 +69,7 @@ class DatasetConfig:
 class ExplanationConfig:
     """How explanations are evaluated; conf/explanation/default.yaml says what each means."""
 
+    group: ClassVar[str] = "explanation"
     top: AtLeastTwo = 5
     keep: AtLeastTwo = 3
     difficult: Count = 100
@@ -76,9 +77,6 @@ class ExplanationConfig:
     batch_size: Count = 16
     layers: tuple[str, ...] | None = None
     checkpoints: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        options.check(self, "explanation")
 
 
 @dataclass(frozen=True)
@@ -118,14 +116,24 @@ def typed(cfg: DictConfig) -> Config:
     model = dict(plain["model"])
     checkpoint = options.parsed("model.checkpoint=", model.pop("checkpoint"), str)
     return Config(
-        dataset=options.from_mapping(DatasetConfig, "dataset", plain["dataset"]),
-        model=options.from_mapping(ModelConfig, "model", model),
+        dataset=dataset(cfg),
+        model=options.from_mapping(ModelConfig, model),
         checkpoint=checkpoint,
         attribution=_attribution(plain["attribution"]),
         score=_score(plain["confidence"]["score"]),
-        explanation=options.from_mapping(ExplanationConfig, "explanation", plain["explanation"]),
+        explanation=options.from_mapping(ExplanationConfig, plain["explanation"]),
         seed=options.parsed("seed=", plain["seed"], Seed),
     )
+
+
+def dataset(cfg: DictConfig) -> DatasetConfig:
+    """Which images the options mean.
+
+    Raises:
+        InputError: as `typed`.
+    """
+    plain: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
+    return options.from_mapping(DatasetConfig, plain)
 
 
 def compose(overrides: Sequence[str], config: str = "config") -> DictConfig:

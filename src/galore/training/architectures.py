@@ -1,5 +1,6 @@
-"""The networks that can be trained: their structure by name, and a `Network` from trained parameters."""
+"""The networks that can be trained: their structure by name, and as pure functions of flat, dotted parameters."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,27 +8,36 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key, PyTree
 
-from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
-from galore.models.factory import ARCHITECTURES, draw
 from galore.models.layers import LayeredNetwork, check_layer
+from galore.models.factory import ARCHITECTURES, draw
 from galore.network import Network, from_nnx
-from galore.training.forward import shapes
+from galore.network import _dotted as dotted
+from galore.network import _is_floating as is_floating
+from galore.data.preprocessing import Preprocessing
 
-_NARROW = "_narrow"
+Params = dict[str, Float[Array, "..."]]
+"""Dotted names, as in `Network.params` of `galore.from_nnx`: {"bn0.mean": ..., "fc.kernel": ...}."""
+
+Forward = Callable[[Params, Any, Key[Array, ""]], tuple[Any, Params]]
+"""`(params, inputs, key) -> (outputs, the BatchNorm statistics after this batch)`."""
+
 _WIDTHS = {"small_cnn": 16, "alexnet": 16, "vgg16_bn": 16, "resnet18": 16}
 """Channels of the first layer of the narrow networks: half of the small CNN's, a quarter of the others'."""
 
-_BUILDERS: dict[str, Callable[..., LayeredNetwork]] = {
-    name: architecture.build for name, architecture in ARCHITECTURES.items()
-} | {f"{name}{_NARROW}": functools.partial(ARCHITECTURES[name].build, width=width) for name, width in _WIDTHS.items()}
+_ARCHITECTURES = ARCHITECTURES | {
+    f"{name}_narrow": dataclasses.replace(
+        ARCHITECTURES[name], build=functools.partial(ARCHITECTURES[name].build, width=width)
+    )
+    for name, width in _WIDTHS.items()
+}
 
 
 def names() -> tuple[str, ...]:
     """The networks that can be trained."""
-    return tuple(_BUILDERS)
+    return tuple(_ARCHITECTURES)
 
 
 def build(name: str, classes: int, *, rngs: nnx.Rngs) -> LayeredNetwork:
@@ -36,12 +46,12 @@ def build(name: str, classes: int, *, rngs: nnx.Rngs) -> LayeredNetwork:
     Raises:
         InputError: an unknown name.
     """
-    if name not in _BUILDERS:
+    if name not in _ARCHITECTURES:
         hint = closest(name, names())
         raise InputError(
             f"unknown network {name!r}, expected one of {', '.join(names())}" + (f" ({hint})" if hint else "")
         )
-    return _BUILDERS[name](classes, rngs=rngs)
+    return _ARCHITECTURES[name].build(classes, rngs=rngs)
 
 
 @functools.cache
@@ -56,12 +66,12 @@ def module(name: str, classes: int) -> LayeredNetwork:
 
 def preprocessing(name: str) -> Preprocessing:
     """What a network expects, one of `names()`."""
-    return ARCHITECTURES[name.removesuffix(_NARROW)].preprocessing
+    return _ARCHITECTURES[name].preprocessing
 
 
 def classifier(name: str) -> str:
     """The path of a network's last linear layer, one of `names()`."""
-    return ARCHITECTURES[name.removesuffix(_NARROW)].classifier
+    return _ARCHITECTURES[name].classifier
 
 
 def random_params(name: str, classes: int, seed: int) -> dict[str, Float[Array, "..."]]:
@@ -100,7 +110,7 @@ def network(
     )
 
 
-def channels(name: str, layer: str, preprocessing: Preprocessing) -> int:
+def channels(name: str, layer: str | None, preprocessing: Preprocessing) -> int:
     """How many channels the activations of a layer have."""
     structure = module(name, 2)
     template = from_nnx(structure, features=lambda module, x: module.features(x, layer))
@@ -117,3 +127,74 @@ def through(
     for name in order[first : order.index(check_layer(module, stop)) + 1]:
         x = module.layers()[name](x)
     return x
+
+
+def training_forward(
+    module: nnx.Module, call: Callable[[Any, Any], Any] = lambda module, x: module(x), frozen_statistics: bool = False
+) -> Forward:
+    """The module in training mode: dropout draws from the key, BatchNorm uses and updates the batch's statistics.
+
+    Under `jax.jit` with a batch sharded over devices, BatchNorm's means are those of the *global* batch: the program
+    is the one for a single device, and the compiler inserts the sums across devices.
+
+    Args:
+        module: with or without values; only its structure is used.
+        call: `(module, inputs) -> outputs`, for instance the head alone on cached activations.
+        frozen_statistics: normalise by the running statistics and leave them alone, the usual choice when a trained
+            network is tuned on little data.
+
+    Returns:
+        `(params, inputs, key) -> (outputs, statistics)` with `statistics` a part of the params, under the same names.
+    """
+    view = nnx.view(module, deterministic=False, use_running_average=frozen_statistics, raise_if_not_found=False)
+    graph, floating, rest = nnx.split(view, is_floating, ...)
+    paths, _ = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
+    names, structure = [dotted(path) for path in paths], jax.tree.structure(floating)
+
+    def forward(params: Params, inputs: Any, key: Key[Array, ""]) -> tuple[Any, Params]:
+        state = jax.tree.unflatten(structure, [params[name] for name in names])
+        merged = nnx.merge(graph, state, _with_key(rest, key), copy=True)
+        outputs = call(merged, inputs)
+        statistics = nnx.state(merged, nnx.BatchStat)
+        leaves = jax.tree_util.tree_leaves_with_path(statistics)
+        return outputs, {dotted(path): leaf for path, leaf in leaves}
+
+    return forward
+
+
+def shapes(module: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
+    """The dotted names and the shapes of a module's floating-point variables."""
+    _, floating, _ = nnx.split(module, is_floating, ...)
+    leaves = jax.tree_util.tree_leaves_with_path(floating)
+    return {dotted(path): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in leaves}
+
+
+def used_names(forward: Forward, params: Params, inputs: Any) -> tuple[str, ...]:
+    """Which parameters a function reads: those of a head, when only the head is called.
+
+    Args:
+        forward: as `training_forward` gives it.
+        params: all parameters, or their shapes.
+        inputs: an example of its inputs, or its shape.
+
+    Returns:
+        Their names, sorted; BatchNorm statistics that are only passed through do not count.
+    """
+    names = sorted(params)
+    traced = jax.make_jaxpr(lambda *leaves: forward(dict(zip(names, leaves)), inputs, jax.random.key(0))[0])
+    jaxpr = traced(*(params[name] for name in names)).jaxpr
+    read = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    read |= {id(variable) for variable in jaxpr.outvars}
+    return tuple(name for name, variable in zip(names, jaxpr.invars) if id(variable) in read)
+
+
+def _with_key(rest: PyTree, key: Key[Array, ""]) -> PyTree:
+    """The module's random streams, each restarted from a key of its own."""
+    leaves, structure = jax.tree.flatten(rest)
+    fresh = [
+        jax.random.fold_in(key, position)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        else jnp.zeros((), leaf.dtype)
+        for position, leaf in enumerate(leaves)
+    ]
+    return jax.tree.unflatten(structure, fresh)

@@ -9,24 +9,153 @@
 A step appears whole or not at all, and the links move afterwards, so that `last` always leads to a complete one.
 """
 
+import functools
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
+import orbax.checkpoint as ocp
 from jaxtyping import Array, PyTree, Shaped
 
 from galore import provenance
 from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.network import Network
-from galore.training import architectures, arrays, hardness, header
-from galore.training.header import Description, expected_shapes, find, read_description, read_header
+from galore.training import architectures, hardness, header
+from galore.training.header import Description, find, read_description, read_header
+from galore.training.hosts import barrier, is_first
+
+__all__ = [
+    "Checkpoint", "Description", "add_predictor", "find", "load_network", "load_optimiser", "load_params",
+    "load_predictor", "read", "read_description", "read_header", "save",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint that `read` opened; its arrays are read and checked once, when they are first needed.
+
+    Attributes:
+        folder: of the checkpoint itself.
+        header: what it says about itself.
+        description: what its parameters belong to.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    description: Description
+
+    @functools.cached_property
+    def params(self) -> dict[str, Array]:
+        """The parameters, by dotted name, the predictor's among them; an `InputError` where they are damaged or belong
+        to another network than the header names."""
+        expected = header.expected_shapes(self.description)
+        arrays = read_arrays(self.folder / "params", self.header["params_sha256"])
+        other = f"{self.folder} does not hold the network {self.description.network!r}"
+        if unmatched := sorted(set(expected) ^ set(arrays)):
+            raise InputError(f"{other}: {unmatched[0]} is in only one")
+        for name, array in arrays.items():
+            if array.shape != expected[name].shape:
+                raise InputError(f"{other}: {name} has the shape {array.shape}, expected {expected[name].shape}")
+        return {name: jnp.asarray(array) for name, array in arrays.items()}
+
+    def optimiser(self, like: PyTree) -> PyTree:
+        """The optimiser's state, to go on with.
+
+        Args:
+            like: a state of the same optimiser for the same parameters, whose structure it takes.
+
+        Raises:
+            InputError: it is damaged or of another optimiser.
+        """
+        arrays = read_arrays(self.folder / "optimiser", self.header["optimiser_sha256"])
+        leaves = [arrays[name] for name in sorted(arrays)]
+        if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in jax.tree.leaves(like)]:
+            raise InputError(
+                f"{self.folder} was trained with another optimiser or other parameters; resume with the same options"
+            )
+        return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf) for leaf in leaves])
+
+    def network(self, layer: str | None = None) -> Network:
+        """The trained network, ready to be explained, with its class names and preprocessing.
+
+        Args:
+            layer: where to cut; None: where its header says.
+
+        Raises:
+            InputError: damaged or foreign arrays, or an unknown layer.
+        """
+        return architectures.network(
+            self.description.network,
+            {name: value for name, value in self.params.items() if not name.startswith(hardness.PREFIX)},
+            layer=layer or self.description.layer,
+            class_names=self.description.class_names,
+            preprocessing=self.description.preprocessing,
+        )
+
+    def predictor(self, layer: str | None = None) -> Predictor:
+        """The hardness predictor that was trained with the network, as the confidence score "easiness".
+
+        Args:
+            layer: where the explained network is cut. Where that is not the layer that the predictor reads, or where
+                the predictor has its own trunk, it computes its own activations.
+
+        Raises:
+            InputError: damaged or foreign arrays, or there is no predictor.
+        """
+        description = self.description
+        if description.predictor_layer is None:
+            raise InputError(
+                f"{self.folder} was trained without a hardness predictor; train with hardness, or choose another"
+            )
+        own = {name: value for name, value in self.params.items() if name.startswith(hardness.PREFIX)}
+        structure = header.predictor_module(description)
+        if isinstance(structure, hardness.HardnessNetwork):
+            return hardness.network_as_confidence(own, structure, description.predictor_layer)
+        is_shared = (layer or description.layer) == description.predictor_layer
+        network = None if is_shared else self.network(description.predictor_layer)
+        return hardness.as_confidence(own, structure, network)
+
+
+def read(path: str | Path) -> Checkpoint:
+    """Opens a checkpoint: reads its header now, and its arrays when they are needed.
+
+    Args:
+        path: of a checkpoint, of a folder of them (the best is taken) or of a training run.
+
+    Raises:
+        InputError: there is no checkpoint, its header is damaged, or it is of another version.
+    """
+    folder = find(path)
+    known = read_header(folder)
+    return Checkpoint(folder, known, header.description_in(known, folder))
+
+
+def load_params(path: str | Path) -> dict[str, Array]:
+    """`read(path).params`."""
+    return read(path).params
+
+
+def load_optimiser(path: str | Path, like: PyTree) -> PyTree:
+    """`read(path).optimiser(like)`."""
+    return read(path).optimiser(like)
+
+
+def load_network(path: str | Path, layer: str | None = None) -> Network:
+    """`read(path).network(layer)`."""
+    return read(path).network(layer)
+
+
+def load_predictor(path: str | Path, layer: str | None = None) -> Predictor:
+    """`read(path).predictor(layer)`."""
+    return read(path).predictor(layer)
 
 
 def save(
@@ -62,23 +191,23 @@ def save(
     name = f"step-{step:08d}{suffix}"
     final, unfinished = folder / name, folder / f".{name}.unfinished"
     try:
-        if _is_main() and not (final / "header.json").exists():
+        if is_first() and not (final / "header.json").exists():
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
-        _barrier(f"checkpoint-{name}-begins")
+        barrier(f"checkpoint-{name}-begins")
         if not (final / "header.json").exists():
             leaves = {f"{index:05d}": leaf for index, leaf in enumerate(jax.tree.leaves(optimiser))}
-            arrays.write(unfinished / "params", params)
-            arrays.write(unfinished / "optimiser", leaves)
-            if _is_main():
+            write_arrays(unfinished / "params", params)
+            write_arrays(unfinished / "optimiser", leaves)
+            if is_first():
                 text = json.dumps(header.make(description, params, leaves, step, progress or {}), indent=2)
                 (unfinished / "header.json").write_text(text + "\n", encoding="utf-8")
                 os.replace(unfinished, final)
-        if _is_main():
+        if is_first():
             for link in links:
                 _point(folder / link, final.name)
             _prune(folder)
-        _barrier(f"checkpoint-{name}-ends")
+        barrier(f"checkpoint-{name}-ends")
     except (OSError, ValueError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         text = " ".join(str(error).split())
@@ -98,100 +227,50 @@ def add_predictor(path: str | Path, description: Description, params: Mapping[st
     Raises:
         InputError: as `save`.
     """
-    folder, known = find(path), read_header(path)
+    before = read(path)
     # Another predictor for the same step must not be taken for this one.
     suffix = f"-hardness-{provenance.params_sha256(dict(params))[:8]}"
-    save(
-        folder.parent, description, params, step=known["step"], progress=known["progress"], links=("best",),
-        suffix=suffix,
-    )  # fmt: skip
+    step, progress = before.header["step"], before.header["progress"]
+    save(before.folder.parent, description, params, step=step, progress=progress, links=("best",), suffix=suffix)
 
 
-def load_params(path: str | Path) -> dict[str, Array]:
-    """The parameters of a checkpoint, by dotted name, checked against the network that its header names.
-
-    Raises:
-        InputError: they are damaged or belong to another network.
-    """
-    folder, description = find(path), read_description(path)
-    expected, found = expected_shapes(description), arrays.read(folder / "params", read_header(path)["params_sha256"])
-    if missing := sorted(set(expected) ^ set(found)):
-        raise InputError(f"{folder} does not hold the network {description.network!r}: {missing[0]} is in only one")
-    for name, array in found.items():
-        if array.shape != expected[name].shape:
-            raise InputError(
-                f"{folder} does not hold the network {description.network!r}: {name} has the shape {array.shape}, "
-                f"expected {expected[name].shape}"
-            )
-    return {name: jax.numpy.asarray(array) for name, array in found.items()}
-
-
-def load_optimiser(path: str | Path, like: PyTree) -> PyTree:
-    """The optimiser's state, to go on with.
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes named arrays into a new folder.
 
     Args:
-        path: of a checkpoint.
-        like: a state of the same optimiser for the same parameters, whose structure it takes.
+        path: of the folder.
+        arrays: of the host or the device; where a run has several processes, each holds them whole and calls this.
 
     Raises:
-        InputError: it is damaged or of another optimiser.
+        OSError, ValueError: from orbax and tensorstore, for instance on a full disk.
     """
-    folder = find(path)
-    found = arrays.read(folder / "optimiser", read_header(path)["optimiser_sha256"])
-    leaves = [found[name] for name in sorted(found)]
-    wanted = jax.tree.leaves(like)
-    if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in wanted]:
-        raise InputError(
-            f"{folder} was trained with another optimiser or other parameters; resume with the same choices"
-        )
-    return jax.tree.unflatten(jax.tree.structure(like), [jax.numpy.asarray(leaf) for leaf in leaves])
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, {name: np.asarray(array) for name, array in arrays.items()} or {"empty": np.zeros(())})
 
 
-def load_network(path: str | Path, layer: str | None = None) -> Network:
-    """The trained network, ready to be explained, with its class names and preprocessing.
+def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
+    """The arrays of a folder.
 
     Args:
-        path: of a checkpoint, of a folder of them (the best is taken) or of a training run.
-        layer: where to cut; None: where its header says.
+        path: as given to `write_arrays`.
+        sha256: of the arrays, see `provenance.params_sha256`.
 
     Raises:
-        InputError: there is no checkpoint, it is damaged, of another version or of another network, or an unknown
-            layer.
+        InputError: they are damaged, or not those that were written.
     """
-    description, params = read_description(path), load_params(path)
-    return architectures.network(
-        description.network,
-        {name: value for name, value in params.items() if not name.startswith(hardness.PREFIX)},
-        layer=layer or description.layer,
-        class_names=description.class_names,
-        preprocessing=description.preprocessing,
-    )
-
-
-def load_predictor(path: str | Path, layer: str | None = None) -> Predictor:
-    """The hardness predictor that was trained with the network, as the confidence score "easiness".
-
-    Args:
-        path: as in `load_network`.
-        layer: where the explained network is cut. Where that is not the layer that the predictor reads, or where the
-            predictor has its own trunk, it computes its own activations.
-
-    Raises:
-        InputError: as `load_network`, or the checkpoint has no predictor.
-    """
-    description, params = read_description(path), load_params(path)
-    if description.predictor_layer is None:
-        raise InputError(
-            f"{find(path)} was trained without a hardness predictor; train with hardness, or choose another"
-        )
-    own = {name: value for name, value in params.items() if name.startswith(hardness.PREFIX)}
-    if description.predictor_trunk:
-        structure = hardness.with_trunk(description.network, description.predictor_widths)
-        return hardness.network_as_confidence(own, structure, description.predictor_layer)
-    network = load_network(path, description.predictor_layer)
-    channels = own[f"{hardness.PREFIX}linears.0.kernel"].shape[0]
-    shared = (layer or description.layer) == description.predictor_layer
-    return hardness.as_confidence(own, channels, description.predictor_widths, None if shared else network)
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            tree = checkpointer.metadata(path).item_metadata.tree
+            arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+            arrays = checkpointer.restore(path, restore_args=arguments)
+    except Exception as error:
+        # Whatever orbax or tensorstore raise on a damaged file, which they do not document.
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path.parent} is damaged, its {path.name} cannot be read: {reason}") from error
+    arrays = {name: np.asarray(array) for name, array in arrays.items() if name != "empty"}
+    if provenance.params_sha256(arrays) != sha256:
+        raise InputError(f"{path.parent} is damaged: its arrays are not those that were written (the hash differs)")
+    return arrays
 
 
 def _point(link: Path, target: str) -> None:
@@ -206,12 +285,3 @@ def _prune(folder: Path) -> None:
     for step in [*folder.glob("step-*"), *folder.glob(".step-*.unfinished")]:
         if step.name not in kept:
             shutil.rmtree(step, ignore_errors=True)
-
-
-def _is_main() -> bool:
-    return jax.process_index() == 0
-
-
-def _barrier(name: str) -> None:
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)

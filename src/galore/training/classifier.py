@@ -1,8 +1,10 @@
-"""Training a classifier: its objective, its optimiser, and the loop that can be stopped and resumed at any step."""
+"""Training a classifier: its objective, its optimiser, and the run from its start or from its last checkpoint."""
 
-import math
-import time
+import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,227 +12,190 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
-from jax.sharding import Mesh
-from jaxtyping import Array, Float, Key, Shaped
+from jaxtyping import Array, Int, Key
 
-from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.training import hardness, losses
-from galore.training.forward import Forward, Params
-from galore.training.step import Batch, Loss, State, is_finite, replicate, shard
+from galore.models.factory import draw
+from galore.training import architectures, checkpoint, evaluation, hardness, header, inputs, losses
+from galore.training.architectures import Forward, Params
+from galore.training.config import TrainConfig
+from galore.training.header import Description
+from galore.training.loop import Batch, Loss, OnRecord, Progress, State, device_mesh, fit, initial_state, make_step
+from galore.training.task import OnProgress, Task
 
-Progress = dict[str, Any]
-"""Where the run stands, besides the `State`: "best" value, "best_step" and "worse", the evaluations since."""
+_IDENTITY = (
+    "seed", "from_layer", "views", "frozen_statistics", "optimiser", "learning_rate", "weight_decay",
+    "label_smoothing", "epochs", "batch_size", "early_size", "early_share", "crop_scale", "crops_from", "flip",
+    "validation", "patience", "evaluate_every",
+)  # fmt: skip
+"""The options that the classifier's parameters depend on."""
 
 
-def objective(forward: Forward, inputs: Callable[[Array], Array], smoothing: float = 0.0) -> Loss:
-    """The mean cross-entropy.
+def train(
+    task: Task,
+    positions: Int[np.ndarray, " n"],
+    *,
+    epochs: int,
+    validation: Int[np.ndarray, " m"] | None = None,
+    is_joint: bool = False,
+    folder: Path | None = None,
+    phase: str = "classifier",
+    on_progress: OnProgress = lambda phase, done, total, text: None,
+    on_record: OnRecord = lambda record: None,
+) -> dict[str, Any]:
+    """Trains one classifier, and saves checkpoints where a folder is given.
 
     Args:
-        forward: the classifier in training mode, inputs -> logits.
-        inputs: from a batch's "image" to the classifier's inputs, see `as_input`.
-        smoothing: of the labels.
+        task: where to start, and the images.
+        positions: which of the training images to train on.
+        epochs: how often to go through them.
+        validation: which of the training images decide which parameters are best; None: the last ones are.
+        is_joint: whether the hardness predictor is trained with the classifier.
+        folder: of the checkpoints; what is there is resumed. None: neither save nor resume.
+        phase: its name for `on_progress`.
+        on_progress: told after every step.
+        on_record: told the metrics, see `loop.fit`.
+
+    Returns:
+        The parameters that were best in the validation, or the last ones.
+
+    Raises:
+        InputError: a checkpoint of another training, a loss that is no number, or a full disk.
     """
+    config = task.config
+    validation = positions[:0] if validation is None else validation
+    batch_size = min(config.batch_size, len(positions))
+    per_epoch = len(positions) // batch_size
+    steps = per_epoch * epochs
+    optimiser = make_optimiser(config, steps, per_epoch)
+    params, loss = _start_and_loss(task, is_joint)
+    state, progress = initial_state(params, _trained_names(task, params), optimiser), None
+    description = task.description if is_joint else header.without_predictor(task.description)
+    identity = _identity(task, positions, validation, is_joint)
+    if folder is not None and (folder / "last").exists():
+        state, progress = _resume(folder / "last", state, description, identity)
+    best: dict[str, Any] = {}
 
-    def loss(params: Params, batch: Batch, key: Key[Array, ""]) -> tuple[Array, tuple[Params, dict[str, Array]]]:
-        logits, statistics = forward(params, inputs(batch["image"]), key)
-        entropies = losses.cross_entropy(logits, batch["label"], smoothing)
-        value = losses.classifier_loss(entropies, jnp.ones_like(entropies), batch["valid"])
-        return value, (statistics, {"accuracy": _accuracy(logits, batch)})
+    def batches_from(step: int) -> Iterator[Any]:
+        return inputs.training_batches(
+            task.examples_of(positions), len(positions), batch_size, seed=config.seed, start=step, stop=steps,
+            threads=config.threads,
+        )  # fmt: skip
 
-    return loss
+    def save(state: State, progress: Progress, links: tuple[str, ...]) -> None:
+        if folder is not None:
+            checkpoint.save(
+                folder, description, state.params, step=int(state.step), optimiser=state.optimiser,
+                progress=progress | {"choices": identity}, links=links,
+            )  # fmt: skip
+        elif "best" in links:
+            best.update(jax.device_get(state.params))
+
+    def record(metrics: dict[str, Any]) -> None:
+        on_record(metrics)
+        if "loss" in metrics:
+            on_progress(phase, metrics["step"], steps, f"loss {metrics['loss']:.2f}")
+
+    fit(
+        make_step(loss, optimiser, config.seed), state, batches_from, device_mesh(), steps=steps,
+        evaluate=(lambda params: validate(task, params, validation)) if len(validation) else None,
+        evaluate_every=per_epoch * config.evaluate_every, patience=config.patience if len(validation) else None,
+        save=save, save_every=config.save_every if folder is not None else 0, progress=progress, on_record=record,
+    )  # fmt: skip
+    return best if folder is None else checkpoint.read(folder).params
 
 
-def joint_objective(
+def validate(task: Task, params: Mapping[str, Any], positions: Int[np.ndarray, " m"]) -> dict[str, float]:
+    """What parameters are worth on some of the training images; "value" is the larger the better."""
+    labels = task.training_labels[positions]
+    # From the memory of the host: every process, and one device of it, looks at all images.
+    _, logits = task.outputs(jax.device_get(params), task.training[positions])
+    p = evaluation.true_class_probability(logits, labels)
+    accuracy, loss = evaluation.accuracy(logits, labels), float(-np.log(np.maximum(p, 1e-12)).mean())
+    return {
+        "accuracy": accuracy,
+        "class_balanced_accuracy": evaluation.class_balanced_accuracy(logits, labels),
+        "loss": loss,
+        # Accuracy first, loss among equals.
+        "value": accuracy - 1e-3 * loss,
+    }
+
+
+def objective(
     forward: Forward,
-    predictor: Forward,
     inputs: Callable[[Array], Array],
     smoothing: float = 0.0,
+    predictor: Forward | None = None,
     own_trunk: bool = False,
 ) -> Loss:
-    """The authors' joint training: classifier loss + predictor loss, each blind to the other's gradient.
+    """The mean cross-entropy; with a predictor the authors' joint training: classifier loss + predictor loss, each
+    blind to the other's gradient.
 
     Args:
         forward: the classifier in training mode, inputs -> (activations, logits).
+        inputs: from a batch's "image" to the classifier's inputs, see `inputs.as_input`.
+        smoothing: of the labels.
         predictor: the hardness predictor in training mode, activations -> k; its params stand under
             `hardness.PREFIX`. It reads the activations as they are and sends no gradient into them.
-        inputs: from a batch's "image" to the classifier's inputs.
-        smoothing: of the labels.
         own_trunk: the predictor reads the inputs instead, through a trunk of its own.
     """
 
     def loss(params: Params, batch: Batch, key: Key[Array, ""]) -> tuple[Array, tuple[Params, dict[str, Array]]]:
-        x = inputs(batch["image"])
+        x, valid, k = inputs(batch["image"]), batch["valid"], None
         (activation, logits), statistics = forward(params, x, key)
-        own, other_key = hardness.own(params), jax.random.fold_in(key, 1)
-        k, own_statistics = predictor(own, x if own_trunk else jax.lax.stop_gradient(activation), other_key)
+        if predictor is not None:
+            read, own_key = x if own_trunk else jax.lax.stop_gradient(activation), jax.random.fold_in(key, 1)
+            k, own_statistics = predictor(hardness.own(params), read, own_key)
+            statistics = statistics | hardness.prefixed(own_statistics)
         entropies = losses.cross_entropy(logits, batch["label"], smoothing)
-        p = losses.true_class_probability(logits, batch["label"])
-        of_classifier = losses.classifier_loss(entropies, k, batch["valid"])
-        of_predictor = losses.predictor_loss(k, p, batch["valid"])
-        metrics = {
-            "accuracy": _accuracy(logits, batch),
-            "classifier_loss": of_classifier,
-            "predictor_loss": of_predictor,
-        }
-        return of_classifier + of_predictor, (statistics | hardness.prefixed(own_statistics), metrics)
+        of_classifier = losses.classifier_loss(entropies, jnp.ones_like(entropies) if k is None else k, valid)
+        is_right = (jnp.argmax(logits, -1) == batch["label"]).astype(jnp.float32)
+        metrics = {"accuracy": losses.masked_mean(is_right, valid)}
+        if k is None:
+            return of_classifier, (statistics, metrics)
+        of_predictor = losses.predictor_loss(k, losses.true_class_probability(logits, batch["label"]), valid)
+        metrics |= {"classifier_loss": of_classifier, "predictor_loss": of_predictor}
+        return of_classifier + of_predictor, (statistics, metrics)
 
     return loss
 
 
-def as_input(preprocessing: Preprocessing) -> Callable[[Array], Array]:
-    """From uint8 pixels to the network's inputs, on the device, so that a quarter of the bytes travel there.
+def make_optimiser(config: TrainConfig, steps: int, per_epoch: int) -> optax.GradientTransformation:
+    """The optimiser of the options: one for the classifier's parameters, another for those of the hardness predictor.
 
-    Floating-point arrays are cached activations and pass unchanged.
-    """
-    mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)
-
-    def inputs(image: Array) -> Array:
-        if jnp.issubdtype(image.dtype, jnp.floating):
-            return image.astype(jnp.float32)
-        return (image.astype(jnp.float32) / 255 - mean) / std
-
-    return inputs
-
-
-def authors_optimiser(steps_per_epoch: int, learning_rate: float = 1e-3) -> optax.GradientTransformation:
-    """SGD with momentum 0.9 and weight decay 1e-4, the rate falling by 0.95 each epoch; Adam 1e-5, weight decay 1e-3,
-    for the predictor.
-
-    Source: the authors' code for GALORE (TPAMI 2023). Their weight decay is torch's, a gradient of the square.
-    """
-    rate = optax.exponential_decay(checked_rate(learning_rate), steps_per_epoch, 0.95, staircase=True)
-    sgd = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate, momentum=0.9))
-    adam = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-5))
-    return split_optimiser(sgd, adam)
-
-
-def fast_optimiser(
-    steps: int, learning_rate: float = 4e-3, weight_decay: float = 1e-2, predictor_rate: float = 1e-3
-) -> optax.GradientTransformation:
-    """AdamW with one cycle of the learning rate (Smith & Topin, 2018): up for a fifth of the steps, then down to 0."""
-    rate = optax.schedules.cosine_onecycle_schedule(steps, checked_rate(learning_rate), 0.2)
-    return split_optimiser(optax.adamw(rate, weight_decay=weight_decay), optax.adamw(predictor_rate, weight_decay=1e-3))
-
-
-def muon_optimiser(
-    steps: int, learning_rate: float = 2e-2, weight_decay: float = 1e-2, predictor_rate: float = 1e-3
-) -> optax.GradientTransformation:
-    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW at a fifth of the rate for everything else; one
-    cycle of both rates, up for a tenth of the steps. Learns from few steps, for networks that start from nothing.
-    """
-    rate = checked_rate(learning_rate)
-    kernels = optax.contrib.muon(
-        optax.schedules.cosine_onecycle_schedule(steps, rate, 0.1),
-        weight_decay=weight_decay,
-        adam_learning_rate=optax.schedules.cosine_onecycle_schedule(steps, rate / 5, 0.1),
-        adam_weight_decay=weight_decay,
-        muon_weight_dimension_numbers=_convolutions,  # pyright: ignore[reportArgumentType]
-    )
-    return split_optimiser(kernels, optax.adamw(predictor_rate, weight_decay=1e-3))
-
-
-def split_optimiser(
-    classifier: optax.GradientTransformation, predictor: optax.GradientTransformation
-) -> optax.GradientTransformation:
-    """One optimiser for the classifier's parameters and another for those of the hardness predictor."""
-
-    def labels(params: Mapping[str, Any]) -> dict[str, str]:
-        return {name: "predictor" if name.startswith(hardness.PREFIX) else "classifier" for name in params}
-
-    return optax.partition({"classifier": classifier, "predictor": predictor}, labels)  # pyright: ignore
-
-
-def checked_rate(learning_rate: Any) -> float:
-    """The learning rate.
-
-    Raises:
-        InputError: it is no number above zero.
-    """
-    is_number = isinstance(learning_rate, int | float) and not isinstance(learning_rate, bool)
-    if not is_number or not 0 < learning_rate < math.inf:
-        raise InputError(f"learning_rate {learning_rate!r}: expected a number above 0, such as 0.001")
-    return float(learning_rate)
-
-
-def fit(
-    step: Callable[[State, Batch], tuple[State, dict[str, Array]]],
-    state: State,
-    batches_from: Callable[[int], Iterator[Mapping[str, Shaped[np.ndarray, "b ..."]]]],
-    mesh: Mesh,
-    *,
-    steps: int,
-    evaluate: Callable[[Params], Mapping[str, float]] | None = None,
-    evaluate_every: int = 0,
-    patience: int | None = None,
-    save: Callable[[State, Progress, tuple[str, ...]], Any] | None = None,
-    save_every: int = 0,
-    progress: Progress | None = None,
-    on_record: Callable[[dict[str, Any]], Any] = lambda record: None,
-) -> tuple[State, Progress]:
-    """Takes the steps that remain.
-
-    The step is jitted here, once, with the state donated. What comes out depends on the state, the progress and the
-    batches alone: a run that is stopped and resumed from what `save` wrote ends with the same bits.
+    `authors` is SGD with momentum 0.9 and weight decay 1e-4, the rate falling by 0.95 each epoch, and for the predictor
+    Adam 1e-5 with weight decay 1e-3; their weight decay is torch's, a gradient of the square. Source: the authors' code
+    for GALORE (TPAMI 2023). `one_cycle` is AdamW with one cycle of the learning rate (Smith & Topin, 2018): up for a
+    fifth of the steps, then down to 0. `muon` is Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW at a
+    fifth of the rate for everything else, and one cycle of both rates, up for a tenth of the steps; it learns from few
+    steps, for networks that start from nothing.
 
     Args:
-        step: from `make_step`.
-        state: the initial one, or that of a checkpoint.
-        batches_from: step -> the batches from that step on, see `training_batches`.
-        mesh: the devices.
-        steps: at which count to end.
-        evaluate: params -> at least "value", the larger the better; None: never.
-        evaluate_every: after how many steps.
-        patience: how many evaluations without a better value end the run; None: none do.
-        save: called with the state, the progress and which of "best" and "last" this is.
-        save_every: after how many steps, besides every evaluation and the end.
-        progress: that of the checkpoint; None: a new run.
-        on_record: told "step", "loss" and other metrics of every step, "waited" and "seconds"; and those of every
-            evaluation under "validation".
-
-    Returns:
-        The state after the last step, and the progress.
-
-    Raises:
-        InputError: the loss or the update is not finite; nothing is saved then.
+        config: the options.
+        steps: of the whole training.
+        per_epoch: steps of an epoch.
     """
-    progress = dict(progress or {"best": -math.inf, "best_step": 0, "worse": 0})
-    # A copy, because each step reuses the memory of the state that it is given, and the caller may want his again.
-    state = replicate(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state), mesh)
-    compiled = jax.jit(step, donate_argnums=0)
-    count, batches = int(state.step), iter(batches_from(int(state.step)))
-    saved = count
-    while count < steps and not (patience is not None and progress["worse"] >= patience):
-        began = time.perf_counter()
-        batch = next(batches)
-        waited = time.perf_counter() - began
-        state, metrics = compiled(state, shard(batch, mesh))
-        count += 1
-        if not is_finite(metrics):
-            raise InputError(
-                f"the loss is {float(metrics['loss']):g} and the update's norm {float(metrics['update_norm']):g} at "
-                f"batch {count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
-            )
-        seconds = time.perf_counter() - began
-        record = {"step": count, **{name: float(value) for name, value in metrics.items()}}
-        on_record(record | {"waited": waited, "seconds": seconds})
-        links: tuple[str, ...] = ()
-        if evaluate is not None and (count == steps or (evaluate_every and count % evaluate_every == 0)):
-            found = dict(evaluate(state.params))
-            is_better = found["value"] > progress["best"]
-            progress |= {"best": found["value"], "best_step": count, "worse": 0} if is_better else {}
-            progress["worse"] += not is_better
-            links = ("best", "last") if is_better else ("last",)
-            on_record({"step": count, "validation": found})
-        elif count == steps or (save_every and count % save_every == 0):
-            links = ("last",) if evaluate is not None else ("best", "last")
-        if save is not None and links:
-            save(state, dict(progress), links)
-            saved = count
-    close = getattr(batches, "close", None)
-    if close is not None:
-        close()
-    return state, progress
+    rate, decay, cycle = config.learning_rate, config.weight_decay, optax.schedules.cosine_onecycle_schedule
+    predictor = optax.adamw(1e-3, weight_decay=1e-3)
+    if config.optimiser == "authors":
+        falling = optax.exponential_decay(rate, per_epoch, 0.95, staircase=True)
+        classifier = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(falling, momentum=0.9))
+        predictor = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-5))
+    elif config.optimiser == "one_cycle":
+        classifier = optax.adamw(cycle(steps, rate, 0.2), weight_decay=decay)
+    else:
+        classifier = optax.contrib.muon(
+            cycle(steps, rate, 0.1),
+            weight_decay=decay,
+            adam_learning_rate=cycle(steps, rate / 5, 0.1),
+            adam_weight_decay=decay,
+            muon_weight_dimension_numbers=_convolutions,  # pyright: ignore[reportArgumentType]
+        )
+
+    def part_of(params: Mapping[str, Any]) -> dict[str, str]:
+        return {name: "predictor" if name.startswith(hardness.PREFIX) else "classifier" for name in params}
+
+    return optax.partition({"classifier": classifier, "predictor": predictor}, part_of)  # pyright: ignore
 
 
 def _convolutions(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,5 +206,77 @@ def _convolutions(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: window if full else None for name, full in is_full.items()}
 
 
-def _accuracy(logits: Float[Array, "B C"], batch: Batch) -> Float[Array, ""]:
-    return losses.masked_mean((jnp.argmax(logits, -1) == batch["label"]).astype(jnp.float32), batch["valid"])
+def _start_and_loss(task: Task, is_joint: bool) -> tuple[Params, Loss]:
+    """The parameters to start from and the loss."""
+    config, description = task.config, task.description
+    to_input = inputs.as_input(description.preprocessing)
+    forward = architectures.training_forward(task.module, task.run, config.frozen_statistics)
+    if not is_joint:
+        return task.params, objective(forward, to_input, config.label_smoothing)
+    own, predictor = _joint_predictor(task)
+    loss = objective(forward, to_input, config.label_smoothing, predictor, description.predictor_trunk)
+    return task.params | own, loss
+
+
+def _joint_predictor(task: Task) -> tuple[Params, Forward]:
+    """The predictor's parameters to start from, and the predictor in training mode.
+
+    A trunk of its own starts as the classifier does, except for its last layer, which has another width.
+    """
+    structure, cut, layer = header.predictor_module(task.description), task.cut, task.description.layer
+    own = draw(architectures.shapes(structure), task.config.seed)
+    if isinstance(structure, hardness.HardnessPredictor):
+        return hardness.prefixed(own), architectures.training_forward(structure)
+    for name, value in task.params.items():
+        if own[f"trunk.{name}"].shape == value.shape:
+            own[f"trunk.{name}"] = value
+    forward = architectures.training_forward(structure, lambda module, x: module(x, cut, layer))
+    return hardness.prefixed(own), forward
+
+
+def _trained_names(task: Task, params: Params) -> tuple[str, ...]:
+    """The parameters behind the cut, without BatchNorm's statistics."""
+    names = tuple(name for name in params if not name.endswith((".mean", ".var")))
+    if task.cut is None:
+        return names
+    head = architectures.training_forward(task.module, lambda m, x: m.head(x, task.cut), frozen_statistics=True)
+    used = architectures.used_names(head, task.params, jnp.asarray(task.images[:1]))
+    frozen, trunk = set(task.params) - set(used), f"{hardness.PREFIX}trunk."
+    return tuple(name for name in names if name.removeprefix(trunk) not in frozen)
+
+
+def _identity(
+    task: Task, positions: Int[np.ndarray, " n"], validation: Int[np.ndarray, " m"], is_joint: bool
+) -> dict[str, Any]:
+    """What a resumed run must share with the one that it resumes: options, the images and their order."""
+    images = np.concatenate([task.training[positions], [-1], task.training[validation]])
+    order = hashlib.sha256(images.astype(np.int64).tobytes() + task.labels.tobytes()).hexdigest()
+    identity = {f"train.{name}": getattr(task.config, name) for name in _IDENTITY} | {"joint predictor": is_joint}
+    # As JSON gives it back.
+    return json.loads(json.dumps(identity | {"images and order": order[:16]}))
+
+
+def _resume(last: Path, like: State, description: Description, identity: Mapping[str, Any]) -> tuple[State, Progress]:
+    """The state and the progress of the last checkpoint.
+
+    Raises:
+        InputError: it is damaged, or another training made it.
+    """
+    opened = checkpoint.read(last)
+    progress = opened.header["progress"]
+    fields = [field.name for field in dataclasses.fields(description)]
+    pairs = {name: (getattr(opened.description, name), getattr(description, name)) for name in fields}
+    pairs |= {name: (progress.get("choices", {}).get(name), value) for name, value in identity.items()}
+    for name, (theirs, ours) in pairs.items():
+        if theirs != ours:
+            raise InputError(
+                f"{last} is of another training: {name} is {theirs!r} there and {ours!r} here; "
+                "name another folder with model.checkpoint=, or remove this one"
+            )
+    state = like._replace(
+        trained={name: opened.params[name] for name in like.trained},
+        others={name: opened.params[name] for name in like.others},
+        optimiser=opened.optimiser(like.optimiser),
+        step=jnp.int32(opened.header["step"]),
+    )
+    return state, {name: progress[name] for name in ("best", "best_step", "worse")}

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
+from galore.statistics import wilson
+
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#c4601d", "#8a8a8a"
 
 
@@ -14,7 +16,7 @@ def training_curve(records: Sequence[dict[str, Any]]) -> Figure:
     """Loss and accuracy over the steps, training smoothed over 20 steps.
 
     Args:
-        records: as `galore.training.classifier.fit` gives them.
+        records: as `galore.training.loop.fit` gives them.
     """
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -47,7 +49,7 @@ def calibration(hardness: Float[np.ndarray, " n"], wrong: Bool[np.ndarray, " n"]
     groups = [group for group in np.array_split(np.argsort(hardness, kind="stable"), bins) if len(group)]
     x = np.array([hardness[group].mean() for group in groups])
     rate = np.array([wrong[group].mean() for group in groups])
-    low, high = zip(*(_wilson(wrong[group]) for group in groups), strict=True)
+    _, low, high, _ = np.array([wilson(int(wrong[group].sum()), len(group)) for group in groups]).T
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="hardness = error rate")
     errors = [np.maximum(rate - low, 0), np.maximum(high - rate, 0)]
     axes.errorbar(x, rate, yerr=errors, fmt="o", color=_BLUE, capsize=2, label=f"{len(hardness) // bins} images each")
@@ -65,10 +67,3 @@ def _smooth(values: Sequence[float], window: int = 20) -> Float[np.ndarray, " n"
     starts = np.maximum(np.arange(1, len(array) + 1) - window, 0)
     ends = np.arange(1, len(array) + 1)
     return (sums[ends] - sums[starts]) / (ends - starts)
-
-
-def _wilson(hits: Bool[np.ndarray, " n"], z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval for a share (JASA 1927)."""
-    n, p = len(hits), float(np.mean(hits))
-    centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return float((centre - half) / (1 + z * z / n)), float((centre + half) / (1 + z * z / n))

@@ -13,7 +13,7 @@ from galore import provenance
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 from galore.training import architectures, hardness
-from galore.training.forward import shapes
+from galore.training.architectures import shapes
 
 FORMAT = "galore checkpoint"
 VERSION = 1
@@ -27,7 +27,7 @@ class Description:
         network: its name, one of `architectures.names()`.
         class_names: in the order of the logits.
         preprocessing: what the network expects.
-        layer: where the network is cut when nothing else is asked for.
+        layer: where the network is cut unless another layer is requested.
         predictor_layer: whose activations the hardness predictor reads; None: there is no predictor.
         predictor_widths: the sizes of its hidden layers.
         predictor_trunk: whether the predictor has a trunk of its own, of the same architecture; the layer is then the
@@ -80,12 +80,11 @@ def read_header(path: str | Path) -> dict[str, Any]:
     file = find(path) / "header.json"
     try:
         header = json.loads(file.read_text(encoding="utf-8"))
-        found = header["format"]
-        version = header["version"]
+        written_as, version = header["format"], header["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is damaged, expected the header of a checkpoint: {error}") from error
-    if found != FORMAT:
-        raise InputError(f"{file} is of the format {found!r}, expected {FORMAT!r}")
+    if written_as != FORMAT:
+        raise InputError(f"{file} is of the format {written_as!r}, expected {FORMAT!r}")
     if version != VERSION:
         raise InputError(f"{file} is of version {version}, expected {VERSION}: train again with this version of galore")
     return header
@@ -97,7 +96,19 @@ def read_description(path: str | Path) -> Description:
     Raises:
         InputError: as `read_header`, or the header lacks something.
     """
-    header = read_header(path)
+    return description_in(read_header(path), find(path))
+
+
+def description_in(header: Mapping[str, Any], folder: Path) -> Description:
+    """The description in a header.
+
+    Args:
+        header: as `read_header` gives it.
+        folder: of the checkpoint, for the message.
+
+    Raises:
+        InputError: the header lacks something.
+    """
     try:
         known = dict(header["description"])
         pre = known.pop("preprocessing")
@@ -105,20 +116,23 @@ def read_description(path: str | Path) -> Description:
         names, widths = tuple(known.pop("class_names")), tuple(known.pop("predictor_widths"))
         return Description(class_names=names, preprocessing=preprocessing, predictor_widths=widths, **known)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{find(path) / 'header.json'} is damaged: it lacks or misnames {error}") from error
+        raise InputError(f"{folder / 'header.json'} is damaged: it lacks or misnames {error}") from error
+
+
+def predictor_module(description: Description) -> hardness.HardnessPredictor | hardness.HardnessNetwork:
+    """The structure of the hardness predictor, without values; the description has one."""
+    network, layer, widths = description.network, description.predictor_layer, description.predictor_widths
+    if description.predictor_trunk:
+        return hardness.with_trunk(network, widths)
+    return hardness.module(architectures.channels(network, layer, description.preprocessing), widths)
 
 
 def expected_shapes(description: Description) -> dict[str, jax.ShapeDtypeStruct]:
     """The names and shapes that a checkpoint of this description holds."""
-    module = architectures.module(description.network, len(description.class_names))
-    expected = shapes(module)
-    if description.predictor_trunk:
-        own = hardness.with_trunk(description.network, description.predictor_widths)
-        return expected | hardness.prefixed(shapes(own))
-    if description.predictor_layer is not None:
-        channels = architectures.channels(description.network, description.predictor_layer, description.preprocessing)
-        expected |= hardness.shapes(channels, description.predictor_widths)
-    return expected
+    expected = shapes(architectures.module(description.network, len(description.class_names)))
+    if description.predictor_layer is None:
+        return expected
+    return expected | hardness.prefixed(shapes(predictor_module(description)))
 
 
 def make(

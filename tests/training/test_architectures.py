@@ -5,7 +5,7 @@ from flax import nnx
 
 from galore import from_nnx
 from galore.models.layers import LayeredNetwork
-from galore.training.forward import shapes, training_forward, used_names
+from galore.training.architectures import shapes, training_forward, used_names
 
 
 class Tiny(LayeredNetwork):

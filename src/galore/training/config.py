@@ -1,0 +1,71 @@
+"""The options of a training, typed and checked before any long work starts: what conf/train and conf/model hold."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from galore.errors import InputError
+from galore.options import AtLeastTwo, Count, Decay, PositiveShare, Rate, Seed, Share, ShareBelowOne
+from galore.training import architectures
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network that is trained."""
+
+    group: ClassVar[str] = "model"
+    name: str = "small_cnn"
+    layer: str | None = None  # where it is explained; None: the last one
+    weights: str | None = None  # to start from, as `galore.load` takes them; None: random ones
+    size: Count | None = None  # side of the input in pixels; None: as the network was published
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; the defaults are those of conf/train/fast.yaml.
+
+    Raises:
+        InputError: values that do not fit together.
+    """
+
+    group: ClassVar[str] = "train"
+    name: str = "fast"
+    seed: Seed = 0
+    from_layer: str | None = None  # None: train everything; a layer: everything up to it stays frozen
+    views: Count = 1  # random crops of each image, computed once, where layers are frozen
+    frozen_statistics: bool = False
+    optimiser: Literal["muon", "one_cycle", "authors"] = "muon"
+    learning_rate: Rate = 0.02
+    weight_decay: Decay = 0.01
+    label_smoothing: ShareBelowOne = 0.1
+    epochs: Count = 12
+    batch_size: Count = 32  # of all devices together
+    early_size: Count | None = 64  # smaller crops at first, side in pixels; None: one size throughout
+    early_share: Share = 0.6  # of the epochs
+    crop_scale: PositiveShare = 0.7  # the smallest share of the area that a random crop keeps
+    crops_from: Literal["memory", "files"] = "memory"
+    flip: bool = True
+    validation: ShareBelowOne = 0.1  # share of the training images that is held out
+    patience: Count | None = None  # evaluations without a better one that end the run
+    evaluate_every: Count = 2  # epochs
+    save_every: Count = 50  # steps
+    hardness: Literal["none", "held_out", "cross_fit", "joint"] = "held_out"
+    hardness_trunk: Literal["classifier", "own"] = "classifier"
+    hardness_folds: AtLeastTwo = 4  # for cross_fit
+    hardness_widths: tuple[Count, ...] = (64,)
+    students: tuple[Literal["few_shot", "small_cnn"], ...] = ("few_shot", "small_cnn")
+    shots: Count = 20  # images of each class that few_shot is trained on
+    few_shot_epochs: Count = 30
+    small_cnn_network: str = "small_cnn_narrow"
+    small_cnn_epochs: Count = 4
+    threads: Count = 2
+
+    def __post_init__(self) -> None:
+        if self.hardness == "held_out" and not self.validation:
+            raise InputError("train.hardness=held_out needs held-out images: give train.validation=0.1, or cross_fit")
+        if self.hardness_trunk == "own" and self.hardness != "joint":
+            raise InputError("train.hardness_trunk=own is trained with the classifier: give train.hardness=joint")
+        if self.hardness_trunk == "own" and not self.hardness_widths:
+            raise InputError("train.hardness_widths=[]: expected at least one width with train.hardness_trunk=own")
+        if self.patience is not None and not self.validation:
+            raise InputError("train.patience needs held-out images: give train.validation=0.1")
+        architectures.module(self.small_cnn_network, 2)  # refuses an unknown name

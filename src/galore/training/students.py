@@ -1,0 +1,62 @@
+"""Trains the weaker networks that play the users: one is trained on few images, the other is a small CNN."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Int
+
+from galore.data.dataset import PartDataset, SceneDataset
+from galore.training import classifier
+from galore.training.config import ModelConfig, TrainConfig
+from galore.training.task import OnProgress, Task, prepare
+
+
+def train(
+    task: Task, dataset: PartDataset | SceneDataset, test: Int[np.ndarray, " n"], on_progress: OnProgress
+) -> dict[str, Int[np.ndarray, " n"]]:
+    """Trains the students of `train.students` and predicts the test images with them.
+
+    Args:
+        task: of the run.
+        dataset: all images.
+        test: rows of the test images.
+        on_progress: told after every step.
+
+    Returns:
+        "student", the classes that the first of them predicts, who plays the advanced user (-1 without one), and those
+        of each by name: "student_few_shot", "student_small_cnn".
+    """
+    names, is_cached = task.config.students, task.cut is not None
+    # Where layers are frozen, few images train the same network; else it would be as weak as slow.
+    needs_small = "small_cnn" in names or ("few_shot" in names and not is_cached)
+    small = prepare(dataset, *_small_cnn(task.config), on_progress) if needs_small else task
+    tasks = {"few_shot": task if is_cached else small, "small_cnn": small}
+    predicted = {f"student_{name}": _predicted(name, tasks[name], test, on_progress) for name in names}
+    return {"student": predicted[f"student_{names[0]}"] if names else np.full(len(test), -1)} | predicted
+
+
+def _predicted(name: str, task: Task, test: np.ndarray, on_progress: OnProgress) -> np.ndarray:
+    """Trains one student on all training images, or on `train.shots` of each class; the classes that it predicts."""
+    config, labels = task.config, task.training_labels
+    is_few = name == "few_shot"
+    positions = few_of_each(labels, config.shots, config.seed) if is_few else np.arange(len(labels))
+    epochs = config.few_shot_epochs if is_few else config.small_cnn_epochs
+    phase = f"student, {name.replace('_', ' ')}"
+    params = classifier.train(task, positions, epochs=epochs, phase=phase, on_progress=on_progress)
+    return task.outputs(params, test)[1].argmax(-1)
+
+
+def _small_cnn(config: TrainConfig) -> tuple[TrainConfig, ModelConfig]:
+    """The same images for a small CNN in the spirit of AlexNet, from random parameters."""
+    alone = dataclasses.replace(
+        config, from_layer=None, frozen_statistics=False, hardness="none", hardness_trunk="classifier",
+        optimiser="muon", learning_rate=0.02, weight_decay=0.01, batch_size=32, early_size=None, crop_scale=0.7,
+        crops_from="memory",
+    )  # fmt: skip
+    return alone, ModelConfig(config.small_cnn_network)
+
+
+def few_of_each(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Int[np.ndarray, " k"]:
+    """Positions of a few images of every class."""
+    rng = np.random.default_rng((seed, 5))
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)])
