@@ -7,7 +7,6 @@ The images are drawn by the seed, not chosen; the table says how the maps score 
 Cost: 16 s on two cores.
 """
 
-
 import jax.numpy as jnp
 import numpy as np
 from matplotlib import pyplot as plt

@@ -24,9 +24,9 @@ from omegaconf import OmegaConf
 from galore import atomic
 from galore.errors import InputError
 from galore.experiment import config, inputs, progress, runner
+from galore.options import from_mapping
 from galore.statistics import Estimate
 from galore.training import hosts, run
-from galore.options import from_mapping
 from galore.training.config import ModelConfig, TrainConfig
 
 

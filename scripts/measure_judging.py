@@ -19,10 +19,10 @@ from collections import OrderedDict
 
 import jax
 import numpy as np
+from galore.evaluation.subject import Parts, Subject, in_batches
 
 import galore
 from galore.evaluation import judging, questions, rules
-from galore.evaluation.subject import Parts, Subject, in_batches
 
 PARTS = 15
 

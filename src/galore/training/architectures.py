@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key, PyTree
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
-from galore.models.layers import LayeredNetwork, check_layer
 from galore.models.factory import ARCHITECTURES, draw
+from galore.models.layers import LayeredNetwork, check_layer
 from galore.network import Network, from_nnx
 from galore.network import _dotted as dotted
 from galore.network import _is_floating as is_floating
-from galore.data.preprocessing import Preprocessing
 
 Params = dict[str, Float[Array, "..."]]
 """Dotted names, as in `Network.params` of `galore.from_nnx`: {"bn0.mean": ..., "fc.kernel": ...}."""

@@ -23,8 +23,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from galore.confidence import Predictor
 from galore.errors import InputError
-from galore.models.layers import LayeredNetwork
 from galore.models.factory import draw
+from galore.models.layers import LayeredNetwork
 from galore.network import Network, from_nnx
 from galore.training import architectures, losses
 from galore.training.architectures import Params

@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Int, Shaped
 
 from galore.data.geometry import random_resized_crop
 from galore.data.loader import Example, Source, Transformed, batches
-from galore.errors import InputError
 from galore.data.preprocessing import Preprocessing
+from galore.errors import InputError
 
 SourceOfEpoch = Callable[[int], Source]
 """epoch -> the examples as that epoch sees them, for instance with its random crops."""
