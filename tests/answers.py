@@ -12,7 +12,7 @@ from galore.data.photo import read_image
 from galore.data.preprocessing import Preprocessing
 from galore.report import build
 from galore.report.answer import Answer
-from galore.report.build import asker as compile_asker
+from galore.report.build import compile_explanations as compile_anew
 
 NAMES = ("red_thing", "green thing", "blue thing", "grey <b>stone</b> [x]", "stone", "stone")
 METHODS = {
@@ -67,9 +67,9 @@ def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
 
 
 @functools.cache
-def asker(attribution="gradient", confidence="softmax", top=4, fraction=0.1) -> build.Ask:
+def compile_explanations(attribution="gradient", confidence="softmax", top=4, fraction=0.1) -> build.ExplainPhoto:
     """Compiled once for all tests."""
-    return compile_asker(attribution=attribution, confidence=confidence, top=top, fraction=fraction)
+    return compile_anew(attribution=attribution, confidence=confidence, top=top, fraction=fraction)
 
 
 def answer(folder, counter: bool = True, net: Network | None = None, **changes) -> Answer:
@@ -78,7 +78,7 @@ def answer(folder, counter: bool = True, net: Network | None = None, **changes) 
     return build.build(
         net or tiny_network(),
         red,
-        asker(**changes),
+        compile_explanations(**changes),
         METHODS | changes,
         why_not="blue",
         counter_image=blue if counter else None,

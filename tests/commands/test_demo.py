@@ -26,7 +26,7 @@ def test_the_demo_explains_its_photos_and_a_bird_and_says_where_the_reports_are_
     tmp_path, monkeypatch, capsys, trained
 ):
     monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network())
-    monkeypatch.setattr(build, "asker", answers.asker)
+    monkeypatch.setattr(build, "compile_explanations", answers.compile_explanations)
     monkeypatch.setattr(figures, "DPI", 30)
     monkeypatch.setattr(demo, "EXAMPLES", tuple(example._replace(why_not="3") for example in demo.EXAMPLES))
     bird = ["--trained", str(trained / "run"), "--birds", str(trained / "birds")]

@@ -30,7 +30,7 @@ def tiny(monkeypatch, tmp_path):
     """The command with a tiny network instead of the real one, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network())
-    monkeypatch.setattr(build, "asker", answers.asker)
+    monkeypatch.setattr(build, "compile_explanations", answers.compile_explanations)
     monkeypatch.setattr(figures, "DPI", 30)
     return tmp_path
 

@@ -38,10 +38,10 @@ def parts_in(mask, points):
 
 @given(scenes, maps_with_ties)
 @settings(max_examples=12, deadline=None)
-def test_a_part_is_held_exactly_where_the_region_contains_its_pixel(seed, ties):
+def test_a_part_is_inside_exactly_where_the_region_contains_its_pixel(seed, ties):
     map_, points, _, _ = scene(seed, ties)
-    held = metrics.held(metrics.ranks(map_, points, SIZE), SIZE, FEW)
-    for row, fraction in zip(held, FEW, strict=True):
+    inside = metrics.in_regions(metrics.ranks(map_, points, SIZE), SIZE, FEW)
+    for row, fraction in zip(inside, FEW, strict=True):
         assert list(row) == list(parts_in(largest_fraction(map_, fraction, SIZE), points))
 
 
@@ -49,10 +49,10 @@ def test_a_part_is_held_exactly_where_the_region_contains_its_pixel(seed, ties):
 def test_all_hundred_thresholds_at_the_size_of_a_photo(ties):
     map_, _, _, _ = scene(3, ties)
     points = jnp.asarray(np.random.default_rng(1).uniform(0, 224, (15, 2)), jnp.float32)
-    held = metrics.held(metrics.ranks(map_, points, (224, 224)), (224, 224))
-    assert len(metrics.FRACTIONS) == len(held) == 100
+    inside = metrics.in_regions(metrics.ranks(map_, points, (224, 224)), (224, 224))
+    assert len(metrics.FRACTIONS) == len(inside) == 100
     for k in (0, 1, 2, 20, 50, 80, 99):
-        assert list(held[k]) == list(parts_in(largest_fraction(map_, metrics.FRACTIONS[k], (224, 224)), points))
+        assert list(inside[k]) == list(parts_in(largest_fraction(map_, metrics.FRACTIONS[k], (224, 224)), points))
 
 
 def slow_precision_recall(map_, points, visible, truth, fraction):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from galore import InputError, Network
-from galore.evaluation import search, search_candidates
+from galore.evaluation import search
 from galore.evaluation.search import Outcome
 from galore.head_structure import DenseFirst, SumFirst, structure
 
@@ -133,10 +133,10 @@ def test_a_structure_is_the_head_taken_apart(head):
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.__name__)
 def test_all_ways_agree_with_a_loop_over_the_candidates(head):
     net, cells = network(head), DISTRACTOR.reshape(-1, DEPTH)
-    pairs = search_candidates.all_pairs(HEIGHT * WIDTH, len(cells))
+    pairs = search.all_pairs(HEIGHT * WIDTH, len(cells))
     expected = loop(net, F, cells, 3).reshape(-1)
     for shortcuts, chunk in ((True, 7), (True, 1000), (False, 7)):
-        scores = search_candidates.scorer(search.head_of(net), F, cells, 3, pairs, chunk=chunk, shortcuts=shortcuts)
+        scores = search.scorer(search.head_of(net), F, cells, 3, pairs, chunk=chunk, shortcuts=shortcuts)
         np.testing.assert_allclose(jax.jit(scores)(F), expected, atol=1e-5)
 
 
@@ -148,8 +148,8 @@ def test_what_only_adds_a_bias_behind_the_sum_is_known():
 
 def test_logits_too_far_apart_for_one_product_are_as_exact():
     net, cells = network(pooled_affine, PARAMS | {"kernel": 2000 * PARAMS["kernel"]}), DISTRACTOR.reshape(-1, DEPTH)
-    pairs = search_candidates.all_pairs(HEIGHT * WIDTH, len(cells))
-    found = jax.jit(search_candidates.scorer(search.head_of(net), F, cells, 3, pairs))(F)
+    pairs = search.all_pairs(HEIGHT * WIDTH, len(cells))
+    found = jax.jit(search.scorer(search.head_of(net), F, cells, 3, pairs))(F)
     expected = loop(net, F, cells, 3).reshape(-1)
     assert np.ptp(expected) > 1000
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)

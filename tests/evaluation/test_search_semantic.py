@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from galore import InputError, Network
-from galore.evaluation import search, search_semantic
+from galore.evaluation import search
 from galore.evaluation.search import Edits, Outcome
 
 
@@ -31,11 +31,11 @@ def network(head=pooled):
 
 
 def find(head=pooled, **options):
-    return search_semantic.semantic(network(head), F, DISTRACTORS, COUNTER, FEATURES, DISTRACTOR_FEATURES, **options)
+    return search.semantic(network(head), F, DISTRACTORS, COUNTER, FEATURES, DISTRACTOR_FEATURES, **options)
 
 
 def test_without_resemblance_it_is_the_exhaustive_search():
-    found = search_semantic.semantic(
+    found = search.semantic(
         network(), F, DISTRACTORS[:1], COUNTER, FEATURES, DISTRACTOR_FEATURES[:1], weight=0.0, candidates=1.0, edits=3
     )
     plain = search.exhaustive(network(), F, DISTRACTORS[0], COUNTER, edits=3)
@@ -73,14 +73,14 @@ def test_bad_options_are_refused(options, words):
 
 def test_features_on_another_map_are_refused():
     with pytest.raises(InputError, match="same map"):
-        search_semantic.semantic(network(), F, DISTRACTORS, COUNTER, FEATURES[:2], DISTRACTOR_FEATURES)
+        search.semantic(network(), F, DISTRACTORS, COUNTER, FEATURES[:2], DISTRACTOR_FEATURES)
 
 
 def test_keypoints_fall_into_the_cells_they_lie_in():
     points = np.array([[[0.0, 0.0], [63.9, 31.9], [40.0, 10.0], [64.0, 5.0]]], np.float32)
     visible = np.array([[True, True, False, True]])
-    held = search_semantic.keypoint_cells(points, visible, (2, 4), (32, 64))
-    assert np.argwhere(held[0]).tolist() == [[0, 0, 0], [1, 3, 1]]
+    cells = search.keypoint_cells(points, visible, (2, 4), (32, 64))
+    assert np.argwhere(cells[0]).tolist() == [[0, 0, 0], [1, 3, 1]]
 
 
 def test_measures_of_edits_by_hand():
@@ -95,9 +95,9 @@ def test_measures_of_edits_by_hand():
         outcome=jnp.array([Outcome.FLIPPED, Outcome.EDIT_CAP]),
     )
     # (0, 1): both hold keypoint 1; (0, 0): the query's cell alone; the second search's edit: neither.
-    measured = search_semantic.edit_metrics(found, keypoints, distractor)
+    measured = search.edit_metrics(found, keypoints, distractor)
     assert (measured.near_keypoint, measured.same_keypoint) == (pytest.approx(0.5), pytest.approx(1 / 3))
     assert (measured.edits, measured.success_rate) == (2.0, 0.5)
     assert measured.outcomes == {"flipped": 1, "edit_cap": 1, "out_of_cells": 0, "wrong_start": 0}
-    first = search_semantic.edit_metrics(found, keypoints, distractor, first_only=True)
+    first = search.edit_metrics(found, keypoints, distractor, first_only=True)
     assert (first.near_keypoint, first.same_keypoint) == (0.5, 0.5)

@@ -63,14 +63,17 @@ def test_a_box_surrounds_the_patch_that_speaks_for_the_class(answer):
 
 def test_without_a_class_the_second_choice_is_the_other_one(tmp_path):
     photo = answers.write_photo(tmp_path / "photo.png")
-    ask = answers.asker()
+    ask = answers.compile_explanations()
     answer = build.build(answers.tiny_network(), photo, ask, answers.METHODS)
     assert answer.why_not.counter == answer.candidates[1]
-    assert not answer.why_not.asked
+    assert not answer.why_not.is_named
 
 
 def test_one_compilation_serves_every_photo_and_every_class(tmp_path):
-    net, ask = answers.tiny_network(), build.asker(attribution="gradient", confidence="softmax", top=3, fraction=0.1)
+    net, ask = (
+        answers.tiny_network(),
+        build.compile_explanations(attribution="gradient", confidence="softmax", top=3, fraction=0.1),
+    )
     first, second = (
         answers.write_photo(tmp_path / "a.png"),
         answers.write_photo(tmp_path / "b.png", (9, 90, 200), (90, 70)),
@@ -97,7 +100,7 @@ def test_every_choice_gives_finite_maps(tmp_path, attribution, confidence):
 
 def test_a_counter_photo_that_the_network_sees_otherwise_is_noted(tmp_path):
     photo = answers.write_photo(tmp_path / "red.png")
-    ask = answers.asker()
+    ask = answers.compile_explanations()
     answer = build.build(answers.tiny_network(), photo, ask, answers.METHODS, why_not="blue", counter_image=photo)
     assert any("sees red thing, not blue thing, in red.png" in note for note in answer.notes)
 
@@ -144,7 +147,7 @@ def test_a_network_without_preprocessing_cannot_take_a_photo(tmp_path):
 
 def test_classes_without_names_are_numbered(tmp_path):
     photo = answers.write_photo(tmp_path / "photo.png")
-    ask = answers.asker()
+    ask = answers.compile_explanations()
     net = answers.tiny_network()
 
     nameless = dataclasses.replace(net, class_names=())

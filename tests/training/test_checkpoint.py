@@ -10,8 +10,8 @@ import optax
 import pytest
 
 import galore
-from galore.errors import InputError
 from galore.data.preprocessing import Preprocessing
+from galore.errors import InputError
 from galore.training import architectures, checkpoint, hardness, header
 
 CLASSES = ("finch", "gull", "wren")

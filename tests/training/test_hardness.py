@@ -2,9 +2,9 @@ import jax
 import numpy as np
 import pytest
 
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 from galore.models.factory import draw
-from galore.data.preprocessing import Preprocessing
 from galore.training import architectures, evaluation, hardness, losses
 
 RNG = np.random.default_rng(0)

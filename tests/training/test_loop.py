@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from galore.errors import InputError
 from galore.data.preprocessing import Preprocessing
+from galore.errors import InputError
 from galore.training import architectures, classifier, inputs
 from galore.training.config import TrainConfig
 from galore.training.loop import check_batch_size, device_mesh, fit, initial_state, make_step

@@ -95,7 +95,7 @@ class Explainer:
         }
         self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
         self.options = {name: value for name, value in vars(args).items() if name != "run"}
-        self.ask = build.asker(**choices)
+        self.explain_photo = build.compile_explanations(**choices)
 
     def explain(
         self, image: str, folder: Path, *, why_not: str | None = None, counter_image: str | None = None
@@ -108,7 +108,7 @@ class Explainer:
             answer = build.build(
                 self.net,
                 image,
-                self.ask,
+                self.explain_photo,
                 self.methods,
                 why_not=why_not,
                 counter_image=counter_image,
@@ -149,7 +149,7 @@ def show(answer: "Answer") -> None:
     question(f"Why {predicted} and not {counter}?")
     line(words.parts(answer.why_not.finding))
     line(words.example_hint(answer))
-    if not answer.why_not.asked:
+    if not answer.why_not.is_named:
         line(f"({counter} is the second choice; --why-not asks about any other class)")
     for note in answer.notes:
         console.print()

@@ -112,18 +112,23 @@ def typed(cfg: DictConfig) -> Config:
     Raises:
         InputError: an unknown option, a wrong type or a wrong value.
     """
-    plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    model = dict(plain["model"])
+    given = plain(cfg)
+    model = dict(given["model"])
     checkpoint = options.parsed("model.checkpoint=", model.pop("checkpoint"), str)
     return Config(
         dataset=dataset(cfg),
         model=options.from_mapping(ModelConfig, model),
         checkpoint=checkpoint,
-        attribution=_attribution(plain["attribution"]),
-        score=_score(plain["confidence"]["score"]),
-        explanation=options.from_mapping(ExplanationConfig, plain["explanation"]),
-        seed=options.parsed("seed=", plain["seed"], Seed),
+        attribution=_attribution(given["attribution"]),
+        score=_score(given["confidence"]["score"]),
+        explanation=options.from_mapping(ExplanationConfig, given["explanation"]),
+        seed=options.parsed("seed=", given["seed"], Seed),
     )
+
+
+def plain(cfg: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
+    """The options as plain data."""
+    return OmegaConf.to_container(cfg, resolve=resolve)  # type: ignore[return-value]
 
 
 def dataset(cfg: DictConfig) -> DatasetConfig:
@@ -132,8 +137,7 @@ def dataset(cfg: DictConfig) -> DatasetConfig:
     Raises:
         InputError: as `typed`.
     """
-    plain: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
-    return options.from_mapping(DatasetConfig, plain)
+    return options.from_mapping(DatasetConfig, plain(cfg.dataset))
 
 
 def compose(overrides: Sequence[str], config: str = "config") -> DictConfig:
@@ -184,10 +188,10 @@ def check_used(arguments: Sequence[str], used: Sequence[str], program: str) -> N
             raise InputError(f"{program} does not use {name}; it uses {', '.join((*COMMON[:3], *used))}")
 
 
-def restricted(plain: Mapping[str, Any], used: Sequence[str], prefix: str = "") -> dict[str, Any]:
+def restricted(nested: Mapping[str, Any], used: Sequence[str], prefix: str = "") -> dict[str, Any]:
     """Only the options that are used, of nested ones."""
     kept: dict[str, Any] = {}
-    for name, value in plain.items():
+    for name, value in nested.items():
         full = f"{prefix}{name}"
         if any(_is_part(full, one) for one in (*COMMON, *used)):
             kept[name] = value
@@ -196,10 +200,10 @@ def restricted(plain: Mapping[str, Any], used: Sequence[str], prefix: str = "") 
     return kept
 
 
-def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options by their dotted names."""
     names: dict[str, Any] = {}
-    for name, value in plain.items():
+    for name, value in nested.items():
         names |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return names
 
@@ -258,5 +262,5 @@ def _option_names(arguments: Sequence[str], groups: Mapping[str, list[str]], con
             names.append(f"{prefix}{name}")
             walk(inner, f"{prefix}{name}.")
 
-    walk(OmegaConf.to_container(compose(chosen, config), resolve=False), "")
+    walk(plain(compose(chosen, config), resolve=False), "")
     return list(dict.fromkeys(names))

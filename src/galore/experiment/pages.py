@@ -287,10 +287,10 @@ def _section(section: Section) -> list[str]:
 
 def _legend() -> list[str]:
     return [
-        "**holds**: the 95 % interval of the number lies above zero; **does not hold**: below; **cannot tell**: neither, or "
-        "it could not be measured. Intervals are bootstrapped over images; differences are paired by image. *Counted*: "
-        "how many values (of a seed and an image) a number is the mean of; several, in the order of the columns, where "
-        "they differ.",
+        "**holds**: the 95 % interval of the number lies above zero; **does not hold**: below; **cannot tell**: "
+        "neither, or it could not be measured. Intervals are bootstrapped over images; differences are paired by "
+        "image. *Counted*: how many values (of a seed and an image) a number is the mean of; several, in the order of "
+        "the columns, where they differ.",
         "",
     ]
 

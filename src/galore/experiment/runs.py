@@ -22,7 +22,7 @@ from galore import atomic, provenance
 from galore.errors import InputError
 from galore.experiment import claims, inputs, table
 from galore.experiment.claims import Result
-from galore.experiment.config import flat, portable, restricted, typed
+from galore.experiment.config import flat, plain, portable, restricted, typed
 from galore.experiment.table import Table, TableSummary
 
 
@@ -75,7 +75,7 @@ def save(experiment: ModuleType, cfg: DictConfig, made: Table, folder: Path, sec
         seconds: that it took.
     """
     check_free(folder)
-    options: Any = OmegaConf.to_container(cfg, resolve=False)
+    options = plain(cfg, resolve=False)
     with atomic.folder(folder, overwrite=True) as unfinished:
         _save_for_people(experiment, made, [claims.judge(claim, made) for claim in experiment.claims(made)], unfinished)
         made.save(unfinished)
@@ -104,7 +104,7 @@ def origin_of(experiment: ModuleType, cfg: DictConfig) -> dict[str, Any]:
     """The provenance of a run: the options that it uses, seed, code, versions, checkpoints; without paths of this
     machine."""
     config = typed(cfg)
-    options = portable(restricted(OmegaConf.to_container(cfg, resolve=True), experiment.OPTIONS))  # type: ignore[arg-type]
+    options = portable(restricted(plain(cfg), experiment.OPTIONS))
     collected = provenance.collect(options, seed=config.seed, files=inputs.hashes(config))
     return collected | {"training": inputs.trainings(config)}
 

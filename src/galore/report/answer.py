@@ -88,13 +88,13 @@ class WhyNot:
 
     Attributes:
         counter: the counter class, with its logit and probability on the explained photo.
-        asked: whether the person named the class; otherwise it is the runner-up.
+        is_named: whether the person named the class; otherwise it is the runner-up.
         finding: what speaks for the prediction and not for the counter class.
         example: the photo of the counter class, when one was given.
     """
 
     counter: Candidate
-    asked: bool
+    is_named: bool
     finding: Finding
     example: CounterPhoto | None
 

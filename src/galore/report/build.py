@@ -53,10 +53,10 @@ class HostMaps(NamedTuple):
     regions: dict[str, Bool[np.ndarray, "*n view view"]]
 
 
-Ask = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
+ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
 
 
-def asker(*, attribution: str, confidence: str, top: int, fraction: float) -> Ask:
+def compile_explanations(*, attribution: str, confidence: str, top: int, fraction: float) -> ExplainPhoto:
     """The compiled function behind a report; it compiles once for any number of photos.
 
     Args:
@@ -67,17 +67,18 @@ def asker(*, attribution: str, confidence: str, top: int, fraction: float) -> As
     Returns:
         `(net, input, predicted, counter) -> Maps`; -1 stands for the most probable class and for the runner-up.
     """
-    choices = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
+    options = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
 
-    def ask(net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]) -> Maps:
-        F = net.features(net.params, image)[None]
-        # The explanations get the activation for an image, so that the features run once.
-        head = dataclasses.replace(net, features=lambda params, activation: activation)
-        hesitation = explain.deliberative(head, F, top, fraction=fraction, **choices)
+    def explain_photo(
+        net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
+    ) -> Maps:
+        F, _ = net(image)  # once for all explanations
+        activations = F[None]
+        hesitation = explain.deliberative(net, None, top, activations=activations, fraction=fraction, **options)
         best, second = hesitation.classes[0, 0], hesitation.classes[0, 1]
         predicted = jnp.where(predicted < 0, best, predicted)
         counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
-        difference = explain.discriminant(head, F, predicted, counter, **choices)
+        difference = explain.discriminant(net, None, predicted, counter, activations=activations, **options)
         lit = functools.partial(regions.largest_fraction, fraction=fraction, size=(VIEW, VIEW))
         shown = {
             "attributive": difference.predicted_maps[0],
@@ -86,13 +87,13 @@ def asker(*, attribution: str, confidence: str, top: int, fraction: float) -> As
         }
         return Maps(hesitation, difference, {name: lit(maps) for name, maps in shown.items()})
 
-    return jax.jit(ask)
+    return jax.jit(explain_photo)
 
 
 def build(
     net: Network,
     path: str | Path,
-    ask: Ask,
+    explain_photo: ExplainPhoto,
     methods: dict[str, Any],
     *,
     why_not: str | None = None,
@@ -104,11 +105,11 @@ def build(
     Args:
         net: a network with preprocessing.
         path: the photo.
-        ask: made by `asker`.
-        methods: the choices, for the reader: model, layer, attribution, confidence, top, fraction.
+        explain_photo: made by `compile_explanations`.
+        methods: the options, for the reader: model, layer, attribution, confidence, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
-        options: what was asked for, for the provenance.
+        options: all that were given, for the provenance.
 
     Returns:
         The answer, on the host.
@@ -120,7 +121,7 @@ def build(
     counter = -1 if why_not is None else class_names.find(why_not, names)
     photo, pixels = _read(net, path)
     example_photo, example_pixels = _read(net, counter_image) if counter_image is not None else (None, None)
-    maps = _finite(ask(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), path)
+    maps = _finite(explain_photo(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), path)
     candidates = _candidates(maps, names)
     prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), names)
     if against.index == prediction.index:
@@ -131,7 +132,7 @@ def build(
     more = _maps_behind(maps)
     example = None
     if example_photo is not None and example_pixels is not None and counter_image is not None:
-        other = ask(net, jnp.asarray(example_pixels), jnp.int32(against.index), jnp.int32(prediction.index))
+        other = explain_photo(net, jnp.asarray(example_pixels), jnp.int32(against.index), jnp.int32(prediction.index))
         other = _finite(other, counter_image)
         finding = _finding(
             "counter_discriminant", other.discriminant.maps[0], other.regions["discriminant"], example_photo
@@ -153,7 +154,7 @@ def build(
         insecurities=_insecurities(maps, candidates, photo),
         why_not=WhyNot(
             counter=against,
-            asked=why_not is not None,
+            is_named=why_not is not None,
             finding=_finding("discriminant", maps.discriminant.maps[0], maps.regions["discriminant"], photo),
             example=example,
         ),

@@ -1,0 +1,136 @@
+"""Many methods in one pass, against a loop over images and maps."""
+
+import dataclasses
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+from galore import explain
+from galore.attribution import gradient_x_activation, requests
+from galore.evaluation import metrics, queries
+from galore.evaluation.evaluate import evaluate, over_batches, part_iou
+from galore.evaluation.methods import (
+    BASELINES,
+    GRADIENT,
+    ORACLE,
+    RANDOM,
+    AttributionSetting,
+    Method,
+    Rule,
+    Score,
+    all_rules,
+    insecurities,
+    main_rules,
+)
+
+METHODS = all_rules(GRADIENT, tuple(Score))
+
+
+@pytest.fixture(scope="module")
+def test_set():
+    return toys.toy_test_set()
+
+
+@pytest.fixture(scope="module")
+def scored(test_set):
+    return evaluate(test_set, queries.beginner(test_set, 0), METHODS, seed=0)
+
+
+def test_every_number_equals_a_loop_over_images(test_set, scored):
+    asked, parts = scored.queries, test_set.annotations
+    for position in (0, 7, 50):
+        row, y, c = asked.rows[position], asked.predicted[position], asked.counter[position]
+        images = jnp.asarray(test_set.inputs(np.array([row])))
+        explained = explain.discriminant(test_set.net, images, int(y), int(c))
+        raw = explain.discriminant(test_set.net, images, int(y), int(c), signs=explain.RAW)
+        expected = {
+            Method(Rule.ATTRIBUTIVE, None, GRADIENT): explained.predicted_maps[0],
+            Method(Rule.DISCRIMINANT, Score.SOFTMAX, GRADIENT): explained.maps[0],
+            Method(Rule.MARGIN, None, GRADIENT): raw.predicted_maps[0] - raw.counter_maps[0],
+        }
+        truth, visible = jnp.asarray(test_set.discriminant[y, c]), jnp.asarray(parts.visible[row], bool)
+        for method, map_ in expected.items():
+            ranks = metrics.ranks(map_, jnp.asarray(parts.points[row]), test_set.size)
+            values = scored.by_method[method]
+            np.testing.assert_allclose(values["auroc"][position], metrics.auroc(ranks, truth, visible), atol=1e-6)
+            curves = metrics.precision_recall(ranks, truth, visible, test_set.size)
+            np.testing.assert_allclose(values["recall"][position], curves.recall, atol=1e-6)
+
+
+def test_methods_keep_their_order_and_baselines_come_last(scored):
+    assert tuple(scored.by_method) == (*METHODS, *BASELINES)
+    assert "a * comp(b) * s, softmax" in repr(scored) and len(repr(scored)) < 400
+
+
+def test_shuffled_labels_destroy_the_oracles_advantage(test_set, scored):
+    asked, parts = scored.queries, test_set.annotations
+    assert np.nanmean(scored.by_method[ORACLE]["auroc"]) > 0.99
+    oracle = jax.vmap(lambda a, t: a.baselines(jax.random.key(0), t, (8, 8))[BASELINES.index(ORACLE)])(
+        jax.tree.map(lambda x: jnp.asarray(x[asked.rows]), parts), jnp.asarray(asked.truth)
+    )
+    shuffled = jnp.asarray(np.random.default_rng(0).permuted(asked.truth, axis=1))
+    ranks = jax.vmap(lambda m, p: metrics.ranks(m, p, test_set.size))(oracle, jnp.asarray(parts.points[asked.rows]))
+    scores = metrics.auroc(ranks, shuffled, jnp.asarray(parts.visible[asked.rows], bool))
+    assert np.nanmean(scores) == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_program_sees_every_query_once_whatever_the_batch_size(test_set):
+    images = queries.HardImages(np.arange(37), 5, 3, {})
+    total = jax.jit(lambda model, batch, extra: (jnp.sum(batch.images, axis=(1, 2, 3)), extra * 2))
+    sums, doubled = over_batches(total, test_set, images, 0, 16, np.arange(37))
+    np.testing.assert_allclose(sums, test_set.images[:37].astype(np.float64).sum((1, 2, 3)), rtol=1e-5)
+    np.testing.assert_array_equal(doubled, 2 * np.arange(37))
+
+
+def test_equal_methods_share_one_program(test_set):
+    asked = queries.beginner(test_set, 0).sample(8, 0)
+    traced = []
+
+    @requests(positive_gradient=True)
+    def traced_gradient(score, F, *, positive_gradient=False):
+        traced.append(F)
+        return gradient_x_activation(score, F, positive_gradient=positive_gradient)
+
+    sys.modules[__name__].traced_gradient = traced_gradient
+    target = f"{__name__}.traced_gradient"
+    for seed in (0, 1):
+        evaluate(test_set, asked, [Method(Rule.ATTRIBUTIVE, None, AttributionSetting(target))], seed=seed)
+    assert len(traced) == 1
+
+
+def test_the_pair_of_an_image_with_itself_holds_the_same_parts(test_set):
+    asked = queries.beginner(test_set, 0)
+    twins = asked._replace(counter_rows=asked.rows, counter=asked.predicted)
+    pairs = part_iou(test_set, twins, main_rules(GRADIENT, Score.SOFTMAX), seed=0)
+    iou, by_chance = (pairs.by_method[m]["piou"] for m in (Method(Rule.ATTRIBUTIVE, None, GRADIENT), RANDOM))
+    assert np.nanmin(iou) == 1 and np.isnan(by_chance).sum() > 0
+    assert np.nanmean(by_chance[:, 10]) < 0.9
+
+
+def test_insecurities_are_averaged_over_those_that_occur(test_set):
+    hard = queries.HardImages(np.arange(16), 5, 3, {})
+    hesitancy = Method(Rule.INSECURITY, Score.SOFTMAX, GRADIENT)
+    scored = evaluate(test_set, hard, insecurities(GRADIENT, (Score.SOFTMAX,)), seed=0, batch_size=8)
+    explained = explain.deliberative(test_set.net, jnp.asarray(test_set.inputs(hard.rows)))
+    parts = test_set.annotations
+    for k in (0, 5):
+        scores = []
+        for map_, (a, b), occurs in zip(explained.maps[k], np.asarray(explained.pairs[k]), explained.occurs[k]):
+            if occurs:
+                ranks = metrics.ranks(map_, jnp.asarray(parts.points[k]), test_set.size)
+                shared, visible = jnp.asarray(test_set.shared[a, b]), jnp.asarray(parts.visible[k], bool)
+                scores.append(metrics.auroc(ranks, shared, visible))
+        np.testing.assert_allclose(scored.by_method[hesitancy]["auroc"][k], np.nanmean(scores), atol=1e-6)
+        strengths = scored.insecurities[hesitancy]["strength"][k]
+        np.testing.assert_allclose(np.nanmax(strengths), np.max(explained.strengths[k][explained.occurs[k]]), rtol=1e-5)
+
+
+def test_easiness_needs_a_predictor_before_any_work(test_set):
+    asked = queries.beginner(test_set, 0)
+    alone = dataclasses.replace(test_set, predictor=None)
+    with pytest.raises(ValueError, match="hardness predictor"):
+        evaluate(alone, asked, main_rules(GRADIENT, Score.EASINESS), 0)

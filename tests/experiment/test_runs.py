@@ -1,0 +1,120 @@
+"""Folders of runs: written whole, read by one loader, never overwritten, never taken for another run."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from omegaconf import open_dict
+
+from galore.errors import InputError
+from galore.evaluation.methods import Method, Rule
+from galore.experiment import inputs, plots, runner, runs
+from galore.experiment.claims import Claim, Source
+from galore.experiment.config import ROOT
+from galore.experiment.table import Cell, Row, Table
+
+A = Cell(Method(Rule.ATTRIBUTIVE), "auroc", None, (("layer", "conv4"),))
+CLAIM = Claim("It is positive.", Source.OURS, "AUROC", A)
+
+
+def experiment(name: str = "one", options: tuple[str, ...] = ("explanation.top",)) -> SimpleNamespace:
+    return SimpleNamespace(
+        NAME=name, TITLE=name.title(), OPTIONS=options, claims=lambda table: [CLAIM], draw=plots.auroc
+    )
+
+
+def small_table(value: float = 1.0) -> Table:
+    return Table((Row(A, np.full((1, 4), value)),))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    monkeypatch.setattr(inputs, "hashes", lambda config: {"run": "one training"})
+    monkeypatch.setattr(inputs, "trainings", lambda config: {"run": "fast"})
+
+
+@pytest.fixture
+def finished(cfg, tmp_path) -> Path:
+    runs.save(experiment(), cfg, small_table(), tmp_path / "one", 2.0)
+    return tmp_path / "one"
+
+
+def test_a_run_is_read_back_with_the_options_that_acted(finished):
+    there = {path.name for path in finished.iterdir()}
+    assert there == {
+        "table.csv", "table.md", "claims.json", "rows.json", "values.npz", "options.yaml", "provenance.json", "auroc.png"
+    }  # fmt: skip
+    run = runs.load(finished, "one")
+    assert run.table.summary().csv() == small_table().summary().csv()
+    assert run.options["explanation.top"] == 5 and "explanation.keep" not in run.options
+    assert run.options["model.checkpoint"] == "outputs/training/${dataset.name}-${model.name}-seed${train.seed}"
+    assert run.provenance["seconds"] == 2.0 and run.provenance["options"]["explanation"] == {"top": 5}
+    assert "attribution" not in run.provenance["options"] and run.provenance["seed"] == 0
+    assert str(ROOT) not in "".join(path.read_text() for path in finished.glob("*.[jmy]*"))
+
+
+def test_a_finished_run_is_never_overwritten(finished, cfg):
+    before = (finished / "table.csv").read_bytes()
+    with pytest.raises(InputError, match="one holds a finished run; name another folder"):
+        runs.save(experiment(), cfg, small_table(0.0), finished, 1.0)
+    assert (finished / "table.csv").read_bytes() == before
+
+
+def test_what_is_no_run_or_of_another_experiment_or_format_is_refused(finished, tmp_path):
+    with pytest.raises(InputError, match="one is a run of one, expected one of two"):
+        runs.load(finished, "two")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty is no finished run of an experiment"):
+        runs.load(tmp_path / "empty")
+    (finished / "provenance.json").write_text('{"seed": 0}')
+    with pytest.raises(InputError, match=r"provenance.json is not the provenance of one run"):
+        runs.load(finished)
+
+
+def test_other_options_or_another_training_are_not_taken_for_what_is_finished(finished, cfg, monkeypatch):
+    runs.check_same(finished, experiment(), cfg)
+    with open_dict(cfg):
+        cfg.explanation.keep = 4
+    runs.check_same(finished, experiment(), cfg)  # it does not act
+    cfg.explanation.top = 4
+    with pytest.raises(InputError, match=r"one was finished with explanation.top=5; name another study"):
+        runs.check_same(finished, experiment(), cfg)
+    cfg.explanation.top = 5
+    monkeypatch.setattr(inputs, "hashes", lambda config: {"run": "another training"})
+    with pytest.raises(InputError, match="was finished with run as it was then;"):
+        runs.check_same(finished, experiment(), cfg)
+    with pytest.raises(InputError, match="is a run of one, expected one of two"):
+        runs.check_same(finished, experiment("two"), cfg)
+
+
+def test_seeds_are_joined_and_read_back(finished, cfg, tmp_path):
+    runs.save(experiment(), cfg, small_table(0.5), tmp_path / "again", 3.0)
+    joined = runs.join(experiment(), [finished, tmp_path / "again"], tmp_path / "joined", with_pictures=True)
+    assert joined.numbers.rows[0].by_seed == (1.0, 0.5) and joined.pictures == ("auroc.png",)
+    assert joined.results[0].estimate.value == 0.75 and len(joined.provenances) == 2
+    again = runs.load_joined(tmp_path / "joined")
+    assert again.numbers == joined.numbers and str(again.results) == str(joined.results)
+    assert not (tmp_path / "joined" / "values.npz").exists()
+
+
+def test_collect_joins_seeds_and_keeps_experiments_apart(finished, tmp_path, capsys):
+    collect = runner.load("collect")
+    for name, seed in (("1", 1), ("again", 1), ("other", 0)):
+        shutil.copytree(finished, tmp_path / name)
+        text = (tmp_path / name / "options.yaml").read_text()
+        (tmp_path / name / "options.yaml").write_text(text.replace("\nseed: 0\n", f"\nseed: {seed}\n"))
+    origin = json.loads((tmp_path / "other" / "provenance.json").read_text()) | {"experiment": "sanity"}
+    (tmp_path / "other" / "provenance.json").write_text(json.dumps(origin))
+    (tmp_path / "2" / ".hydra").mkdir(parents=True)
+    (tmp_path / "2" / ".hydra" / "config.yaml").touch()
+    joined, missing = collect.collect([tmp_path])
+    assert {row.cell.label("experiment"): len(row.values) for row in joined.select("auroc")} == {"one": 2, "sanity": 1}
+    assert [path.name for path in missing] == ["2"]
+    with pytest.raises(InputError, match="no table"):
+        collect.collect([tmp_path / "2"])
+    out = tmp_path / "out"
+    assert collect.main([str(tmp_path), "--out", str(out)]) == 0 and (out / "table.csv").exists()
+    assert collect.main([str(tmp_path), "--out", str(out)]) == 2 and "not empty" in capsys.readouterr().err

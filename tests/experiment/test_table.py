@@ -1,0 +1,151 @@
+"""Tables: what is written, read back, joined over seeds and compared."""
+
+import csv
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+
+from galore.attribution import integrated_gradients
+from galore.errors import InputError
+from galore.evaluation.evaluate import Scores
+from galore.evaluation.methods import GRADIENT, AttributionSetting, Method, Rule, Score
+from galore.evaluation.queries import HardImages
+from galore.experiment import table as tables
+from galore.experiment.table import Cell, Row, Table
+from galore.statistics import Estimate
+
+A, B = Method(Rule.ATTRIBUTIVE), Method(Rule.DISCRIMINANT, Score.SOFTMAX)
+USER = (("user", "beginner"),)
+
+
+def example(seed: int = 0, shift: float = 0.0) -> Table:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0.5, 0.1, (1, 40))
+    values[0, :4] = np.nan
+    curve = rng.random((1, 40, 100))
+    reasons = {"the network is wrong": 4}
+    return Table(
+        (
+            Row(Cell(A, "auroc", None, USER), values, reasons),
+            Row(Cell(B, "auroc", None, USER), values + 0.05 + shift, reasons),
+            Row(Cell(A, "precision", None, USER), curve, reasons),
+        ),
+        ("a remark",),
+    )
+
+
+def test_the_csv_holds_means_intervals_counts_and_reasons():
+    lines = list(csv.DictReader(io.StringIO(example().summary().csv())))
+    assert [line["method"] for line in lines] == ["a", "a * comp(b) * s, softmax"]
+    values = example().rows[0].values
+    assert float(lines[0]["mean"]) == pytest.approx(np.nanmean(values), abs=1e-5)
+    assert float(lines[0]["low"]) < float(lines[0]["mean"]) < float(lines[0]["high"])
+    assert (lines[0]["counted"], lines[0]["seeds"]) == ("36", "1")
+    assert lines[0]["left_out"] == "the network is wrong: 4"
+
+
+def test_the_markdown_says_why_images_did_not_count():
+    text = example().summary().markdown()
+    assert text.startswith("| user | method | auroc | counted |")
+    assert "- Images that did not count (beginner): the network is wrong: 4." in text and "- a remark" in text
+
+
+def test_numbers_that_fewer_images_have_say_so():
+    table = example()
+    fewer = table.rows[0].values.copy()
+    fewer[0, 4:10] = np.nan
+    row = Row(dataclasses.replace(table.rows[0].cell, measure="recall", region=0.05), fewer, table.rows[0].left_out)
+    text = Table((*table.rows, row)).summary().markdown()
+    assert "| 36, 30 |" in text and "| 36 |" in text
+    assert f"the network is wrong: 4. Of the others, {tables.UNDEFINED}: recall at 0.05 6." in text
+
+
+def test_values_that_are_missing_for_no_reason_are_undefined():
+    row = example().rows[0]
+    summary = dataclasses.replace(row, left_out={"the network is wrong": 1}).summary()
+    assert summary.undefined == 3 and summary.reasons == {"the network is wrong": 1, tables.UNDEFINED: 3}
+
+
+@pytest.mark.parametrize(("mean", "text"), [(0.5, "0.500"), (123.456, "123.5"), (np.nan, "")])
+def test_large_numbers_have_fewer_digits(mean, text):
+    assert tables.words(Estimate(mean, np.nan, np.nan, 1)) == text
+
+
+def test_what_was_saved_is_read_back(tmp_path):
+    example().save(tmp_path)
+    again = tables.load(tmp_path)
+    assert again.summary().csv() == example().summary().csv() and again.rows[2].values.shape == (1, 40, 100)
+    assert again.rows[1].cell == example().rows[1].cell
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(Method(Rule.INSECURITY, Score.EASINESS, GRADIENT, None), "IoU of parts", None, (("shift", "3"),)),
+        Cell(Method(Rule.MARGIN, None, AttributionSetting.of(integrated_gradients, "ig", steps=3)), "piou", 0.1),
+    ],
+)
+def test_a_summary_is_read_back_with_its_methods(tmp_path, cell):
+    written = Table((Row(cell, np.full((2, 3), np.nan)),), ("why",)).summary()
+    written.save(tmp_path / "rows.json")
+    again = tables.load_summary(tmp_path / "rows.json")
+    assert again.rows[0].cell == cell and again.markdown() == written.markdown() and again.csv() == written.csv()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": 1}, "galore table of version 1, expected galore table of version 2"),
+        ({"format": "a shopping list"}, "is a shopping list of version 2"),
+        (None, "rows.json is no table of an experiment"),
+    ],
+)
+def test_a_table_of_another_format_is_refused_in_one_sentence(tmp_path, change, said):
+    example().save(tmp_path)
+    file = tmp_path / "rows.json"
+    file.write_text("[" if change is None else json.dumps(json.loads(file.read_text()) | change))
+    for read in (lambda: tables.load(tmp_path), lambda: tables.load_summary(file)):
+        with pytest.raises(InputError, match=said):
+            read()
+
+
+def test_joined_seeds_are_averaged_and_keep_their_reasons():
+    joined = tables.join([example(0), example(1), example(2)])
+    row = joined.find(Cell(A, "auroc"))
+    means = [example(seed).rows[0].estimate.value for seed in range(3)]
+    assert row.values.shape == (3, 40) and row.estimate.value == pytest.approx(np.mean(means))
+    assert row.left_out == {"the network is wrong": 12} and joined.remarks == ("a remark",)
+
+
+def test_seeds_with_different_numbers_of_images_are_padded():
+    other = Table(tuple(Row(r.cell, r.values[:, :30], r.left_out) for r in example(1).rows))
+    assert tables.join([example(0), other]).rows[0].values.shape == (2, 40)
+
+
+def test_a_row_is_found_by_method_measure_region_and_any_of_its_labels():
+    at = dataclasses.replace(example().rows[0], cell=Cell(A, "auroc", 0.05, USER))
+    table = example() + Table((at,))
+    assert table.find(Cell(A, "auroc")) is table.rows[0] and table.find(Cell(A, "auroc", 0.05, USER)) is table.rows[3]
+    assert table.find(Cell(A, "auroc", None, (("user", "advanced"),))) is None
+    assert table.find(Cell(Method(Rule.MARGIN), "auroc")) is None
+    assert table.labels("user") == ["beginner"] and table.labels("network") == [""]
+    assert [row.cell.number for row in table.rows] == ["auroc", "auroc", "precision", "auroc at 0.05"]
+
+
+def test_rows_of_puts_the_auroc_first_and_reads_curves_at_sizes():
+    measures = {"precision": np.tile(np.arange(100.0), (3, 1)), "auroc": np.array([0.1, 0.2, 0.3])}
+    queries = HardImages(np.array([1, 4, 2]), 5, 3, {"too easy": 3})
+    method = Method(Rule.ATTRIBUTIVE, None, GRADIENT)
+    rows = tables.rows_of(Scores(queries, {method: measures}), 6, user="beginner")
+    assert [row.cell.number for row in rows] == ["auroc", "precision at 0.05", "precision"]
+    np.testing.assert_array_equal(rows[0].values, [[np.nan, 0.1, 0.3, np.nan, 0.2, np.nan]])
+    assert rows[1].values[0, 1] == 5 and rows[0].left_out == {"too easy": 3}
+    # All methods of the table share the attribution, which has no name.
+    assert rows[0].cell == Cell(A, "auroc", None, USER)
+
+
+def test_numbers_of_queries_are_spread_over_the_images():
+    np.testing.assert_array_equal(tables.spread(np.array([0.5, 0.2]), np.array([3, 1]), 4), [np.nan, 0.2, np.nan, 0.5])
