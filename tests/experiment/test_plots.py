@@ -58,7 +58,7 @@ def test_an_oracle_that_is_a_point_can_be_seen():
 
 def test_curves_over_other_sizes_say_what_they_show():
     figure = plots.curves(
-        Table(rows("deletion curve", 3, labels=[{}])), "deletion curve", ("blurred", "p"), (0, 0.5, 1)
+        Table(rows("deletion curve", 3, labels=[{}])), "deletion curve", ("blurred", "p"), (0.0, 0.5, 1.0)
     )
     (axis,) = figure.axes
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("blurred", "p")

@@ -45,11 +45,11 @@ class Difference:
 class Multiple:
     """factor * of, image by image."""
 
-    factor: float
+    factor: float | int
     of: "Quantity"
 
 
-Quantity = Cell | Difference | Multiple | float
+Quantity = Cell | Difference | Multiple | float | int
 """A number per image: what stands in a cell of the table, or what follows from several."""
 
 
@@ -137,7 +137,7 @@ def judge(claim: Claim, table: Table) -> Result:
     return Result(claim.text, claim.source, claim.number, estimate, claim.otherwise)
 
 
-def _values(quantity: Quantity, table: Table) -> np.ndarray | float | None:
+def _values(quantity: Quantity, table: Table) -> np.ndarray | float | int | None:
     """[seeds, images]; None where a row is missing, or rows do not fit."""
     match quantity:
         case Cell():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from galore import options
 from galore.errors import InputError, closest
@@ -106,7 +106,7 @@ class Config:
         return self.explanation.checkpoints or (self.checkpoint,)
 
 
-def typed(cfg: DictConfig) -> Config:
+def typed(cfg: Any) -> Config:
     """The options that Hydra composed.
 
     Raises:
@@ -126,12 +126,12 @@ def typed(cfg: DictConfig) -> Config:
     )
 
 
-def plain(cfg: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
+def plain(cfg: Any, *, resolve: bool = True) -> dict[str, Any]:
     """The options as plain data."""
     return OmegaConf.to_container(cfg, resolve=resolve)  # type: ignore[return-value]
 
 
-def dataset(cfg: DictConfig) -> DatasetConfig:
+def dataset(cfg: Any) -> DatasetConfig:
     """Which images the options mean.
 
     Raises:
@@ -140,7 +140,7 @@ def dataset(cfg: DictConfig) -> DatasetConfig:
     return options.from_mapping(DatasetConfig, plain(cfg.dataset))
 
 
-def compose(overrides: Sequence[str], config: str = "config") -> DictConfig:
+def compose(overrides: Sequence[str], config: str = "config") -> Any:
     """The options as Hydra composes them from conf/."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return hydra.compose(config, overrides=list(overrides))
@@ -184,7 +184,8 @@ def check_used(arguments: Sequence[str], used: Sequence[str], program: str) -> N
         InputError: names the option and those that are used.
     """
     for name, _ in _overrides(arguments):
-        if not any(_is_part(name, one) or _is_part(one, name) for one in (*COMMON, *used)):
+        is_group = any(_is_part(one, name) for one in used)
+        if not is_group and not any(_is_part(name, one) for one in (*COMMON, *used)):
             raise InputError(f"{program} does not use {name}; it uses {', '.join((*COMMON[:3], *used))}")
 
 

@@ -223,7 +223,7 @@ def _truth(config: DatasetConfig) -> tuple[np.ndarray, np.ndarray]:
     return ground_truth.discriminant_objects(frequencies), ground_truth.shared_objects(frequencies)
 
 
-def _student(run: Path, test: Dataset) -> np.ndarray | None:
+def _student(run: Path, test: Any) -> np.ndarray | None:
     """What the student of a training run predicts for the test images.
 
     Raises:

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from matplotlib import pyplot as plt
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from galore import atomic, provenance
 from galore.errors import InputError
@@ -64,7 +64,7 @@ class Joined:
     pictures: tuple[str, ...]
 
 
-def save(experiment: ModuleType, cfg: DictConfig, made: Table, folder: Path, seconds: float) -> None:
+def save(experiment: ModuleType, cfg: Any, made: Table, folder: Path, seconds: float) -> None:
     """Writes what a run gave; the folder's files appear whole or not at all.
 
     Args:
@@ -100,7 +100,7 @@ def is_finished(folder: Path) -> bool:
     return (folder / "provenance.json").exists()
 
 
-def origin_of(experiment: ModuleType, cfg: DictConfig) -> dict[str, Any]:
+def origin_of(experiment: ModuleType, cfg: Any) -> dict[str, Any]:
     """The provenance of a run: the options that it uses, seed, code, versions, checkpoints; without paths of this
     machine."""
     config = typed(cfg)
@@ -126,7 +126,7 @@ def load(folder: Path, experiment: str = "") -> Run:
     return Run(folder, origin["experiment"], table.load(folder), flat(options), origin)
 
 
-def check_same(folder: Path, experiment: ModuleType, cfg: DictConfig) -> None:
+def check_same(folder: Path, experiment: ModuleType, cfg: Any) -> None:
     """Refuses to take what was finished with other options or another training for what is asked for now.
 
     Raises:

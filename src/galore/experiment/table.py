@@ -336,7 +336,9 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no table of an experiment: {' '.join(str(error).split())}") from error
     if (kind, version) != (FORMAT, VERSION):
-        raise InputError(f"{path} is a {kind} of version {version}, expected {FORMAT} of version {VERSION}: run again")
+        raise InputError(
+            f"{path} is a {kind!r} of version {version}, expected a {FORMAT!r} of version {VERSION}: run again"
+        )
     return index
 
 

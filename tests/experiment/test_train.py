@@ -1,40 +1,25 @@
-import importlib.util
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-import hydra
 import jax
 import numpy as np
 import pytest
 
 import galore
 from galore.errors import InputError
+from galore.experiment import config, runner
 from galore.training import architectures, checkpoint
 from galore.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load(name, folder="experiments"):
-    """A program's module, though its folder is no package."""
-    sys.path.insert(0, str(ROOT / "experiments"))
-    try:
-        spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(ROOT / "experiments"))
-
-
-train = load("train")
+train = runner.load("train")
 
 
 def options(*overrides):
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return hydra.compose("training", overrides=list(overrides))
+    return config.compose(overrides, "training")
 
 
 SMALL = (

@@ -62,7 +62,7 @@ def test_scenes_are_scored_by_pixels(monkeypatch, on_toy, cfg, tmp_path):
 
 
 def test_every_experiment_has_a_title_options_claims_and_figures():
-    names = {name for name in config.flat(config.plain(config.compose([])))}
+    names = set(config.flat(config.plain(config.compose([]))))
     for name in reproduce.EXPERIMENTS:
         module = runner.load(name)
         assert module.TITLE and all(callable(getattr(module, part)) for part in ("run", "claims", "draw"))
@@ -76,7 +76,7 @@ def study(on_toy, cfg, tmp_path, monkeypatch):
     """reproduce.py in a folder of its own, with two experiments that take no time and need no training."""
     monkeypatch.setattr(config, "ROOT", tmp_path)
     monkeypatch.setattr(reproduce, "train", lambda options, overrides: None)
-    monkeypatch.setattr(config, "compose", lambda overrides: cfg)
+    monkeypatch.setattr(config, "compose", lambda overrides, name="config": cfg)
     for name in ("deliberative_layer", "gallery"):
         monkeypatch.setattr(runner.load(name), "run", lambda config: small_table())
         monkeypatch.setattr(runner.load(name), "draw", lambda table: {})
