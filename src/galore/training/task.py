@@ -215,8 +215,6 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
     by_view = np.stack([activations(some) for some in pixels])
 
     def examples_of(positions: np.ndarray) -> inputs.SourceOfEpoch:
-        # Taken once: this copies, and every example of an epoch asks for the epoch's source.
-        some, labels = by_view[:, positions], task.training_labels[positions]
-        return lambda epoch: inputs.Views(some, labels, epoch)
+        return inputs.views(by_view[:, positions], task.training_labels[positions])
 
     return dataclasses.replace(task, cut=cut, images=images, examples_of=examples_of)
