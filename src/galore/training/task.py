@@ -94,9 +94,8 @@ class Task:
         to_input, values = inputs.as_input(self.description.preprocessing), hardness.own(predictor)
         return self._in_batches(jax.jit(lambda x: run(values, to_input(x))), rows)
 
-    def _in_batches(self, function: Callable[[Any], Any], rows: np.ndarray, batch_size: int = 64) -> np.ndarray:
-        count = len(rows)
-        return batching.run(function, lambda some: self.images[rows[some]], count, min(batch_size, count))
+    def _in_batches(self, function: Callable[[Any], Any], rows: np.ndarray) -> np.ndarray:
+        return batching.run(function, lambda some: self.images[rows[some]], len(rows), min(64, len(rows)))
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Any, Any], Any]:
