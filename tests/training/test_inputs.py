@@ -48,7 +48,8 @@ def test_the_size_may_depend_on_the_epoch():
 
 def test_each_epoch_sees_another_view():
     activations = np.arange(2 * 3, dtype=np.float32).reshape(2, 3, 1, 1, 1)
-    views = [inputs.Views(activations, np.arange(3), epoch)[1]["image"].item() for epoch in range(3)]
+    source_of = inputs.views(activations, np.arange(3))
+    views = [source_of(epoch)[1]["image"].item() for epoch in range(3)]
     assert views == [1.0, 4.0, 1.0]
 
 

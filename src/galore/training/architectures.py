@@ -98,16 +98,12 @@ def network(
         structure,
         features=lambda module, x: module.features(x, layer),
         head=lambda module, activation: module.head(activation, layer),
-    )
-    return Network(
-        params=dict(params),
-        features=template.features,
-        head=template.head,
         preprocessing=preprocessing,
         class_names=class_names,
         layer=layer,
         name=name,
     )
+    return dataclasses.replace(template, params=dict(params))
 
 
 def channels(name: str, layer: str | None, preprocessing: Preprocessing) -> int:

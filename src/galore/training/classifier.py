@@ -84,6 +84,7 @@ def train(
 
     def save(state: State, progress: Progress, links: tuple[str, ...]) -> None:
         if folder is not None:
+            # "choices" is the name in the files.
             checkpoint.save(
                 folder, description, state.params, step=int(state.step), optimiser=state.optimiser,
                 progress=progress | {"choices": identity}, links=links,
@@ -123,7 +124,7 @@ def validate(task: Task, params: Mapping[str, Any], positions: Int[np.ndarray, "
 
 def objective(
     forward: Forward,
-    inputs: Callable[[Array], Array],
+    to_input: Callable[[Array], Array],
     smoothing: float = 0.0,
     predictor: Forward | None = None,
     own_trunk: bool = False,
@@ -133,7 +134,7 @@ def objective(
 
     Args:
         forward: the classifier in training mode, inputs -> (activations, logits).
-        inputs: from a batch's "image" to the classifier's inputs, see `inputs.as_input`.
+        to_input: from a batch's "image" to the classifier's inputs, see `inputs.as_input`.
         smoothing: of the labels.
         predictor: the hardness predictor in training mode, activations -> k; its params stand under
             `hardness.PREFIX`. It reads the activations as they are and sends no gradient into them.
@@ -141,7 +142,7 @@ def objective(
     """
 
     def loss(params: Params, batch: Batch, key: Key[Array, ""]) -> tuple[Array, tuple[Params, dict[str, Array]]]:
-        x, valid, k = inputs(batch["image"]), batch["valid"], None
+        x, valid, k = to_input(batch["image"]), batch["valid"], None
         (activation, logits), statistics = forward(params, x, key)
         if predictor is not None:
             read, own_key = x if own_trunk else jax.lax.stop_gradient(activation), jax.random.fold_in(key, 1)

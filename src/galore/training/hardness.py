@@ -12,7 +12,7 @@ cross-fitting, where every training image is classified by a network that was tr
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -252,7 +252,9 @@ def train(
     params[last] = 0.1 * params[last]
     state = initial_state(params, trained, optimiser)
     step = jax.jit(make_step(objective, optimiser, seed), donate_argnums=0)
-    for rows in _rows(len(probability), min(batch_size, len(probability)), steps, seed):
+    count, rng = len(probability), np.random.default_rng((seed, 3))
+    for _ in range(steps):
+        rows = rng.choice(count, min(batch_size, count), replace=False)
         batch = {"image": activations[rows][:, None, None, :], "probability": probability[rows]}
         state, _ = step(state, batch)
     return prefixed(state.params)
@@ -264,9 +266,3 @@ def predict(
     """The hardness k of every row of mean activations."""
     predictor = as_confidence(params, structure)
     return 1 - np.asarray(jax.jit(predictor.head)(predictor.params, activations[:, None, None, :]))
-
-
-def _rows(count: int, batch_size: int, steps: int, seed: int) -> Iterator[Int[np.ndarray, " b"]]:
-    rng = np.random.default_rng((seed, 3))
-    for _ in range(steps):
-        yield rng.choice(count, batch_size, replace=False)

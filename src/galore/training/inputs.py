@@ -32,28 +32,6 @@ class Arrays:
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
-    """Cached activations of several random views of each image: epoch e sees view e modulo their number.
-
-    Attributes:
-        activations: [views, n, h, w, d].
-        labels: [n].
-        epoch: from 0.
-    """
-
-    activations: Shaped[np.ndarray, "views n h w d"]
-    labels: Int[np.ndarray, " n"]
-    epoch: int
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int, /) -> Example:
-        view = self.epoch % len(self.activations)
-        return {"image": self.activations[view, index], "label": self.labels[index]}
-
-
-@dataclass(frozen=True, eq=False)
 class _Schedule:
     """All the examples of the steps to come, in their order, so that the loader reads ahead across epochs."""
 
@@ -151,6 +129,11 @@ class _ImageAndLabel:
     def __getitem__(self, index: int, /) -> Example:
         example = self.source[index]
         return {"image": example["image"], "label": example["label"]}
+
+
+def views(activations: Shaped[np.ndarray, "views n h w d"], labels: Int[np.ndarray, " n"]) -> SourceOfEpoch:
+    """Cached activations of several random views of each image: epoch e is given view e modulo their number."""
+    return lambda epoch: Arrays({"image": activations[epoch % len(activations)], "label": labels})
 
 
 def in_memory(source: Source, batch_size: int = 32, threads: int = 2) -> Arrays:

@@ -17,15 +17,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 def cross_entropy(logits: Float[Array, "B C"], labels: Int[Array, " B"], smoothing: float = 0.0) -> Float[Array, " B"]:
-    """-log p of the true class, one per example.
+    """-log p of the true class, one per example, float32, in nats.
 
     Args:
         logits: [B, C].
         labels: [B], 0-based.
         smoothing: the share of the target that is spread over all classes (Szegedy et al., CVPR 2016).
-
-    Returns:
-        [B], float32, nats.
     """
     logits = logits.astype(jnp.float32)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
@@ -41,15 +38,12 @@ def true_class_probability(logits: Float[Array, "B C"], labels: Int[Array, " B"]
 def classifier_loss(
     cross_entropies: Float[Array, " B"], hardness: Float[Array, " B"], valid: Bool[Array, " B"] | None = None
 ) -> Float[Array, ""]:
-    """mean(k * cross-entropy); no gradient flows into the hardness.
+    """mean(k * cross-entropy), nats; no gradient flows into the hardness.
 
     Args:
         cross_entropies: [B], nats.
         hardness: k in [0, 1], [B]; ones give the usual loss.
         valid: which examples count; None: all.
-
-    Returns:
-        One number, nats.
     """
     return masked_mean(jax.lax.stop_gradient(hardness) * cross_entropies, valid)
 
@@ -57,15 +51,12 @@ def classifier_loss(
 def predictor_loss(
     hardness: Float[Array, " B"], probability: Float[Array, " B"], valid: Bool[Array, " B"] | None = None
 ) -> Float[Array, ""]:
-    """mean(1 - (1 - p) k - (1 - k) p), the authors' loss; no gradient flows into the classifier.
+    """mean(1 - (1 - p) k - (1 - k) p), the authors' loss, in [0, 1]; no gradient flows into the classifier.
 
     Args:
         hardness: k in [0, 1], [B].
         probability: p of the true class, [B].
         valid: which examples count; None: all.
-
-    Returns:
-        One number in [0, 1].
     """
     p = jax.lax.stop_gradient(probability)
     return masked_mean(1 - (1 - p) * hardness - (1 - hardness) * p, valid)
@@ -74,15 +65,12 @@ def predictor_loss(
 def hardness_cross_entropy(
     hardness: Float[Array, " B"], probability: Float[Array, " B"], valid: Bool[Array, " B"] | None = None
 ) -> Float[Array, ""]:
-    """mean(-(1 - p) log k - p log(1 - k)): a proper score, least at k = 1 - p; the loss of the ECCV 2018 text.
+    """mean(-(1 - p) log k - p log(1 - k)), nats: a proper score, least at k = 1 - p; the loss of the ECCV 2018 text.
 
     Args:
         hardness: k in (0, 1), [B].
         probability: p of the true class, [B].
         valid: which examples count; None: all.
-
-    Returns:
-        One number, nats.
     """
     p = jax.lax.stop_gradient(probability)
     k = jnp.clip(hardness, 1e-6, 1 - 1e-6)

@@ -107,14 +107,14 @@ def summary(trained: Trained) -> dict[str, Any]:
     wrong = logits.argmax(-1) != labels
     result: dict[str, Any] = {
         "test_images": len(labels),
-        "accuracy": _interval(_share, ~wrong),
+        "accuracy": _interval(np.mean, ~wrong),
         "class_balanced_accuracy": evaluation.class_balanced_accuracy(logits, labels),
         "input_share": trained.input_share,
         "seconds_per_step": trained.seconds_per_step,
     }
     for name, predicted in predictions.items():
         if name.startswith("student") and (predicted >= 0).all():
-            result[f"{name}_accuracy"] = _interval(_share, predicted == labels)
+            result[f"{name}_accuracy"] = _interval(np.mean, predicted == labels)
     if not np.isnan(k).any():
         result["hardness_spearman"] = _interval(evaluation.spearman, k, difficulty)
         result["hardness_auroc_of_errors"] = _interval(evaluation.auroc, k, wrong)
@@ -223,10 +223,6 @@ def _predictions(task: Task, params: Mapping[str, Any], test: Int[np.ndarray, " 
     }
 
 
-def _share(hits: Bool[np.ndarray, " n"]) -> float:
-    return float(hits.mean())
-
-
-def _interval(statistic: Callable[..., float], *columns: Shaped[np.ndarray, " n"]) -> dict[str, float]:
+def _interval(statistic: Callable[..., Any], *columns: Shaped[np.ndarray, " n"]) -> dict[str, float]:
     estimate = bootstrap_statistic(statistic, *columns)
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -94,9 +94,8 @@ class Task:
         to_input, values = inputs.as_input(self.description.preprocessing), hardness.own(predictor)
         return self._in_batches(jax.jit(lambda x: run(values, to_input(x))), rows)
 
-    def _in_batches(self, function: Callable[[Any], Any], rows: np.ndarray, batch_size: int = 64) -> np.ndarray:
-        count = len(rows)
-        return batching.run(function, lambda some: self.images[rows[some]], count, min(batch_size, count))
+    def _in_batches(self, function: Callable[[Any], Any], rows: np.ndarray) -> np.ndarray:
+        return batching.run(function, lambda some: self.images[rows[some]], len(rows), min(64, len(rows)))
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Any, Any], Any]:
@@ -215,8 +214,6 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
     by_view = np.stack([activations(some) for some in pixels])
 
     def examples_of(positions: np.ndarray) -> inputs.SourceOfEpoch:
-        # Taken once: this copies, and every example of an epoch asks for the epoch's source.
-        some, labels = by_view[:, positions], task.training_labels[positions]
-        return lambda epoch: inputs.Views(some, labels, epoch)
+        return inputs.views(by_view[:, positions], task.training_labels[positions])
 
     return dataclasses.replace(task, cut=cut, images=images, examples_of=examples_of)
