@@ -13,7 +13,6 @@ checkpoints/, metrics.jsonl, predictions.npz, result.json, config.yaml (resolved
 import os
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,6 @@ def details(result: dict[str, Any], folder: Path) -> list[str]:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="training")
 def main(cfg: Any) -> None:
     """The program: trains and prints one line."""
-    warnings.filterwarnings("ignore", message=".*drawn anew.*")
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = progress.Bars()
     with runner.job():

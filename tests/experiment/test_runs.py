@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -20,10 +20,11 @@ A = Cell(Method(Rule.ATTRIBUTIVE), "auroc", None, (("layer", "conv4"),))
 CLAIM = Claim("It is positive.", Source.OURS, "AUROC", A)
 
 
-def experiment(name: str = "one", options: tuple[str, ...] = ("explanation.top",)) -> SimpleNamespace:
-    return SimpleNamespace(
-        NAME=name, TITLE=name.title(), OPTIONS=options, claims=lambda table: [CLAIM], draw=plots.auroc
-    )
+def experiment(name: str = "one") -> ModuleType:
+    module = ModuleType(name)
+    parts = {"claims": lambda table: [CLAIM], "draw": plots.auroc, "OPTIONS": ("explanation.top",)}
+    vars(module).update(NAME=name, TITLE=name.title(), **parts)
+    return module
 
 
 def small_table(value: float = 1.0) -> Table:

@@ -1,4 +1,5 @@
 import re
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -8,18 +9,27 @@ import pytest
 
 import galore
 from galore.errors import InputError
-from galore.experiment import config, runner
+from galore.experiment import config, inputs, runner
 from galore.training import architectures, checkpoint
 from galore.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-
 
 train = runner.load("train")
 
 
 def options(*overrides):
     return config.compose(overrides, "training")
+
+
+def predictions(folder):
+    with np.load(folder / "predictions.npz") as arrays:
+        return dict(arrays)
+
+
+def the_test_part(cfg):
+    whole = inputs.dataset(config.dataset(cfg))
+    return whole.subset(~whole.is_training)
 
 
 SMALL = (
@@ -47,12 +57,11 @@ def test_a_run_leaves_a_network_to_explain_and_everything_that_was_asked(trained
         assert (folder / name).stat().st_size > 0
     net = galore.load(str(folder))
     assert len(net.class_names) == 3
-    found = train.build.predictions(cfg)
-    dataset = train.build.test_part(train.build.dataset(cfg.dataset))
+    found, dataset = predictions(folder), the_test_part(cfg)
     assert found["paths"].tolist() == list(dataset.paths) and (found["labels"] == dataset.labels).all()
     images = np.stack([net.preprocessing.apply(galore.data.photo.read_image(dataset.image_path(i))) for i in range(4)])
     np.testing.assert_allclose(jax.vmap(net)(images)[1], found["logits"][:4], atol=1e-4)
-    predictor = train.build.predictor(cfg)
+    predictor = checkpoint.read(folder).predictor()
     hardness = 1 - jax.vmap(lambda F: predictor.head(predictor.params, F))(jax.vmap(net)(images)[0])
     np.testing.assert_allclose(hardness, found["hardness"][:4], atol=1e-5)
     assert {"accuracy", "student_accuracy", "hardness_spearman", "hardness_auroc_of_errors"} <= set(result)
@@ -101,11 +110,11 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
     behind = {"conv3", "conv4", "bn3", "bn4"}
     assert moved == behind | {"fc"} | {f"hardness.trunk.{name}" for name in behind}
 
-    predictor, dataset = train.build.predictor(cfg), train.build.test_part(train.build.dataset(cfg.dataset))
+    predictor, dataset = checkpoint.read(tmp_path).predictor(), the_test_part(cfg)
     net = galore.load(str(tmp_path))
     image = jax.numpy.asarray(net.preprocessing.apply(galore.data.photo.read_image(dataset.image_path(0))))
     easiness = predictor.head(predictor.params, predictor.features(predictor.params, image))
-    found = train.build.predictions(cfg)
+    found = predictions(tmp_path)
     assert float(easiness) == pytest.approx(1 - found["hardness"][0], abs=1e-5)
 
 
@@ -140,13 +149,13 @@ def test_bad_options_are_one_clear_sentence(tmp_path, birds, trained, override, 
 def test_data_that_cannot_be_trained_on(trained, change, message):
     cfg, _, _ = trained
     with pytest.raises(InputError, match=message):
-        train.run.check_dataset(change(train.build.dataset(cfg.dataset)))
+        train.run.check_dataset(change(inputs.dataset(config.dataset(cfg))))
 
 
 @pytest.mark.parametrize("name", [file.stem for file in (ROOT / "conf" / "train").glob("*.yaml")])
 def test_every_training_has_options_that_are_known_and_the_defaults_are_those_of_fast(name):
-    config, _ = train.configs(options(f"train={name}"))
-    assert config.name == name and (name != "fast" or config == TrainConfig())
+    typed, _ = train.configs(options(f"train={name}"))
+    assert typed.name == name and (name != "fast" or typed == TrainConfig())
 
 
 @pytest.mark.slow
@@ -154,15 +163,15 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_a_parallel_launcher_started
     """Three starts of the program, about 40 s; scripts/kill_and_resume.py kills at 20 moments."""
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    script = load("kill_and_resume", "scripts")
+    script = runpy.run_path(str(ROOT / "scripts" / "kill_and_resume.py"))
     sweep = ("seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m")
-    launched = script.command(tmp_path / "seed-${seed}")
+    launched = script["command"](tmp_path / "seed-${seed}")
     subprocess.run([*launched, *sweep], check=True, capture_output=True)
     run = tmp_path / "killed"
     steps = checkpoint.read_header(tmp_path / "seed-0" / "checkpoints" / "last")["step"]
-    assert 0 < script.kill_when(run, steps // 3, 0.05) < steps
-    done = subprocess.run(script.command(run), check=True, capture_output=True, text=True)
-    assert script.hashes(run) == script.hashes(tmp_path / "seed-0") != script.hashes(tmp_path / "seed-1")
+    assert 0 < script["kill_when"](run, steps // 3, 0.05) < steps
+    done = subprocess.run(script["command"](run), check=True, capture_output=True, text=True)
+    assert script["hashes"](run) == script["hashes"](tmp_path / "seed-0") != script["hashes"](tmp_path / "seed-1")
     assert re.fullmatch(r"test accuracy [01]\.\d\d, \d+ s\n", done.stdout)
     recorded = [record["step"] for record in train.run.read_metrics(run / "metrics.jsonl") if "loss" in record]
     assert recorded == list(range(1, steps + 1))

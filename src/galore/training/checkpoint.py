@@ -9,6 +9,7 @@
 A step appears whole or not at all, and the links move afterwards, so that `last` always leads to a complete one.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -27,6 +28,7 @@ from jaxtyping import Array, PyTree, Shaped
 from galore import provenance
 from galore.confidence import Predictor
 from galore.errors import InputError
+from galore.models import factory
 from galore.network import Network
 from galore.training import architectures, hardness, header
 from galore.training.header import Description, find, read_description, read_header
@@ -136,6 +138,36 @@ def read(path: str | Path) -> Checkpoint:
     folder = find(path)
     known = read_header(folder)
     return Checkpoint(folder, known, header.description_in(known, folder))
+
+
+def build_network(
+    name: str | None, path: str | Path, layer: str | None, classes: int | None, seed: int
+) -> tuple[Network, str]:
+    """As `galore.models.factory.build_network`; where the classes differ, the last linear layer is drawn anew.
+
+    Args:
+        name: of the network that it should hold; None: any.
+        path: as in `read`.
+        layer, classes, seed: as in `galore.load`.
+
+    Raises:
+        InputError: as `read`, another network, or an unknown layer.
+    """
+    network = read(path).network(layer)
+    if name is not None and network.name != name:
+        raise InputError(f"{path} holds the network {network.name!r}, expected {name!r}")
+    if classes is None or classes == len(network.class_names):
+        return network, ""
+    if classes < 1:
+        raise InputError(f"classes={classes}, expected at least 1")
+    prefix = f"{architectures.classifier(network.name)}."
+    new = {
+        name: jax.ShapeDtypeStruct((*value.shape[:-1], classes), value.dtype)
+        for name, value in network.params.items()
+        if name.startswith(prefix)
+    }
+    network = dataclasses.replace(network, params=network.params | factory.draw(new, seed), class_names=())
+    return network, factory.drawn_anew(new, Path(path), classes)
 
 
 def load_params(path: str | Path) -> dict[str, Array]:

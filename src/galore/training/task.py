@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,10 +15,10 @@ from jaxtyping import Array, Float, Int, Shaped
 from galore import batching
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.loader import Files, prepared
-from galore.loading import load
+from galore.models import factory
 from galore.models.layers import LayeredNetwork, check_layer
 from galore.network import from_nnx
-from galore.training import architectures, hardness, inputs
+from galore.training import architectures, checkpoint, hardness, inputs
 from galore.training.architectures import Params
 from galore.training.config import ModelConfig, TrainConfig
 from galore.training.header import Description, predictor_module
@@ -144,7 +145,8 @@ def start(train: TrainConfig, model: ModelConfig, class_names: tuple[str, ...]) 
     if model.weights is None:
         params = architectures.random_params(name, classes, train.seed)
     else:
-        params = load(name, model.weights, classes=classes, seed=train.seed).params
+        build = checkpoint.build_network if Path(model.weights).is_dir() else factory.build_network
+        params = build(name, model.weights, layer, classes, train.seed)[0].params
     preprocessing = architectures.preprocessing(name)
     if model.size is not None:
         preprocessing = preprocessing.at(model.size)

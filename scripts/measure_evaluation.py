@@ -1,0 +1,96 @@
+"""What scoring maps costs beside making them, in time and in memory.
+
+    python scripts/measure_evaluation.py                                         64 images, EfficientNet-Lite0
+    python scripts/measure_evaluation.py --memory --images 5794 --classes 200    as many as CUB-200-2011 has for testing
+
+The images are noise and the annotations drawn: neither changes what the work costs. All maps of
+experiments/discriminant_vs_attributive.py are made and scored at 100 region sizes, their baselines too. Prints one JSON
+object: seconds for explaining and for evaluating (medians, interleaved), their ratio less one, and the largest memory of
+the process; with --memory the last alone, after evaluating everything once.
+"""
+
+import argparse
+import json
+import sys
+
+import jax
+import numpy as np
+
+import galore
+from galore.benchmark.timing import Workload, interleaved, ratios, resident_bytes
+from galore.evaluation import queries
+from galore.evaluation.evaluate import evaluate, maps_of, over_batches
+from galore.evaluation.methods import GRADIENT, Method, Score, all_rules
+from galore.evaluation.queries import Queries
+from galore.evaluation.test_set import Parts, TestSet
+
+PARTS = 15
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--classes", type=int, default=25)
+    parser.add_argument("--network", default="efficientnet_lite0")
+    parser.add_argument("--weights", choices=("imagenet", "random"), default="random")
+    parser.add_argument("--size", type=int, help="side of the input in pixels; as the network was published")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="evaluate once, and measure the memory alone")
+    options = parser.parse_args()
+    weights = None if options.weights == "random" else options.weights
+    net = galore.load(options.network, weights=weights, classes=options.classes)
+    if net.preprocessing is None:
+        sys.exit(f"{options.network} has no preprocessing, so that the size of its input is unknown")
+    side = options.size or net.preprocessing.crop
+    test_set = noise(net, options.images, options.classes, side)
+    methods = all_rules(GRADIENT, (Score.SOFTMAX, Score.CERTAINTY))
+    asked = queries.beginner(test_set, 0)
+    result: dict[str, object] = {"network": options.network, "images": options.images, "classes": options.classes}
+    if options.memory:
+        evaluate(test_set, asked, methods, 0, options.batch_size)
+    else:
+        result |= times(test_set, asked, methods, options.repeats, options.batch_size)
+    print(json.dumps(result | {"peak memory, GB": round(resident_bytes() / 1e9, 3)}))
+
+
+def noise(net: galore.Network, images: int, classes: int, side: int) -> TestSet:
+    """A test set of noise that the network is said to classify rightly."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, images).astype(np.int32)
+    labels[:classes] = np.arange(classes)[:images]
+    parts = Parts(
+        rng.uniform(0, side, (images, PARTS, 2)).astype(np.float32),
+        rng.random((images, PARTS)) < 0.8,
+        np.tile(np.array([side / 4, side / 4, side / 2, side / 2], np.float32), (images, 1)),
+        (side, side),
+    )
+    different = rng.random((classes, classes, PARTS)) < 0.8
+    return TestSet(
+        net=net,
+        images=rng.integers(0, 256, (images, side, side, 3), np.uint8),
+        annotations=parts,
+        labels=labels,
+        logits=np.eye(classes, dtype=np.float32)[labels],
+        discriminant=different,
+        shared=~different,
+        class_names=tuple(map(str, range(classes))),
+        image_ids=np.arange(images),
+    )
+
+
+def times(
+    test_set: TestSet, asked: Queries, methods: tuple[Method, ...], repeats: int, batch_size: int
+) -> dict[str, float]:
+    """Times making the maps, and making and scoring them, in turn, once both are compiled."""
+    maps = jax.jit(lambda model, batch: maps_of(methods, model, batch))
+    explain = Workload("explain", lambda: over_batches(maps, test_set, asked, 0, batch_size), len(asked.rows))
+    both = Workload("evaluate", lambda: evaluate(test_set, asked, methods, 0, batch_size), len(asked.rows))
+    seconds = interleaved([explain, both], repeats)
+    medians = {f"{work.name}, s": round(float(np.median(seconds[:, k])), 3) for k, work in enumerate((explain, both))}
+    return medians | {"scoring / explaining": round(float(np.median(ratios(seconds)[:, 1])) - 1, 4)}
+
+
+if __name__ == "__main__":
+    main()
