@@ -141,6 +141,6 @@ def test_a_linen_module_equals_its_own_call():
 
 
 def test_a_network_without_features_takes_no_image():
-    net = galore.Network({}, None, lambda params, F: F.sum((0, 1)), name="heads")
-    with pytest.raises(galore.InputError, match="the network heads has no features"):
+    net = Network({}, None, lambda params, F: F.sum((0, 1)), name="heads")
+    with pytest.raises(InputError, match="the network heads has no features"):
         net(jnp.zeros((8, 8, 3)))

@@ -29,10 +29,10 @@ def short(value: Any) -> str:
     return f"{text[: LONGEST - 3]}..."
 
 
-def fields(value: Any, /) -> str:
+def fields(self: Any) -> str:
     """The `__repr__` of a dataclass whose fields may be large."""
-    lines = [f"{field.name}={short(getattr(value, field.name))}" for field in dataclasses.fields(value)]
-    return f"{type(value).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
+    lines = [f"{field.name}={short(getattr(self, field.name))}" for field in dataclasses.fields(self)]
+    return f"{type(self).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
 
 
 def _counted(tree: dict) -> str:
