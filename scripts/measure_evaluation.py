@@ -4,9 +4,9 @@
     python scripts/measure_evaluation.py --memory --images 5794 --classes 200    as many as CUB-200-2011 has for testing
 
 The images are noise and the annotations drawn: neither changes what the work costs. All maps of
-experiments/discriminant_vs_attributive.py are made and scored at 100 region sizes, their baselines too. Prints one JSON
-object: seconds for explaining and for evaluating (medians, interleaved), their ratio less one, and the largest memory of
-the process; with --memory the last alone, after evaluating everything once.
+experiments/discriminant_vs_attributive.py are made and scored at 100 region sizes, their baselines too. Prints one
+JSON object: seconds for explaining and for evaluating (medians, interleaved), their ratio less one, and the largest
+memory of the process; with --memory the last alone, after evaluating everything once.
 """
 
 import argparse

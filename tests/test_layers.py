@@ -1,79 +1,77 @@
-"""Data flows one way: a module imports only what stands below it."""
+"""Data flows one way: a module or package imports only what stands below it, and a program only the library."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "galore"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "galore"
 
-# From the ground up; modules of one line may import each other.
+# From the ground up; what stands on one line does not import each other. A package is one layer.
 LAYERS = [
-    ["errors", "class_names"],
-    ["atomic", "terminal"],
-    ["data.geometry", "data.photo", "data.dataset"],
-    ["preprocessing"],
+    ["errors", "moved", "representation", "statistics"],
+    ["options", "class_names", "atomic", "terminal", "batching"],
     ["data"],
-    ["network", "head_program"],
+    ["network", "head_program", "regions", "provenance"],
     ["head_structure"],
-    ["curvature", "explanations"],
-    ["attribution", "confidence"],
-    ["scores"],
-    ["explain", "regions"],
-    ["provenance"],
-    ["models"],
+    ["curvature", "confidence"],
+    ["attribution"],
+    ["explain", "models"],
     ["training"],
     ["loading"],
-    ["evaluation"],
-    ["stream", "benchmark"],
+    ["evaluation", "stream"],
+    ["benchmark"],
     ["report"],
     ["teach"],
+    ["experiment"],
     ["commands"],
     ["cli"],
+    ["experiments", "scripts"],
 ]
+LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
-def layer_of(module: str) -> int:
-    matching = [
-        (len(prefix), level)
-        for level, prefixes in enumerate(LAYERS)
-        for prefix in prefixes
-        if module == prefix or module.startswith(prefix + ".")
-    ]
-    assert matching, f"{module} has no place in the layout: add it to LAYERS"
-    return max(matching)[1]
-
-
-def modules() -> dict[str, Path]:
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-        name = name.removesuffix(".__init__")
-        if name != "__init__":
-            found[name] = path
-    return found
-
-
-MODULES = modules()
+def part_of(path: Path) -> str:
+    """The layer's name of a file: a module or package of galore, or the folder of a program."""
+    if not path.is_relative_to(SOURCE):
+        return path.parent.name
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def imports_of(path: Path) -> set[str]:
-    """The galore modules that a file imports, anywhere in it."""
+    """The parts of galore that a file imports, anywhere in it, and the programs."""
+    programs = {file.stem: folder for folder in ("experiments", "scripts") for file in (ROOT / folder).glob("*.py")}
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.removeprefix("galore.") for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "galore":
-            package = node.module.removeprefix("galore").removeprefix(".")
-            for alias in node.names:
-                inner = f"{package}.{alias.name}".removeprefix(".")
-                names.add(inner if inner in MODULES else package)
-    return {name for name in names if name in MODULES}
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # What `from galore import x` gives is a part, or a public name that galore takes from one.
+            names |= {f"galore.{alias.name}" for alias in node.names} if node.module == "galore" else {node.module}
+    inside = {name.split(".")[1] for name in names if name.startswith("galore.")}
+    return (inside & LAYER_OF.keys()) | {programs[name] for name in names if name in programs}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_imports_upwards(module):
-    above = {name for name in imports_of(MODULES[module]) if layer_of(name) > layer_of(module)}
-    # A package's __init__ gathers its own modules.
-    above = {name for name in above if not name.startswith(module + ".")}
-    assert not above, f"galore.{module} imports {sorted(above)}, which stand above it"
+FILES = [
+    path
+    for folder in (SOURCE, ROOT / "experiments", ROOT / "scripts")
+    for path in sorted(folder.rglob("*.py"))
+    if path != SOURCE / "__init__.py"
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_imports_upwards_or_beside(path):
+    own = part_of(path)
+    assert own in LAYER_OF, f"{own} has no place in the layout: add it to LAYERS"
+    others = {name for name in imports_of(path) if name != own or name == "experiments"}
+    wrong = sorted(name for name in others if LAYER_OF[name] >= LAYER_OF[own])
+    assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}, which do not stand below {own}"
+
+
+def test_a_layer_is_a_module_or_a_package_and_experiments_hold_programs_alone():
+    there = {part_of(path) for path in FILES} - {"experiments", "scripts"}
+    assert there == LAYER_OF.keys() - {"experiments", "scripts"}
+    for path in (ROOT / "experiments").glob("*.py"):
+        assert '__name__ == "__main__"' in path.read_text(), f"{path.name} is no program"

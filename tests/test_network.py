@@ -138,3 +138,9 @@ def test_a_linen_module_equals_its_own_call():
     chex.assert_trees_all_close(
         jax.vmap(from_linen(module, variables))(IMAGES)[1], module.apply(variables, IMAGES), rtol=1e-5, atol=1e-6
     )
+
+
+def test_a_network_without_features_takes_no_image():
+    net = Network({}, None, lambda params, F: F.sum((0, 1)), name="heads")
+    with pytest.raises(InputError, match="the network heads has no features"):
+        net(jnp.zeros((8, 8, 3)))

@@ -68,14 +68,14 @@ def build_parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(prog="galore", description="Ask an image classifier three questions and look at the answers.")
     parser.add_argument("--version", action="version", version=f"galore {galore.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name in COMMANDS:
         source = _source(name)
         if source is None:
             continue
         about = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name).splitlines()[0]
         command = commands.add_parser(name, help=about.rstrip("."), description=about)
-        if name == asked:
+        if name == chosen:
             module = importlib.import_module(_module(name))
             command.set_defaults(run=module.run)
             module.add_arguments(command)

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from galore import representation
+
 Confidence = Callable[[Float[Array, " C"]], Float[Array, ""]]
 
 
@@ -70,3 +72,5 @@ class Predictor:
     params: PyTree
     head: Callable[[PyTree, Array], Array] = dataclasses.field(metadata={"static": True})
     features: Callable[[PyTree, Array], Array] | None = dataclasses.field(default=None, metadata={"static": True})
+
+    __repr__ = representation.fields

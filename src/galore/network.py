@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from jaxtyping import Array, Float, PyTree
 
+from galore import representation
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 
@@ -26,7 +27,8 @@ class Network:
 
     Attributes:
         params: any pytree of floating-point arrays.
-        features: `(params, image[H, W, c]) -> F[h, w, d]`, the activations at the cut.
+        features: `(params, image[H, W, c]) -> F[h, w, d]`, the activations at the cut; None where only activations
+            are explained.
         head: `(params, F[h, w, d]) -> logits[C]`.
         preprocessing: how a photo becomes `image`; None where the caller takes care of it.
         class_names: a name per logit, or empty.
@@ -35,17 +37,33 @@ class Network:
     """
 
     params: PyTree
-    features: Features = dataclasses.field(metadata={"static": True})
+    features: Features | None = dataclasses.field(metadata={"static": True})
     head: Head = dataclasses.field(metadata={"static": True})
     preprocessing: Preprocessing | None = dataclasses.field(default=None, metadata={"static": True})
     class_names: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
     layer: str = dataclasses.field(default="", metadata={"static": True})
     name: str = dataclasses.field(default="", metadata={"static": True})
 
+    __repr__ = representation.fields
+
     def __call__(self, image: Float[Array, "H W c"]) -> tuple[Float[Array, "h w d"], Float[Array, " C"]]:
-        """The activations and the logits of one example."""
-        activation = self.features(self.params, image)
+        """The activations and the logits of one example.
+
+        Raises:
+            InputError: the network has no features.
+        """
+        activation = self.activation(image)
         return activation, self.head(self.params, activation)
+
+    def activation(self, image: Float[Array, "H W c"]) -> Float[Array, "h w d"]:
+        """The activations of one example alone.
+
+        Raises:
+            InputError: the network has no features.
+        """
+        if self.features is None:
+            raise InputError(f"the network {self.name or 'given'} has no features, so it takes activations, no images")
+        return self.features(self.params, image)
 
     def astype(self, dtype: Any) -> "Network":
         """The same network with its parameters cast, for example to `jnp.bfloat16`; cast the images too."""

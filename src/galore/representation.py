@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 LONGEST = 90
 """Characters of one field's value."""
@@ -21,8 +22,8 @@ def short(value: Any) -> str:
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     if isinstance(value, dict) and value:
-        return _counted(f"{len(value)} entries", list(value.values()))
-    text = repr(value)
+        return _counted(value)
+    text = " ".join(repr(value).split())
     if len(text) <= LONGEST:
         return text
     if isinstance(value, tuple | list):
@@ -30,16 +31,17 @@ def short(value: Any) -> str:
     return f"{text[: LONGEST - 3]}..."
 
 
-def fields(value: Any) -> str:
+def fields(self: Any) -> str:
     """The `__repr__` of a dataclass whose fields may be large."""
-    lines = [f"{field.name}={short(getattr(value, field.name))}" for field in dataclasses.fields(value)]
-    return f"{type(value).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
+    lines = [f"{field.name}={short(getattr(self, field.name))}" for field in dataclasses.fields(self)]
+    return f"{type(self).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
 
 
-def _counted(what: str, tree: Any) -> str:
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size")]
-    return f"{what}, {sum(leaf.size for leaf in leaves):,} numbers" if leaves else what
+def _counted(tree: dict) -> str:
+    arrays = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size")]
+    numbers = sum(array.size for array in arrays)
+    return f"{len(arrays)} arrays, {numbers:,} numbers" if arrays else f"{len(tree)} entries"
 
 
 def _is_known(value: Any) -> bool:
-    return not isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct)
+    return not isinstance(value, Tracer | jax.ShapeDtypeStruct)

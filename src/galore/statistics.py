@@ -124,7 +124,8 @@ def bootstrap_mean(values: Float[np.ndarray, " n"], seed: int = 0, resamples: in
     if len(values) < 2:
         return NOTHING if len(values) == 0 else Estimate(float(values[0]), np.nan, np.nan, 1)
     means = _resampled(values, np.random.default_rng([seed, 11]), resamples).mean(-1)
-    return Estimate(float(values.mean()), *(float(q) for q in np.quantile(means, TAILS)), len(values))
+    low, high = np.quantile(means, TAILS)
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
 def bootstrap_difference(
@@ -139,7 +140,8 @@ def bootstrap_difference(
         return Estimate(value, np.nan, np.nan, counted)
     generator = np.random.default_rng([seed, 12])
     differences = (_resampled(some, generator, resamples).mean(-1) for some in (first, second))
-    return Estimate(value, *(float(q) for q in np.quantile(np.subtract(*differences), TAILS)), counted)
+    low, high = np.quantile(np.subtract(*differences), TAILS)
+    return Estimate(value, float(low), float(high), counted)
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:

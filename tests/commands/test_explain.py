@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galore import cli, models
+from galore import cli
 from galore.commands import explain
 from galore.data import photo as photo_module
+from galore.models import factory
 from galore.report import build, figures
 
 OUTPUTS = {
@@ -29,7 +30,7 @@ OUTPUTS = {
 def tiny(monkeypatch, tmp_path):
     """The command with a tiny network instead of the real one, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network())
+    monkeypatch.setattr(factory, "build_network", lambda *_: (answers.tiny_network(), ""))
     monkeypatch.setattr(build, "compile_explanations", answers.compile_explanations)
     monkeypatch.setattr(figures, "DPI", 30)
     return tmp_path
@@ -168,13 +169,13 @@ def test_a_decompression_bomb_is_refused_in_one_line(quick, capsys, monkeypatch)
 
 def test_a_network_that_gives_nan_is_refused_in_one_line(quick, capsys, monkeypatch):
     kernel = np.full((3, len(answers.NAMES)), np.nan, np.float32)
-    monkeypatch.setattr(models, "load", lambda *_, **__: answers.tiny_network(kernel))
+    monkeypatch.setattr(factory, "build_network", lambda *_: (answers.tiny_network(kernel), ""))
     assert "not finite" in refused(capsys, quick, answers.write_photo(quick / "red.png"))
 
 
 def test_a_score_without_gradient_is_reported_as_zeros(quick, capsys, monkeypatch):
     net = answers.tiny_network(1e4 * np.asarray(answers.tiny_network().params["kernel"]))
-    monkeypatch.setattr(models, "load", lambda *_, **__: net)
+    monkeypatch.setattr(factory, "build_network", lambda *_: (net, ""))
     assert cli.main(["explain", answers.write_photo(quick / "red.png"), "--out", "there"]) == 0
     assert "is zero everywhere" in " ".join(capsys.readouterr().out.split())
     assert "is zero everywhere" in (quick / "there" / "explanation.html").read_text(encoding="utf-8")
@@ -237,8 +238,6 @@ def test_a_weights_file_that_carries_code_is_refused_and_never_run(tmp_path, cap
 
 
 def published(monkeypatch, **changes):
-    from galore.models import factory
-
     lite = factory.ARCHITECTURES["efficientnet_lite0"]
     other = lite.published._replace(**changes)
     monkeypatch.setitem(factory.ARCHITECTURES, "efficientnet_lite0", type(lite)(**{**vars(lite), "published": other}))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galore.data.photo import read_image
+from galore.data.photo import read_image, read_size
 from galore.errors import InputError
 
 # Four flat quarters: a colour that survives every format, and places that show a wrong orientation.
@@ -113,6 +113,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int):
     exif[274] = orientation
     Image.fromarray(picture()).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), UPRIGHT[orientation](picture()))
+    assert read_size(tmp_path / "a.png") == UPRIGHT[orientation](picture()).shape[:2]
 
 
 def jpeg() -> bytes:

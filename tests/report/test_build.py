@@ -66,7 +66,7 @@ def test_without_a_class_the_second_choice_is_the_other_one(tmp_path):
     ask = answers.compile_explanations()
     answer = build.build(answers.tiny_network(), photo, ask, answers.METHODS)
     assert answer.why_not.counter == answer.candidates[1]
-    assert not answer.why_not.is_named
+    assert not answer.why_not.named
 
 
 def test_one_compilation_serves_every_photo_and_every_class(tmp_path):

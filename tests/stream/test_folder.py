@@ -9,7 +9,7 @@ import pytest
 from galore import InputError, stream
 from galore.stream import folder as folders
 
-ASKED = {"network": "tiny", "explanation": "discriminant"}
+SETTINGS = {"network": "tiny", "explanation": "discriminant"}
 IMAGES = [f"{k}.png" for k in range(7)]
 
 
@@ -22,7 +22,7 @@ def shard(difficulty):
 
 
 def begin(root, **change):
-    return folders.begin(root, **({"images": IMAGES, "asked": ASKED, "shard_size": 3} | change))
+    return folders.begin(root, **({"images": IMAGES, "settings": SETTINGS, "shard_size": 3} | change))
 
 
 def test_a_run_can_be_read_while_it_grows(tmp_path):
@@ -32,7 +32,7 @@ def test_a_run_can_be_read_while_it_grows(tmp_path):
     written.write(2, shard([0.5]))
     written.write(0, shard([0.1, np.nan, 0.3]))
     found = stream.read(tmp_path / "out")
-    assert (found.images, found.shards, found.finished(), found.asked) == (7, 3, [0, 2], ASKED)
+    assert (found.images, found.shards, found.finished(), found.settings) == (7, 3, [0, 2], SETTINGS)
     rows, values = found.column("difficulty")
     assert rows.tolist() == [0, 2, 6] and values.tolist() == pytest.approx([0.1, 0.3, 0.5])
     assert found.problems() == {1: "unreadable"}
@@ -50,9 +50,12 @@ def test_the_same_run_is_found_again(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"asked": ASKED | {"explanation": "deliberative"}}, "whose explanation is discriminant and not deliberative"),
-        ({"asked": ASKED | {"counter": 3}}, "whose counter is None and not 3"),
-        ({"asked": {"network": "tiny"}}, "whose explanation is discriminant and not None"),
+        (
+            {"settings": SETTINGS | {"explanation": "deliberative"}},
+            "explanation is discriminant and not deliberative",
+        ),
+        ({"settings": SETTINGS | {"counter": 3}}, "whose counter is None and not 3"),
+        ({"settings": {"network": "tiny"}}, "whose explanation is discriminant and not None"),
         ({"images": IMAGES[:-1]}, "whose images is 7 and not 6"),
         ({"images": [*IMAGES[:-1], "x.png"]}, "whose images_sha256 is"),
         ({"shard_size": 4}, "whose shard_size is 3 and not 4"),
@@ -129,6 +132,6 @@ def test_images_are_ranked_by_difficulty(tmp_path):
 
 
 def test_the_description_is_plain_json(tmp_path):
-    folders.begin(tmp_path, IMAGES, ASKED, 3, {"device": "cpu"})
+    folders.begin(tmp_path, IMAGES, SETTINGS, 3, {"device": "cpu"})
     found = json.loads((tmp_path / "run.json").read_text())
-    assert found["provenance"] == {"device": "cpu"} and found["asked"] == ASKED
+    assert found["provenance"] == {"device": "cpu"} and found["asked"] == SETTINGS

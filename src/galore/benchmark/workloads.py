@@ -42,8 +42,8 @@ def _search(net: Network, images: Array, counters: Array) -> Any:
 
 
 def _pair(net: Network, images: Array, counters: Array) -> Any:
-    found = explain.counterfactual(net, images, counters, images[::-1])
-    return found.query.maps, found.counter.maps
+    pair = explain.counterfactual(net, images, counters, images[::-1])
+    return pair.query.maps, pair.counter.maps
 
 
 WORKLOADS: dict[str, Call] = {

@@ -27,22 +27,22 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--images {args.images}: expected at least 1")
     if args.out is not None and args.out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--out {args.out}: expected a name that ends in .png or .jpg")
-    found = check.check(args.folder, _progress())
-    for fact in found.facts:
+    result = check.check(args.folder, _progress())
+    for fact in result.facts:
         print(fact)
-    for title, problems in (("wrong", found.problems), ("odd", found.oddities)):
+    for title, problems in (("wrong", result.problems), ("odd", result.oddities)):
         for problem in problems:
             print(f"{title}: {problem}")
-    if not found.problems and not found.oddities:
+    if not result.problems and not result.oddities:
         print("nothing is wrong or odd")
-    if args.out is not None and found.dataset is None:
+    if args.out is not None and result.dataset is None:
         print("no sheet was drawn, because the files contradict one another")
-    elif args.out is not None and found.dataset is not None:
-        picture = sheet.draw(found.dataset, args.images)
+    elif args.out is not None and result.dataset is not None:
+        picture = sheet.draw(result.dataset, args.images)
         with atomic.file(args.out) as unfinished:
             picture.save(unfinished)
         print(f"drawn: {args.out}")
-    return 1 if found.problems else 0
+    return 1 if result.problems else 0
 
 
 def _progress():

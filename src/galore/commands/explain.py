@@ -149,7 +149,7 @@ def show(answer: "Answer") -> None:
     question(f"Why {predicted} and not {counter}?")
     line(words.parts(answer.why_not.finding))
     line(words.example_hint(answer))
-    if not answer.why_not.is_named:
+    if not answer.why_not.named:
         line(f"({counter} is the second choice; --why-not asks about any other class)")
     for note in answer.notes:
         console.print()

@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
         from galore import loading
 
         net = loading.load(args.model, args.weights or "imagenet", layer=args.layer).astype(args.dtype)
-    answer, asked = _question(args, net)
+    answer, settings = _answer(args, net)
     with terminal.progress(f"Explaining {args.data}") as on_images:
         folder = stream.run(
             net,
             args.data,
             args.out,
             answer,
-            asked=asked,
+            settings=settings,
             batch_size=args.batch,
             shard_size=args.shard,
             threads=args.threads,
@@ -73,21 +73,21 @@ def _part(text: str) -> tuple[int, int]:
     return int(number) - 1, int(count)
 
 
-def _question(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, Any]]:
-    """The function of a batch, and the choices behind it."""
+def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, Any]]:
+    """The function of a batch, and the settings behind it."""
     from galore import class_names, stream
     from galore.report import build
 
-    asked: dict[str, Any] = {name: getattr(args, name) for name in ("explanation", "attribution", "confidence")}
-    choices: dict[str, Any] = {"confidence": build.CONFIDENCES[args.confidence]}
+    settings: dict[str, Any] = {name: getattr(args, name) for name in ("explanation", "attribution", "confidence")}
+    options: dict[str, Any] = {"confidence": build.CONFIDENCES[args.confidence]}
     methods = build.ATTRIBUTIONS[args.attribution]
     if args.explanation == "attributive":
-        return partial(stream.attributive, attribution=methods["attribution"], **choices), asked
+        return partial(stream.attributive, attribution=methods["attribution"], **options), settings
     if args.explanation == "deliberative":
         own = {"top": args.top, "fraction": args.fraction}
-        return partial(stream.deliberative, **methods, **choices, **own), asked | own
+        return partial(stream.deliberative, **methods, **options, **own), settings | own
     counter = None if args.why_not is None else class_names.find(args.why_not, build.names_of(net))
-    return partial(stream.discriminant, counter=counter, **methods, **choices), asked | {"counter": counter}
+    return partial(stream.discriminant, counter=counter, **methods, **options), settings | {"counter": counter}
 
 
 def _show(console: Any, folder: "Folder", net: "Network") -> int:

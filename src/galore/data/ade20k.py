@@ -24,7 +24,7 @@ _FOLDERS = {"ADE_train": "training", "ADE_val": "validation"}
 
 
 @dataclass(frozen=True)
-class Tables:
+class SceneTables:
     """The text files of the folder, each row as it stands.
 
     Attributes:
@@ -55,34 +55,34 @@ def read(root: str | Path, classes: tables.Classes = None) -> SceneDataset:
         InputError: a file is missing or malformed (with the line), an image is listed twice or has no mask, or a
             selected class has no image.
     """
-    found = read_tables(root)
-    for problem in problems(found):
-        raise InputError(f"{found.root}: {problem}")
-    names = tuple(sorted({scene for _, scene in found.scenes}))
+    files = read_tables(root)
+    for problem in problems(files):
+        raise InputError(f"{files.root}: {problem}")
+    names = tuple(sorted({scene for _, scene in files.scenes}))
     chosen = {names[k] for k in tables.select(classes, names)}
-    listed = [(name, scene) for name, scene in found.scenes if scene in chosen]
-    on_disk = _stems(found.root / "images", ".jpg")
+    listed = [(name, scene) for name, scene in files.scenes if scene in chosen]
+    on_disk = _stems(files.root / "images", ".jpg")
     present = [(name, scene) for name, scene in listed if name in on_disk]
     kept = sorted({scene for _, scene in present})
     if classes is not None and len(kept) < len(chosen):
         missing = sorted(chosen - set(kept))[0]
-        raise InputError(f"no image of the class {missing} is present in {found.root / 'images'}")
+        raise InputError(f"no image of the class {missing} is present in {files.root / 'images'}")
     if not present:
-        raise InputError(f"none of the listed images is present in {found.root / 'images'}")
+        raise InputError(f"none of the listed images is present in {files.root / 'images'}")
     return SceneDataset(
-        name=found.root.resolve().name,
-        root=found.root,
+        name=files.root.resolve().name,
+        root=files.root,
         paths=tuple(_place(name, ".jpg") for name, _ in present),
         mask_paths=tuple(_place(name, ".png") for name, _ in present),
         labels=np.array([kept.index(scene) for _, scene in present], np.int32),
         is_training=np.array([name.startswith("ADE_train") for name, _ in present]),
         class_names=tuple(kept),
-        object_names=found.object_names,
+        object_names=files.object_names,
         absent=len(listed) - len(present),
     )
 
 
-def read_tables(root: str | Path) -> Tables:
+def read_tables(root: str | Path) -> SceneTables:
     """Reads the text files of the folder without comparing them with one another.
 
     Raises:
@@ -91,13 +91,13 @@ def read_tables(root: str | Path) -> Tables:
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root} is not a folder, expected one that holds sceneCategories.txt of ADE20K")
-    return Tables(root, _scenes(root / "sceneCategories.txt"), _objects(root / "objectInfo150.txt"))
+    return SceneTables(root, _scenes(root / "sceneCategories.txt"), _objects(root / "objectInfo150.txt"))
 
 
-def problems(found: Tables) -> list[tables.Problem]:
+def problems(files: SceneTables) -> list[tables.Problem]:
     """Where the files contradict one another, with counts; an empty list is a consistent folder."""
-    names = [name for name, _ in found.scenes]
-    images, masks = _stems(found.root / "images", ".jpg"), _stems(found.root / "annotations", ".png")
+    names = [name for name, _ in files.scenes]
+    images, masks = _stems(files.root / "images", ".jpg"), _stems(files.root / "annotations", ".png")
     without_mask = [name for name in names if name in images and name not in masks]
     candidates = [
         tables.repeated("sceneCategories.txt: images that occur twice", np.array(names)),

@@ -62,10 +62,10 @@ def check(root: str | Path, progress: Progress | None = None, threads: int = 2) 
 
 
 def _check_parts(root: Path, progress: Progress | None, threads: int) -> Findings:
-    found = cub.read_tables(root)
-    problems = cub.problems(found)
+    files = cub.read_tables(root)
+    problems = cub.problems(files)
     if problems:
-        facts = (f"CUB-200-2011 format: {len(found.images)} images of {len(found.class_folders)} classes are listed",)
+        facts = (f"CUB-200-2011 format: {len(files.images)} images of {len(files.class_folders)} classes are listed",)
         return Findings(None, facts, tuple(problems), ())
     dataset = cub.read(root)
 
@@ -79,7 +79,7 @@ def _check_parts(root: Path, progress: Progress | None, threads: int) -> Finding
     off_image = dataset.visible & ((dataset.points < 0) | (dataset.points >= size[:, None])).any(2)
     outside_box = (dataset.points < lower[:, None] - 1) | (dataset.points > upper[:, None] + 1)
     names = np.array(dataset.paths)
-    listed = {path for _, path in found.images}
+    listed = {path for _, path in files.images}
     unlisted = [path for path in _files_below(root / "images") if path not in listed]
     problems = [
         _unreadable("images that cannot be decoded", messages),
@@ -90,24 +90,24 @@ def _check_parts(root: Path, progress: Progress | None, threads: int) -> Finding
         tables.some("visible parts outside the bounding box", _places(dataset.visible & outside_box.any(2), dataset)),
         tables.some("images without any visible part", names[~dataset.visible.any(1)]),
         tables.some("images that are not listed", unlisted),
-        tables.some("classes without an image", sorted(set(map(cub.name_of, found.class_folders)) - _named(dataset))),
+        tables.some("classes without an image", sorted(set(map(cub.name_of, files.class_folders)) - _named(dataset))),
         *_empty_halves(dataset),
     ]
     facts = (
         f"CUB-200-2011 format: {dataset.describe()}",
         f"{len(dataset.part_names)} parts, {dataset.visible.mean():.0%} of them visible: "
         + ", ".join(f"{name} {share:.0%}" for name, share in zip(dataset.part_names, dataset.visible.mean(0))),
-        f"{len(dataset.attribute_names)} attributes of {len(found.class_folders)} classes",
+        f"{len(dataset.attribute_names)} attributes of {len(files.class_folders)} classes",
         *_facts_about(dataset, size[good]),
     )
     return Findings(dataset, facts, _kept(problems), _kept(oddities))
 
 
 def _check_scenes(root: Path, progress: Progress | None, threads: int) -> Findings:
-    found = ade20k.read_tables(root)
-    problems = ade20k.problems(found)
+    files = ade20k.read_tables(root)
+    problems = ade20k.problems(files)
     if problems:
-        facts = (f"ADE20K format: {len(found.scenes)} images are listed, {len(found.object_names)} objects",)
+        facts = (f"ADE20K format: {len(files.scenes)} images are listed, {len(files.object_names)} objects",)
         return Findings(None, facts, tuple(problems), ())
     dataset = ade20k.read(root)
     occurs = np.zeros((len(dataset), len(dataset.object_names) + 1), bool)
@@ -126,7 +126,7 @@ def _check_scenes(root: Path, progress: Progress | None, threads: int) -> Findin
 
     messages, sizes = _examine_all(examine, len(dataset), progress, threads)
     good = np.array([not message for message in messages])
-    listed = {scene for _, scene in found.scenes}
+    listed = {scene for _, scene in files.scenes}
     frequencies = occurs[:, 1:].mean(0)
     most = np.argsort(-frequencies)[:5]
     problems = [

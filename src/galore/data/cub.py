@@ -26,7 +26,7 @@ from galore.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
+class BirdTables:
     """The files of the folder, each row as it stands; the first column of an array is the image id.
 
     Attributes:
@@ -71,38 +71,38 @@ def read(root: str | Path, classes: tables.Classes = None) -> PartDataset:
         InputError: a file is missing or malformed (with the line), the files contradict one another, or a selected
             class has no image.
     """
-    found = read_tables(root)
-    for problem in problems(found):
-        raise InputError(f"{found.root}: {problem}")
-    class_names = tuple(name_of(folder) for folder in found.class_folders)
-    ids = np.array([image_id for image_id, _ in found.images], np.int64)
-    label = _by_image(ids, found.labels)[:, 0].astype(np.int64) - 1
+    files = read_tables(root)
+    for problem in problems(files):
+        raise InputError(f"{files.root}: {problem}")
+    class_names = tuple(name_of(folder) for folder in files.class_folders)
+    ids = np.array([image_id for image_id, _ in files.images], np.int64)
+    label = _by_image(ids, files.labels)[:, 0].astype(np.int64) - 1
     chosen = tables.select(classes, class_names)
     listed = np.flatnonzero(np.isin(label, chosen))
-    present = np.array([i for i in listed if (found.root / "images" / found.images[i][1]).is_file()], np.int64)
-    chosen = _with_images(chosen, set(label[present].tolist()), classes is not None, class_names, found.root)
-    points, visible = _points(ids[present], found)
+    present = np.array([i for i in listed if (files.root / "images" / files.images[i][1]).is_file()], np.int64)
+    chosen = _with_images(chosen, set(label[present].tolist()), classes is not None, class_names, files.root)
+    points, visible = _points(ids[present], files)
     return PartDataset(
-        name=found.root.resolve().name,
-        root=found.root,
+        name=files.root.resolve().name,
+        root=files.root,
         image_ids=ids[present],
-        paths=tuple(found.images[i][1] for i in present),
+        paths=tuple(files.images[i][1] for i in present),
         labels=np.searchsorted(chosen, label[present]).astype(np.int32),
-        is_training=_by_image(ids[present], found.split)[:, 0] == 1,
-        boxes=_by_image(ids[present], found.boxes).astype(np.float32),
-        part_names=found.part_names,
+        is_training=_by_image(ids[present], files.split)[:, 0] == 1,
+        boxes=_by_image(ids[present], files.boxes).astype(np.float32),
+        part_names=files.part_names,
         points=points,
         visible=visible,
         class_names=tuple(class_names[k] for k in chosen),
         class_numbers=tuple(k + 1 for k in chosen),
-        attribute_names=found.attribute_names,
-        class_attributes=found.class_attributes[chosen].astype(np.float32),
+        attribute_names=files.attribute_names,
+        class_attributes=files.class_attributes[chosen].astype(np.float32),
         absent=len(listed) - len(present),
-        all_class_attributes=found.class_attributes.astype(np.float32),
+        all_class_attributes=files.class_attributes.astype(np.float32),
     )
 
 
-def read_tables(root: str | Path) -> Tables:
+def read_tables(root: str | Path) -> BirdTables:
     """Reads the files of the folder without comparing them with one another.
 
     Raises:
@@ -112,7 +112,7 @@ def read_tables(root: str | Path) -> Tables:
     if not root.is_dir():
         raise InputError(f"{root} is not a folder, expected one that holds images.txt of CUB-200-2011")
     attribute_names = _numbered(_attributes_file(root), 'an attribute number and a name such as "has_size::small"')
-    return Tables(
+    return BirdTables(
         root=root,
         images=tables.names(root / "images.txt", "an image id and a path"),
         class_folders=_numbered(root / "classes.txt", "a class number and a name"),
@@ -130,15 +130,15 @@ def read_tables(root: str | Path) -> Tables:
     )
 
 
-def problems(found: Tables) -> list[tables.Problem]:
+def problems(files: BirdTables) -> list[tables.Problem]:
     """Where the files contradict one another, with counts; an empty list is a consistent folder."""
-    ids = np.array([image_id for image_id, _ in found.images], np.int64)
-    paths = [path for _, path in found.images]
+    ids = np.array([image_id for image_id, _ in files.images], np.int64)
+    paths = [path for _, path in files.images]
     outside = [path for path in paths if Path(path).is_absolute() or ".." in Path(path).parts]
-    classes, parts = len(found.class_folders), len(found.part_names)
-    part_keys = found.parts[:, 0] * (parts + 1) + found.parts[:, 1]
-    negative = (found.parts[:, 4] == 1) & (found.parts[:, 2:4] < 0).any(1)
-    attributes = found.class_attributes
+    classes, parts = len(files.class_folders), len(files.part_names)
+    part_keys = files.parts[:, 0] * (parts + 1) + files.parts[:, 1]
+    negative = (files.parts[:, 4] == 1) & (files.parts[:, 2:4] < 0).any(1)
+    attributes = files.class_attributes
     expected_keys = (ids[:, None] * (parts + 1) + np.arange(1, parts + 1)).ravel()
     without_part = np.unique(expected_keys[~np.isin(expected_keys, part_keys)] // (parts + 1))
     candidates = [
@@ -148,9 +148,9 @@ def problems(found: Tables) -> list[tables.Problem]:
         *(
             problem
             for name, table in (
-                ("image_class_labels.txt", found.labels),
-                ("train_test_split.txt", found.split),
-                ("bounding_boxes.txt", found.boxes),
+                ("image_class_labels.txt", files.labels),
+                ("train_test_split.txt", files.split),
+                ("bounding_boxes.txt", files.boxes),
             )
             for problem in (
                 tables.repeated(f"{name}: image ids that occur twice", table[:, 0]),
@@ -159,26 +159,26 @@ def problems(found: Tables) -> list[tables.Problem]:
         ),
         tables.some(
             f"image_class_labels.txt: labels without a class (classes.txt has 1 to {classes})",
-            found.labels[~np.isin(found.labels[:, 1], np.arange(1, classes + 1)), 1],
+            files.labels[~np.isin(files.labels[:, 1], np.arange(1, classes + 1)), 1],
         ),
         tables.some(
-            "train_test_split.txt: values that are not 0 or 1", found.split[~np.isin(found.split[:, 1], (0, 1)), 1]
+            "train_test_split.txt: values that are not 0 or 1", files.split[~np.isin(files.split[:, 1], (0, 1)), 1]
         ),
         tables.some(
-            "bounding_boxes.txt: boxes without an area, of images", found.boxes[(found.boxes[:, 3:] <= 0).any(1), 0]
+            "bounding_boxes.txt: boxes without an area, of images", files.boxes[(files.boxes[:, 3:] <= 0).any(1), 0]
         ),
         tables.some(
             f"parts/part_locs.txt: part numbers without a name (parts.txt has 1 to {parts})",
-            found.parts[~np.isin(found.parts[:, 1], np.arange(1, parts + 1)), 1],
+            files.parts[~np.isin(files.parts[:, 1], np.arange(1, parts + 1)), 1],
         ),
-        tables.repeated("parts/part_locs.txt: parts given twice, of images", part_keys, found.parts[:, 0]),
+        tables.repeated("parts/part_locs.txt: parts given twice, of images", part_keys, files.parts[:, 0]),
         tables.some("parts/part_locs.txt: images that lack a part", without_part),
         tables.some(
             "parts/part_locs.txt: visibilities that are not 0 or 1",
-            found.parts[~np.isin(found.parts[:, 4], (0, 1)), 4],
+            files.parts[~np.isin(files.parts[:, 4], (0, 1)), 4],
         ),
         tables.some(
-            "parts/part_locs.txt: visible parts left of or above their image, of images", found.parts[negative, 0]
+            "parts/part_locs.txt: visible parts left of or above their image, of images", files.parts[negative, 0]
         ),
         tables.some(
             "attributes/class_attribute_labels_continuous.txt: values that are not percentages",
@@ -216,12 +216,12 @@ def _by_image(ids: Int[np.ndarray, "n"], table: Float[np.ndarray, "rows columns"
     return table[order[np.searchsorted(table[order, 0], ids)], 1:]
 
 
-def _points(ids: Int[np.ndarray, "n"], found: Tables) -> tuple[Float[np.ndarray, "n p 2"], Bool[np.ndarray, "n p"]]:
-    rows = found.parts[np.isin(found.parts[:, 0], ids)]
+def _points(ids: Int[np.ndarray, "n"], files: BirdTables) -> tuple[Float[np.ndarray, "n p 2"], Bool[np.ndarray, "n p"]]:
+    rows = files.parts[np.isin(files.parts[:, 0], ids)]
     order = np.argsort(ids, kind="stable")
     image = order[np.searchsorted(ids[order], rows[:, 0])]
     part = rows[:, 1].astype(np.int64) - 1
-    points = np.zeros((len(ids), len(found.part_names), 2), np.float32)
+    points = np.zeros((len(ids), len(files.part_names), 2), np.float32)
     visible = np.zeros(points.shape[:2], bool)
     points[image, part] = rows[:, 2:4]
     visible[image, part] = rows[:, 4] == 1

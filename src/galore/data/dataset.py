@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from galore import representation
+
 
 @dataclass(frozen=True, eq=False)
 class PartDataset:
@@ -50,6 +52,8 @@ class PartDataset:
     class_attributes: Float[np.ndarray, "c a"]
     absent: int = 0
     all_class_attributes: Float[np.ndarray, "all a"] | None = None
+
+    __repr__ = representation.fields
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -95,6 +99,8 @@ class SceneDataset:
     class_names: tuple[str, ...]
     object_names: tuple[str, ...]
     absent: int = 0
+
+    __repr__ = representation.fields
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -64,8 +64,8 @@ def read_size(path: str | Path) -> tuple[int, int]:
         InputError: it is no image.
     """
     with _open(Path(path)) as image:
-        is_lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return image.size if is_lying else image.size[::-1]
+        width, height = image.size
+        return (width, height) if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (height, width)
 
 
 def _open(path: Path) -> Image.Image:

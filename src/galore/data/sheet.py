@@ -79,8 +79,8 @@ def _with_parts(example: Example, parts: int) -> Image.Image:
     pen = ImageDraw.Draw(picture)
     x, y, width, height = example["box"].tolist()
     pen.rectangle((x, y, x + width, y + height), outline="white")
-    for point, seen, colour in zip(example["points"].tolist(), example["visible"], colours(parts).tolist()):
-        if seen:
+    for point, is_visible, colour in zip(example["points"].tolist(), example["visible"], colours(parts).tolist()):
+        if is_visible:
             pen.circle(point, 4, fill=tuple(colour), outline="white")
     return picture
 

@@ -50,10 +50,10 @@ def lines(path: Path, expected: str) -> list[tuple[int, str]]:
         raise InputError(f"{path} is not a text file, expected {expected}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    found = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if not found:
+    numbered = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not numbered:
         raise InputError(f"{path} is empty, expected {expected}")
-    return found
+    return numbered
 
 
 def names(path: Path, expected: str) -> list[tuple[int, str]]:

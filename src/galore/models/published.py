@@ -28,8 +28,8 @@ class Packaged(NamedTuple):
         Raises:
             InputError: the package is not installed, or the file is another one.
         """
-        found = importlib.util.find_spec(self.package)
-        folders = list(found.submodule_search_locations or []) if found else []
+        spec = importlib.util.find_spec(self.package)
+        folders = list(spec.submodule_search_locations or []) if spec else []
         candidates = [Path(folder) / self.file for folder in folders if (Path(folder) / self.file).is_file()]
         if not candidates:
             raise InputError(f"the weights are not installed; install them with: {self.command}")

@@ -65,9 +65,9 @@ def _read_safetensors(path: Path) -> WeightsFile:
 def check_sha256(path: Path, expected: str) -> None:
     """Raises `InputError` where the file's SHA-256 is another one."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise InputError(f"{path} has the SHA-256 {found}, expected {expected}: it is damaged or another file")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != expected:
+        raise InputError(f"{path} has the SHA-256 {digest}, expected {expected}: it is damaged or another file")
 
 
 def to_torch_name(path: str) -> str:
@@ -98,18 +98,18 @@ def match(
     """
     wanted = {torch_name(to_torch_name(path)): path for path in shapes}
     # Torch counts the batches that a BatchNorm has seen; nothing here needs the number.
-    found = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
-    problems = [f"missing {name}" for name in wanted if name not in found]
-    problems += [f"extra {name}" for name in found if name not in wanted]
+    given = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    problems = [f"missing {name}" for name in wanted if name not in given]
+    problems += [f"extra {name}" for name in given if name not in wanted]
     problems += [
         f"{name} {problem}"
         for name, path in wanted.items()
-        if name in found and (problem := _problem(found[name], to_torch_shape(shapes[path].shape)))
+        if name in given and (problem := _problem(given[name], to_torch_shape(shapes[path].shape)))
     ]
     if problems:
         count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
         raise InputError(f"{source} does not fit the network ({count}): " + "; ".join(problems))
-    return jax.device_put({path: _from_torch(found[name]) for name, path in wanted.items()}, may_alias=False)
+    return jax.device_put({path: _from_torch(given[name]) for name, path in wanted.items()}, may_alias=False)
 
 
 def to_torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

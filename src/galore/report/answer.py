@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from galore import representation
+
 Box = tuple[float, float, float, float]
 
 
@@ -27,6 +29,8 @@ class Photo:
     pixels: UInt8[np.ndarray, "height width 3"]
     window: Box
     view: UInt8[np.ndarray, "size_y size_x 3"]
+
+    __repr__ = representation.fields
 
     @property
     def name(self) -> str:
@@ -62,6 +66,8 @@ class Finding:
     boxes: tuple[Box, ...]
     covered: float
 
+    __repr__ = representation.fields
+
 
 @dataclass(frozen=True)
 class Insecurity:
@@ -72,6 +78,8 @@ class Insecurity:
     strength: float
     finding: Finding
 
+    __repr__ = representation.fields
+
 
 @dataclass(frozen=True)
 class CounterPhoto:
@@ -81,6 +89,8 @@ class CounterPhoto:
     finding: Finding
     prediction: Candidate
 
+    __repr__ = representation.fields
+
 
 @dataclass(frozen=True)
 class WhyNot:
@@ -88,15 +98,17 @@ class WhyNot:
 
     Attributes:
         counter: the counter class, with its logit and probability on the explained photo.
-        is_named: whether the person named the class; otherwise it is the runner-up.
+        named: whether the person named the class; otherwise it is the runner-up.
         finding: what speaks for the prediction and not for the counter class.
         example: the photo of the counter class, when one was given.
     """
 
     counter: Candidate
-    is_named: bool
+    named: bool
     finding: Finding
     example: CounterPhoto | None
+
+    __repr__ = representation.fields
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,8 @@ class Answer:
     notes: tuple[str, ...] = ()
     more_maps: dict[str, Float[np.ndarray, "h w"]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = representation.fields
 
     @property
     def prediction(self) -> Candidate:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from galore import attribution as attributions
-from galore import class_names, confidence, explain, provenance, regions
+from galore import class_names, confidence, explain, provenance, regions, representation
 from galore.data.photo import read_image
 from galore.errors import InputError
 from galore.network import Network
@@ -44,6 +44,8 @@ class Maps:
     discriminant: explain.Discriminant
     regions: dict[str, Bool[Array, "*n view view"]]
 
+    __repr__ = representation.fields
+
 
 class HostMaps(NamedTuple):
     """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `explain.Discriminant`."""
@@ -67,18 +69,17 @@ def compile_explanations(*, attribution: str, confidence: str, top: int, fractio
     Returns:
         `(net, input, predicted, counter) -> Maps`; -1 stands for the most probable class and for the runner-up.
     """
-    options = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
+    settings = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
 
     def explain_photo(
         net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
     ) -> Maps:
-        F, _ = net(image)  # once for all explanations
-        activations = F[None]
-        hesitation = explain.deliberative(net, None, top, activations=activations, fraction=fraction, **options)
+        F = net.activation(image)[None]  # once for all explanations
+        hesitation = explain.deliberative(net, None, top, activations=F, fraction=fraction, **settings)
         best, second = hesitation.classes[0, 0], hesitation.classes[0, 1]
         predicted = jnp.where(predicted < 0, best, predicted)
         counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
-        difference = explain.discriminant(net, None, predicted, counter, activations=activations, **options)
+        difference = explain.discriminant(net, None, predicted, counter, activations=F, **settings)
         lit = functools.partial(regions.largest_fraction, fraction=fraction, size=(VIEW, VIEW))
         shown = {
             "attributive": difference.predicted_maps[0],
@@ -106,10 +107,10 @@ def build(
         net: a network with preprocessing.
         path: the photo.
         explain_photo: made by `compile_explanations`.
-        methods: the options, for the reader: model, layer, attribution, confidence, top, fraction.
+        methods: the settings, for the reader: model, layer, attribution, confidence, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
-        options: all that were given, for the provenance.
+        options: what was asked for, for the provenance.
 
     Returns:
         The answer, on the host.
@@ -145,7 +146,7 @@ def build(
                 f"The network sees {example.prediction.name}, not {against.name}, in {example_photo.name}; "
                 "a photo that it recognises makes a better comparison."
             )
-    hashes = {seen.path: seen.sha256 for seen in (photo, example_photo) if seen is not None}
+    hashes = {one.path: one.sha256 for one in (photo, example_photo) if one is not None}
     return Answer(
         photo=photo,
         candidates=candidates,
@@ -154,7 +155,7 @@ def build(
         insecurities=_insecurities(maps, candidates, photo),
         why_not=WhyNot(
             counter=against,
-            is_named=why_not is not None,
+            named=why_not is not None,
             finding=_finding("discriminant", maps.discriminant.maps[0], maps.regions["discriminant"], photo),
             example=example,
         ),
@@ -213,13 +214,13 @@ def _candidate(maps: HostMaps, index: int, names: Sequence[str]) -> Candidate:
 
 def _insecurities(maps: HostMaps, candidates: tuple[Candidate, ...], photo: Photo) -> tuple[Insecurity, ...]:
     """The pairs that occur, strongest first, as the core ranks them."""
-    found, by_index = maps.deliberative, {candidate.index: candidate for candidate in candidates}
+    hesitation, by_index = maps.deliberative, {candidate.index: candidate for candidate in candidates}
     insecurities = []
-    for rank in np.flatnonzero(found.occurs[0]):
-        first, second = sorted((by_index[int(index)] for index in found.pairs[0, rank]), key=lambda c: -c.logit)
+    for rank in np.flatnonzero(hesitation.occurs[0]):
+        first, second = sorted((by_index[int(index)] for index in hesitation.pairs[0, rank]), key=lambda c: -c.logit)
         key = f"deliberative_{first.index}_{second.index}"
-        finding = _finding(key, found.maps[0, rank], maps.regions["deliberative"][rank], photo)
-        insecurities.append(Insecurity(first, second, float(found.strengths[0, rank]), finding))
+        finding = _finding(key, hesitation.maps[0, rank], maps.regions["deliberative"][rank], photo)
+        insecurities.append(Insecurity(first, second, float(hesitation.strengths[0, rank]), finding))
     return tuple(insecurities)
 
 
@@ -238,17 +239,17 @@ def _box(edges: Float[np.ndarray, "4"]) -> Box:
 
 
 def _maps_behind(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
-    found = maps.deliberative
-    classes = {f"class_{index}": found.class_maps[0, rank] for rank, index in enumerate(found.classes[0])}
-    return classes | _discriminant_factors(maps) | {"difficulty": found.difficulty_maps[0]}
+    hesitation = maps.deliberative
+    classes = {f"class_{index}": hesitation.class_maps[0, rank] for rank, index in enumerate(hesitation.classes[0])}
+    return classes | _discriminant_factors(maps) | {"difficulty": hesitation.difficulty_maps[0]}
 
 
 def _discriminant_factors(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
-    found = maps.discriminant
+    difference = maps.discriminant
     return {
-        f"class_{found.predicted[0]}": found.predicted_maps[0],
-        f"class_{found.counter[0]}": found.counter_maps[0],
-        "confidence": found.confidence_maps[0],
+        f"class_{difference.predicted[0]}": difference.predicted_maps[0],
+        f"class_{difference.counter[0]}": difference.counter_maps[0],
+        "confidence": difference.confidence_maps[0],
     }
 
 
@@ -261,11 +262,11 @@ def _notes(
     deliberative: bool = True,
 ) -> list[str]:
     """A sentence for every map that is the same everywhere, and so for every region that is missing."""
-    found, score = maps.discriminant, methods["confidence"]
+    difference, score = maps.discriminant, methods["confidence"]
     factors = [
-        (f"the score of {speaks.name}", found.predicted_maps, "no region can support it or set it apart"),
-        (f"the score of {against.name}", found.counter_maps, f"nothing sets {speaks.name} apart from it"),
-        (f"the confidence ({score})", found.confidence_maps, "no region sets the two classes apart"),
+        (f"the score of {speaks.name}", difference.predicted_maps, "no region can support it or set it apart"),
+        (f"the score of {against.name}", difference.counter_maps, f"nothing sets {speaks.name} apart from it"),
+        (f"the confidence ({score})", difference.confidence_maps, "no region sets the two classes apart"),
     ]
     if deliberative:
         factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))

@@ -54,12 +54,12 @@ def framed(
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.array(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
     x0, y0, x1, y1 = (round(edge * scale) for edge in window)
-    seen = np.zeros(small.shape[:2], bool)
-    seen[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
-    if seen.all():
+    lit = np.zeros(small.shape[:2], bool)
+    lit[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
+    if lit.all():
         return small
-    line = seen ^ np.asarray(ndimage.binary_erosion(seen, iterations=2, border_value=1))
-    picture = np.where(seen[..., None], small, 0.45 * small)
+    line = lit ^ np.asarray(ndimage.binary_erosion(lit, iterations=2, border_value=1))
+    picture = np.where(lit[..., None], small, 0.45 * small)
     picture[line] = LINE
     return picture.astype(np.uint8)
 

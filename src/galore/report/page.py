@@ -165,7 +165,7 @@ def _counterfactual(answer: Answer) -> str:
 
 
 def _runner_up(answer: Answer) -> str:
-    if answer.why_not.is_named:
+    if answer.why_not.named:
         return ""
     text = f"{answer.why_not.counter.name} is the network's second choice; --why-not asks about any other class."
     return f'<p class="soft">{elements.with_options(text)}</p>'

@@ -47,7 +47,7 @@ def record(answer: Answer) -> dict[str, Any]:
         "counterfactual": {
             "predicted": _candidate(answer.prediction),
             "counter": _candidate(answer.why_not.counter),
-            "counter_was_named": answer.why_not.is_named,
+            "counter_was_named": answer.why_not.named,
             "query": _finding(answer.why_not.finding),
             "example": None
             if example is None

@@ -38,11 +38,11 @@ def place(region: Bool[np.ndarray, "size_y size_x"]) -> str:
 
 def parts(finding: Finding) -> str:
     """Where the connected parts of a region lie: "centre", or "3 parts, the largest lower left"."""
-    found = regions.connected(finding.region)
-    if not found:
+    connected = regions.connected(finding.region)
+    if not connected:
         return "no region"
-    largest = place(found[0].mask)
-    return largest if len(found) == 1 else f"{len(found)} parts, the largest {largest}"
+    largest = place(connected[0].mask)
+    return largest if len(connected) == 1 else f"{len(connected)} parts, the largest {largest}"
 
 
 def headline(answer: Answer) -> str:

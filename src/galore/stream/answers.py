@@ -1,7 +1,7 @@
 """What a stream asks of every image: functions of a batch that return named columns, one row an image.
 
 Each has "maps", the class "predicted" and the "difficulty" 1 - s, by which images are ranked. Any function of that form
-can be streamed; bind the choices with `functools.partial`.
+can be streamed; bind the options with `functools.partial`.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ Columns = dict[str, Array]
 
 
 def attributive(
-    net: Network, images: Float[Array, "B H W c"], *, confidence: Confidence = softmax_score, **choices: Any
+    net: Network, images: Float[Array, "B H W c"], *, confidence: Confidence = softmax_score, **options: Any
 ) -> Columns:
     """What supports the prediction.
 
@@ -25,18 +25,18 @@ def attributive(
         net: the network.
         images: its inputs.
         confidence: `logits -> s`, for the ranking alone.
-        choices: see `galore.explain.attributive`.
+        options: see `galore.explain.attributive`.
 
     Returns:
         maps [B, h, w], predicted [B], difficulty [B].
     """
-    found = explain.attributive(net, images, **choices)
-    difficulty = 1 - jax.vmap(confidence)(found.logits)
-    return {"maps": found.maps, "predicted": found.classes, "difficulty": difficulty}
+    answer = explain.attributive(net, images, **options)
+    difficulty = 1 - jax.vmap(confidence)(answer.logits)
+    return {"maps": answer.maps, "predicted": answer.classes, "difficulty": difficulty}
 
 
 def discriminant(
-    net: Network, images: Float[Array, "B H W c"], *, counter: int | None = None, **choices: Any
+    net: Network, images: Float[Array, "B H W c"], *, counter: int | None = None, **options: Any
 ) -> Columns:
     """What speaks for the prediction and not for another class.
 
@@ -44,33 +44,33 @@ def discriminant(
         net: the network.
         images: its inputs.
         counter: the other class, the same for all images; None: each image's runner-up.
-        choices: see `galore.explain.discriminant`.
+        options: see `galore.explain.discriminant`.
 
     Returns:
         maps [B, h, w], predicted [B], counter [B], difficulty [B].
     """
-    found = explain.discriminant(net, images, None, counter, **choices)
-    difficulty = 1 - found.confidence
-    return {"maps": found.maps, "predicted": found.predicted, "counter": found.counter, "difficulty": difficulty}
+    answer = explain.discriminant(net, images, None, counter, **options)
+    difficulty = 1 - answer.confidence
+    return {"maps": answer.maps, "predicted": answer.predicted, "counter": answer.counter, "difficulty": difficulty}
 
 
-def deliberative(net: Network, images: Float[Array, "B H W c"], **choices: Any) -> Columns:
+def deliberative(net: Network, images: Float[Array, "B H W c"], **options: Any) -> Columns:
     """Where the network hesitates and between which classes, the strongest insecurity first.
 
     Args:
         net: the network.
         images: its inputs.
-        choices: see `galore.explain.deliberative`.
+        options: see `galore.explain.deliberative`.
 
     Returns:
         maps [B, P, h, w], pairs [B, P, 2], strengths [B, P], occurs [B, P], predicted [B], difficulty [B].
     """
-    found = explain.deliberative(net, images, **choices)
+    answer = explain.deliberative(net, images, **options)
     return {
-        "maps": found.maps,
-        "pairs": found.pairs,
-        "strengths": found.strengths,
-        "occurs": found.occurs,
-        "predicted": found.classes[:, 0],
-        "difficulty": found.difficulty,
+        "maps": answer.maps,
+        "pairs": answer.pairs,
+        "strengths": answer.strengths,
+        "occurs": answer.occurs,
+        "predicted": answer.classes[:, 0],
+        "difficulty": answer.difficulty,
     }

@@ -39,13 +39,13 @@ class Folder:
         root: the folder.
         images: how many there are.
         shard_size: rows of a shard; the last one may have fewer.
-        asked: what was asked of which network.
+        settings: what was computed by which network.
     """
 
     root: Path
     images: int
     shard_size: int
-    asked: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
     @property
     def shards(self) -> int:
@@ -82,15 +82,15 @@ class Folder:
         try:
             with np.load(self.path(number)) as columns:
                 known = columns.files
-                found = {name: columns[name] for name in names or known if name in known}
+                loaded = {name: columns[name] for name in names or known if name in known}
         except FileNotFoundError as error:
             raise InputError(f"{self.root} has no shard {number} yet") from error
         except _DAMAGED as error:
             raise InputError(f"{self.path(number)} is damaged; remove it and run again") from error
-        absent = [name for name in names if name not in found]
+        absent = [name for name in names if name not in loaded]
         if absent:
             raise InputError(f"{self.root} has no column {absent[0]!r}, expected one of {', '.join(known)}")
-        return found
+        return loaded
 
     def column(self, name: str) -> tuple[Int[np.ndarray, " n"], Shaped[np.ndarray, "n ..."]]:
         """One column of all rows that are explained so far.
@@ -115,12 +115,12 @@ class Folder:
 
     def problems(self) -> dict[int, str]:
         """Why rows of the finished shards have no explanation."""
-        found: dict[int, str] = {}
+        problems: dict[int, str] = {}
         for number in self.finished():
             columns = self._load(number, "explained", "problems")
             without = self.rows(number)[~columns["explained"]]
-            found |= dict(zip(without.tolist(), columns["problems"].tolist(), strict=True))
-        return found
+            problems |= dict(zip(without.tolist(), columns["problems"].tolist(), strict=True))
+        return problems
 
     def remove_leftovers(self, shards: Sequence[int]) -> None:
         """Removes what a process that was killed has left of these shards, which nobody else may be writing."""
@@ -152,8 +152,8 @@ def read(root: str | Path) -> Folder:
     """
     root = Path(root)
     try:
-        found = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
-        return Folder(root, int(found["images"]), int(found["shard_size"]), found["asked"])
+        described = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        return Folder(root, int(described["images"]), int(described["shard_size"]), described["asked"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{root} holds no streamed explanations, expected a folder with {DESCRIPTION}") from error
 
@@ -161,7 +161,7 @@ def read(root: str | Path) -> Folder:
 def begin(
     root: str | Path,
     images: Sequence[str],
-    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
     shard_size: int,
     provenance: Mapping[str, Any] | None = None,
 ) -> Folder:
@@ -170,7 +170,7 @@ def begin(
     Args:
         root: the folder.
         images: their paths, in the order of the rows.
-        asked: everything that the numbers depend on; a run that was asked something else is refused.
+        settings: everything that the numbers depend on; a run with other ones is refused.
         shard_size: rows of a shard.
         provenance: what made the run, to be kept with it.
 
@@ -185,7 +185,7 @@ def begin(
         "images": len(images),
         "images_sha256": hashlib.sha256(listing).hexdigest(),
         "shard_size": shard_size,
-        "asked": dict(asked),
+        "asked": dict(settings),
     }
     if (root / DESCRIPTION).exists():
         _refuse_another_run(root, described)

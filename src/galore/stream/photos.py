@@ -36,18 +36,18 @@ def find(root: Path) -> list[str]:
     Raises:
         InputError: there is none, or a name has a line break.
     """
-    found = [
+    names = [
         os.path.relpath(os.path.join(folder, name), root)
-        for folder, _, names in os.walk(root, followlinks=True)
-        for name in names
+        for folder, _, files in os.walk(root, followlinks=True)
+        for name in files
         if os.path.splitext(name)[1].lower() in SUFFIXES
     ]
-    if not found:
+    if not names:
         raise InputError(f"there are no photos below {root}, expected files that end in {', '.join(sorted(SUFFIXES))}")
-    broken = next((name for name in found if len(name.splitlines()) > 1), None)
+    broken = next((name for name in names if len(name.splitlines()) > 1), None)
     if broken is not None:
         raise InputError(f"the name {broken!r} has a line break, which a list of images cannot hold; rename the file")
-    return sorted(found)
+    return sorted(names)
 
 
 @dataclass(frozen=True, eq=False)

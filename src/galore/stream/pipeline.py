@@ -33,7 +33,7 @@ def run(
     out: str | Path,
     answer: Answer,
     *,
-    asked: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     batch_size: int = 32,
     shard_size: int = 256,
     threads: int | None = None,
@@ -47,7 +47,7 @@ def run(
         data: the folder; photos are looked for below its images/ where there is one.
         out: the folder of the run, see `galore.stream.folder`.
         answer: what to compute, one of `galore.stream.answers` or a function like them.
-        asked: the choices behind `answer`, under names for the reader; they tell runs apart. None: the name of `answer`
+        settings: those behind `answer`, under names for the reader; they tell runs apart. None: the name of `answer`
             and the keywords bound to it.
         batch_size: images at once, a multiple of this process's devices.
         shard_size: images a file.
@@ -70,7 +70,7 @@ def run(
     devices = Devices(net, answer, batch_size)
     root = photos.folder_of(data)
     names = photos.find(root)
-    identity = {**_network(net), **(_asked(answer) if asked is None else asked)}
+    identity = {**_network(net), **(_settings(answer) if settings is None else settings)}
     folder = begin(out, names, identity, shard_size, provenance.collect({"data": str(data)}))
     missing = sorted(set(range(k, folder.shards, n)) - set(folder.finished()))
     folder.remove_leftovers(missing)
@@ -90,10 +90,10 @@ def _network(net: Network) -> dict[str, Any]:
     return {"network": net.name, "layer": net.layer, "dtype": str(dtype), "params_sha256": digest}
 
 
-def _asked(answer: Answer) -> dict[str, Any]:
+def _settings(answer: Answer) -> dict[str, Any]:
     if not isinstance(answer, functools.partial):
         return {"explanation": answer.__name__}
-    return _asked(answer.func) | {
+    return _settings(answer.func) | {
         name: getattr(value, "__name__", str(value)) for name, value in answer.keywords.items()
     }
 
@@ -129,13 +129,13 @@ def _counted(
 
 def _cut(answers: Iterable[HostColumns], sizes: list[tuple[int, int]]) -> Iterator[tuple[int, HostColumns]]:
     """Batches joined and cut anew into shards of the given sizes."""
-    held: list[HostColumns] = []
+    waiting: list[HostColumns] = []
     remaining = iter(answers)
     for shard, size in sizes:
-        while sum(len(columns["explained"]) for columns in held) < size:
-            held.append(next(remaining))
-        joined = {name: np.concatenate([columns[name] for columns in held]) for name in held[0]}
-        held = [{name: values[size:] for name, values in joined.items()}]
+        while sum(len(columns["explained"]) for columns in waiting) < size:
+            waiting.append(next(remaining))
+        joined = {name: np.concatenate([columns[name] for columns in waiting]) for name in waiting[0]}
+        waiting = [{name: values[size:] for name, values in joined.items()}]
         yield shard, {name: values[:size] for name, values in joined.items()}
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from galore import explain
+from galore import explain, representation
 from galore.confidence import Confidence, Predictor, certainty, softmax_score
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.network import Network
@@ -36,6 +36,8 @@ class HardImage:
     truth: int
     others: dict[str, int]
     maps: dict[str, Float[np.ndarray, "h w"]]
+
+    __repr__ = representation.fields
 
 
 def scores_of(model: str) -> dict[str, Confidence | Predictor]:

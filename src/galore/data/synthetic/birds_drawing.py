@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from galore import representation
 from galore.data.synthetic.birds_body import BEAK_LENGTHS, BEAKS, TAILS, WINGS, Skeleton, draw_pose
 from galore.data.synthetic.birds_species import GROUPS, KIND_GROUPS, PALETTE, PARTS, Species
 from galore.data.synthetic.canvas import Canvas, Color, as_color, jitter, relief, smooth_curve, soft_blobs
@@ -34,6 +35,8 @@ class BirdDrawing:
     visible: Bool[np.ndarray, "15"]
     part_map: UInt8[np.ndarray, "size size"]
     values: Mapping[str, str]
+
+    __repr__ = representation.fields
 
     @property
     def box(self) -> tuple[float, float, float, float]:

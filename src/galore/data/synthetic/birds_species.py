@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from galore import representation
+
 PARTS = (
     "back", "beak", "belly", "breast", "crown", "forehead", "left eye", "left leg", "left wing", "nape",
     "right eye", "right leg", "right wing", "tail", "throat",
@@ -110,6 +112,8 @@ class Species:
     family: int
     shape: BodyShape
     probabilities: Mapping[str, Float[np.ndarray, "values"]]
+
+    __repr__ = representation.fields
 
     def value(self, group: str, uniform: float) -> str:
         """The value that an individual has: the likeliest one for small `uniform`, rarer ones for larger.

@@ -75,21 +75,21 @@ def read_header(root: Path, format_name: str, version: int, numbers: type, comma
         InputError: the file is missing, damaged, of another format or of another version.
     """
     path = root / HEADER
-    made_by = f"expected a folder made by `galore {command}`"
+    hint = f"expected a folder made by `galore {command}`"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        header = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{path} is missing, {made_by}") from error
+        raise InputError(f"{path} is missing, {hint}") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read, {made_by}: {error}") from error
-    if not isinstance(found, dict) or found.get("format") != format_name:
-        raise InputError(f"{path} is not of the format {format_name!r}, {made_by}")
-    if found.get("version") != version:
-        raise InputError(f"{path} is of version {found.get('version')}, expected {version}: make the folder again")
+        raise InputError(f"{path} cannot be read, {hint}: {error}") from error
+    if not isinstance(header, dict) or header.get("format") != format_name:
+        raise InputError(f"{path} is not of the format {format_name!r}, {hint}")
+    if header.get("version") != version:
+        raise InputError(f"{path} is of version {header.get('version')}, expected {version}: make the folder again")
     names = [field.name for field in dataclasses.fields(numbers)]
-    if missing := [name for name in names if name not in found]:
-        raise InputError(f"{path} lacks {', '.join(missing)}, {made_by}")
-    return numbers(**{name: found[name] for name in names})
+    if missing := [name for name in names if name not in header]:
+        raise InputError(f"{path} lacks {', '.join(missing)}, {hint}")
+    return numbers(**{name: header[name] for name in names})
 
 
 def _can_start_processes() -> bool:

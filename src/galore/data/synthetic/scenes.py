@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
-from galore import atomic
+from galore import atomic, representation
 from galore.data.synthetic.canvas import Canvas
 from galore.data.synthetic.folder import check_numbers, draw_all, read_header, write_header
 from galore.data.synthetic.scenes_drawing import INDOOR, OBJECTS, OUTDOOR, backdrop, indoors, outdoors
@@ -62,6 +62,8 @@ class SceneDrawing:
     image: UInt8[np.ndarray, "size size 3"]
     mask: UInt8[np.ndarray, "size size"]
     objects: tuple[str, ...]
+
+    __repr__ = representation.fields
 
 
 @dataclass(frozen=True)
