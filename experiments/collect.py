@@ -9,6 +9,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from galore import atomic
 from galore.errors import InputError
@@ -50,7 +51,7 @@ def collect(folders: list[Path]) -> tuple[Table, list[Path]]:
     options = [{"experiment": run.experiment} | run.options for run in loaded]
     names = {name for some in options for name in some} - {"seed"}
     differing = sorted(name for name in names if len({str(some.get(name)) for some in options}) > 1)
-    groups: dict[tuple[str, ...], dict[int, Table]] = {}
+    groups: dict[tuple[str, ...], dict[Any, Table]] = {}
     labels: dict[tuple[str, ...], dict[str, str]] = {}
     for run, some in zip(loaded, options):
         key = tuple(str(some.get(name)) for name in differing)

@@ -39,7 +39,7 @@ def run(config: Config) -> Table:
         rows = ()
         for asked in queries.users(test_set, config.seed):
             scored = evaluate(test_set, asked, METHODS, config.seed, config.explanation.batch_size)
-            rows += rows_of(scored, len(test_set), **label, user=asked.user)
+            rows += rows_of(scored, len(test_set), label | {"user": asked.user})
         table += Table(rows, inputs.remarks(test_set))
     return table
 
@@ -60,8 +60,7 @@ def claims(table: Table) -> list[Claim]:
                     Method(Rule.DISCRIMINANT, None, other),
                     number=f"AUROC, gradient minus {other.name}",
                     otherwise="there is no student",
-                    **label,
-                    user=user,
+                    labels=label | {"user": user},
                 )
                 stated.append(claim)
     return stated

@@ -53,7 +53,7 @@ def run(config: Config) -> Table:
             for method, measures in scored.by_method.items()
         }
         by_method[SEARCH] = score_search(test_set, asked, unit, batch_size)
-        rows += rows_of(Scores(asked, by_method), len(test_set), user=asked.user)
+        rows += rows_of(Scores(asked, by_method), len(test_set), {"user": asked.user})
     for method, rates in images_per_second(test_set, config.attribution, methods[1].without_shared, batch_size).items():
         rows += (Row(Cell(method, SPEED, labels=BEGINNER), rates[None]),)
     remark = (
@@ -72,7 +72,9 @@ def claims(table: Table) -> list[Claim]:
         for measure in ("recall", "precision", "PIoU"):
             text = f"Discriminant maps have a better {measure} than exhaustive search ({user} user)."
             number = f"{measure}, difference"
-            stated.append(better(text, Source.SCOUT_TABLE_1, measure, ours, SEARCH, number=number, user=user))
+            stated.append(
+                better(text, Source.SCOUT_TABLE_1, measure, ours, SEARCH, number=number, labels={"user": user})
+            )
     fast, ours_search, slow = (Cell(method, SPEED, labels=BEGINNER) for method in (ours, SEARCH, SEARCH_BY_HEAD))
     text, number = "Discriminant maps are faster than exhaustive search.", "images per second, difference"
     stated.append(Claim(text, Source.SCOUT_TABLE_1, number, Difference(fast, ours_search)))

@@ -25,7 +25,9 @@ def run(config: Config) -> Table:
     for checkpoint, label in inputs.networks(config).items():
         for layer in layers[checkpoint]:
             test_set = inputs.test_set(config, run=checkpoint, layer=layer)
-            table += insecurities.table(config, test_set, (Score.SOFTMAX, Score.EASINESS), **label, layer=layer)
+            table += insecurities.table(
+                config, test_set, (Score.SOFTMAX, Score.EASINESS), labels=label | {"layer": layer}
+            )
     return table
 
 
@@ -34,7 +36,7 @@ def claims(table: Table) -> list[Claim]:
     stated = []
     for network in table.labels("network"):
         label = {"network": network} if network else {}
-        layers = list(dict.fromkeys(row.cell.label("layer") for row in table.select("auroc", **label)))
+        layers = list(dict.fromkeys(row.cell.label("layer") for row in table.select("auroc", label)))
         where = f" of {network}" if network else ""
         for layer in layers[:-1]:
             cells = (

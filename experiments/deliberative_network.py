@@ -25,7 +25,7 @@ def run(config: Config) -> Table:
     for checkpoint, label in inputs.networks(config).items():
         test_set = inputs.test_set(config, run=checkpoint)
         labels = label or {"network": test_set.net.name}
-        table += insecurities.table(config, test_set, (Score.SOFTMAX, Score.EASINESS), **labels)
+        table += insecurities.table(config, test_set, (Score.SOFTMAX, Score.EASINESS), labels=labels)
     return table
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from galore.evaluation import metrics
-from galore.evaluation.evaluate import Batch, Model, Scores, evaluate, over_batches
+from galore.evaluation.evaluate import ImageBatch, Model, Scores, evaluate, over_batches
 from galore.evaluation.methods import BASELINES, ORACLE, RANDOM, Method, Score, deliberative_maps
 from galore.experiment import inputs, insecurities, plots, runner
 from galore.experiment.claims import Claim, Source, better
@@ -38,13 +38,13 @@ def run(config: Config) -> Table:
     hard, methods = insecurities.hard_images(config, test_set), insecurities.methods(config, test_set)
     batch_size = config.explanation.batch_size
     rows = rows_of(
-        evaluate(test_set, hard, methods, config.seed, batch_size).only("auroc"), len(test_set), shift="0"
+        evaluate(test_set, hard, methods, config.seed, batch_size).only("auroc"), len(test_set), {"shift": "0"}
     )  # fmt: skip
     program = _agreements(methods, hard.top, hard.keep)
     for shift in SHIFTS:
         ious = over_batches(program, test_set, hard, config.seed, batch_size, np.full(len(hard.rows), shift))
         scored = Scores(hard, {method: {IOU: values} for method, values in zip((*methods, *BASELINES), ious)})
-        rows += rows_of(scored, len(test_set), shift=str(shift))
+        rows += rows_of(scored, len(test_set), {"shift": str(shift)})
     return Table(rows, inputs.remarks(test_set))
 
 
@@ -55,8 +55,9 @@ def claims(table: Table) -> list[Claim]:
         for shift in ("1", "5"):
             text = f"Insecurities survive a shift by {shift} px better than random maps ({score.difficulty})."
             number = "IoU of parts, insecurities minus random maps"
-            where = {"number": number, "otherwise": "there is no predictor", "shift": shift}
-            stated.append(better(text, Source.GALORE, IOU, difficulty(score), RANDOM, **where))
+            missing, pair = "there is no predictor", (difficulty(score), RANDOM)
+            labels = {"shift": shift}
+            stated.append(better(text, Source.GALORE, IOU, *pair, number=number, otherwise=missing, labels=labels))
     return stated
 
 
@@ -69,17 +70,18 @@ def _agreements(methods: tuple[Method, ...], top: int, keep: int) -> Any:
     """(model, batch, shifts) -> the IoU for each method and baseline, [B] each."""
 
     @jax.jit
-    def program(model: Model, batch: Batch, shifts: Any) -> list[Any]:
+    def program(model: Model, batch: ImageBatch, shifts: Any) -> list[Any]:
         explain = functools.partial(deliberative_maps, net=model.net, predictor=model.predictor, top=top, keep=keep)
+        parts: Any = batch.annotations
         moved = jax.vmap(_shifted)(batch.images, shifts)
-        one = jax.vmap(functools.partial(_agreement, size=batch.annotations.size))
+        one = jax.vmap(functools.partial(_agreement, size=parts.size))
         ious = []
         for method in methods:
             before, after = (explain(method, images=images) for images in (batch.images, moved))
-            ious.append(one(before, after, batch.annotations.points, batch.annotations.visible, shifts))
+            ious.append(one(before, after, parts.points, parts.visible, shifts))
         shape = before.maps.shape[2:]
         return ious + jax.vmap(lambda a, d, key: _baseline_agreement(a, d, key, shape))(
-            batch.annotations, shifts, batch.keys
+            parts, shifts, batch.keys
         )  # fmt: skip
 
     return program
@@ -118,8 +120,9 @@ def _baseline_agreement(parts, shift, key, shape):
     ious = []
     for place, method in enumerate(BASELINES):
         other, points = (before, parts.points) if method == ORACLE else (after, moved)
-        ranks = (metrics.ranks(m[place], p, parts.size) for m, p in ((before, parts.points), (other, points)))
-        ious.append(metrics.part_iou(*ranks, both, both, parts.size, (REGION,))[0])
+        here = metrics.ranks(before[place], parts.points, parts.size)
+        there = metrics.ranks(other[place], points, parts.size)
+        ious.append(metrics.part_iou(here, there, both, both, parts.size, (REGION,))[0])
     return ious
 
 

@@ -31,7 +31,7 @@ def run(config: Config) -> Table:
     rows = ()
     for asked in queries.users(test_set, config.seed):
         scored = evaluate(test_set, asked, methods, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, len(test_set), user=asked.user)
+        rows += rows_of(scored, len(test_set), {"user": asked.user})
     return Table(rows, inputs.remarks(test_set))
 
 
@@ -52,7 +52,7 @@ def claims(table: Table) -> list[Claim]:
         text = f"The discriminant map beats a centred Gaussian ({user} user)."
         stated.append((text, Source.OURS, SOFTMAX, GAUSSIAN, user))
     compared = [
-        better(text, source, "auroc", first, second, otherwise=missing, user=user)
+        better(text, source, "auroc", first, second, otherwise=missing, labels={"user": user})
         for text, source, first, second, user in stated
     ]
     number = "gain of AUROC by the discriminant map, advanced minus beginner, same images"

@@ -42,7 +42,7 @@ def run(config: Config) -> Table:
         "counterfactual": _counterfactuals(test_set, asked, shown, attribution),
         "insecurities": _insecurities(test_set, asked.rows[shown], attribution),
     }
-    return Table(rows_of(scored, len(test_set), user=asked.user), inputs.remarks(test_set), pictures)
+    return Table(rows_of(scored, len(test_set), {"user": asked.user}), inputs.remarks(test_set), pictures)
 
 
 def claims(table: Table) -> list[Claim]:

@@ -28,7 +28,7 @@ def run(config: Config) -> Table:
         arguments = (test_set, asked, methods, config.seed, config.explanation.batch_size)
         pairs, scored = part_iou(*arguments), evaluate(*arguments).only("auroc")
         merged = {method: scored.by_method[method] | pairs.by_method[method] for method in pairs.by_method}
-        rows += rows_of(Scores(asked, merged), len(test_set), REGIONS, user=asked.user)
+        rows += rows_of(Scores(asked, merged), len(test_set), {"user": asked.user}, REGIONS)
     return Table(rows, inputs.remarks(test_set))
 
 
@@ -42,8 +42,10 @@ def claims(table: Table) -> list[Claim]:
                 f"At regions of {size:.0%} the pair shows the same parts more often than random maps do ({user} user)."
             )
             number = f"PIoU at {size:.0%}, discriminant minus random map"
-            where = {"region": size, "number": number, "user": user}
-            stated.append(better(text, Source.SCOUT_FIGURE_4, "piou", ours, RANDOM, **where))
+            claim = better(
+                text, Source.SCOUT_FIGURE_4, "piou", ours, RANDOM, region=size, number=number, labels={"user": user}
+            )
+            stated.append(claim)
     return stated
 
 

@@ -79,14 +79,14 @@ def _randomised(config: Config, test_set: TestSet, asked: Queries, methods: tupl
         changed = over_batches(maps_by, randomised, asked, config.seed, config.explanation.batch_size)
         for method, before, after in zip(methods, original, changed):
             values = {"correlation": np.asarray(correlation(jnp.asarray(before), jnp.asarray(after)))}
-            rows += rows_of(Scores(asked, {method: values}), len(test_set), randomised=f"{share:.0%}")
+            rows += rows_of(Scores(asked, {method: values}), len(test_set), {"randomised": f"{share:.0%}"})
     return rows
 
 
 def claims(table: Table) -> list[Claim]:
     """Explanations follow the network."""
     stated = []
-    for row in table.select("correlation", randomised="100%"):
+    for row in table.select("correlation", {"randomised": "100%"}):
         text = f"Randomising the network changes the map: {row.cell.method.label}."
         number = "0.5 minus Spearman's correlation"
         stated.append(Claim(text, Source.OURS_ADEBAYO, number, Difference(0.5, row.cell)))

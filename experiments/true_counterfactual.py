@@ -45,7 +45,7 @@ def run(config: Config) -> Table:
     for method in scored.by_method:
         for some in (scored, moves):
             one = Scores(flips.queries, {method: some.by_method[method]}, fractions=some.fractions)
-            rows += rows_of(one, len(test_set), REGIONS)
+            rows += rows_of(one, len(test_set), regions=REGIONS)
     return Table(tuple(row for row in rows if not row.is_curve), inputs.remarks(test_set))
 
 
@@ -59,8 +59,8 @@ def claims(table: Table) -> list[Claim]:
         (moves, "share of the way to the counter class, 5 % of the pixels", "moved", 0.05),
     ):
         for other, name in RIVALS.items():
-            where = {"region": region, "number": f"{number}, discriminant minus {other.label}"}
-            stated.append(better(text.format(name), Source.OURS, measure, DISCRIMINANT, other, **where))
+            pair, minus = (DISCRIMINANT, other), f"{number}, discriminant minus {other.label}"
+            stated.append(better(text.format(name), Source.OURS, measure, *pair, region=region, number=minus))
     return stated
 
 

@@ -374,7 +374,6 @@ def score_maps(
         difficulty: attribute 1 - s in place of s.
     """
     signs = options.signs
-    features = lambda x: _features(net)(net.params, x)  # noqa: E731
     with_classes = [s for s in confidences if options.confidence_attribution is None and not isinstance(s, Predictor)]
 
     def of_logits(logits: Array) -> list[Array]:
@@ -385,7 +384,7 @@ def score_maps(
         return jnp.concatenate([options.class_scores(logits)[classes], *(s.reshape(1) for s in of_logits(logits))])
 
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
-    maps = attribute(options.attribution, scores, F, clipped, image, features)
+    maps = attribute(options.attribution, scores, F, clipped, image, net.activation)
     shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
     class_maps, made = floored(maps[: len(classes)], signs), []
     for confidence in confidences:
@@ -404,7 +403,7 @@ def _alone(
     difficulty: bool,
 ) -> tuple[Float[Array, "h w"], Float[Array, ""]]:
     """The map and the value of a confidence that has activations, or an attribution, of its own."""
-    activation, features = F, lambda x: _features(net)(net.params, x)
+    activation, features = F, net.activation
     if isinstance(confidence, Predictor):
         judge = lambda G: confidence.head(confidence.params, G)  # noqa: E731
         if (own := confidence.features) is not None:
@@ -436,12 +435,6 @@ def _forward(net: Network, example: _Example) -> tuple[Float[Array, "h w d"], Fl
     if example.activation is None:
         return net(example.image)  # pyright: ignore[reportArgumentType]
     return example.activation, net.head(net.params, example.activation)
-
-
-def _features(net: Network) -> Callable[..., Array]:
-    if net.features is None:
-        raise InputError("the network has no features, so that only activations can be explained")
-    return net.features
 
 
 def _logits(net: Network, F: Array) -> Float[Array, " C"]:

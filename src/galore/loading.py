@@ -31,11 +31,12 @@ def load(
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
     """
-    is_folder = str(name) not in factory.names() and Path(name).is_dir()
-    if is_folder or (weights not in (None, "imagenet") and Path(weights).is_dir()):
+    path, expected = weights, str(name)
+    if str(name) not in factory.names() and Path(name).is_dir():
+        path, expected = name, None
+    if path is not None and path != "imagenet" and Path(path).is_dir():
         from galore.training import checkpoint  # orbax takes a second to import, and few callers need it
 
-        path, expected = (name, None) if is_folder else (weights, str(name))
         network, warning = checkpoint.build_network(expected, path, layer, classes, seed)
     else:
         network, warning = factory.build_network(str(name), weights, layer, classes, seed)

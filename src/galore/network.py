@@ -96,31 +96,37 @@ def from_nnx(
     Raises:
         InputError: the module has no `.features` or `.head` and none is given.
     """
-    features = features or _method(module, "features")
-    head = head or _method(module, "head")
-    view = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graph, floating, rest = nnx.split(view, _is_floating, ...)
-    structure = jax.tree.structure(floating)
-
-    def call(function: Callable[[Any, Array], Array]) -> Callable[[PyTree, Array], Array]:
-        def on_params(params: PyTree, x: Array) -> Array:
-            state = jax.tree.unflatten(structure, [params[key] for key in keys])
-            merged = nnx.merge(graph, state, rest, copy=True)
-            return function(merged, x)
-
-        return _single(on_params) if batched else on_params
-
-    paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
-    keys = [_dotted(path) for path in paths]
+    params = _floating_params(module)
+    calls = (pure(module, features or _method(module, "features")), pure(module, head or _method(module, "head")))
     return Network(
-        params=dict(zip(keys, leaves, strict=True)),
-        features=call(features),
-        head=call(head),
+        params,
+        *((_single(call) if batched else call) for call in calls),
         preprocessing=preprocessing,
         class_names=class_names,
         layer=layer,
         name=name,
     )
+
+
+def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTree, Any], Any]:
+    """A function of a `flax.nnx` module, seen in evaluation mode, as a pure function of its parameters.
+
+    Args:
+        module: with or without values; only its structure is used.
+        call: `(module, x) -> anything`.
+
+    Returns:
+        `(params, x) -> anything`, with the floating-point variables by dotted name, as in `from_nnx(module).params`.
+    """
+    graph, floating, rest = nnx.split(_evaluated(module), _is_floating, ...)
+    paths, _ = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
+    names, structure = [_dotted(path) for path in paths], jax.tree.structure(floating)
+
+    def on_params(params: PyTree, x: Any) -> Any:
+        state = jax.tree.unflatten(structure, [params[name] for name in names])
+        return call(nnx.merge(graph, state, rest, copy=True), x)
+
+    return on_params
 
 
 def from_linen(
@@ -165,6 +171,16 @@ def from_linen(
         layer=layer,
         name=name,
     )
+
+
+def _evaluated(module: nnx.Module) -> nnx.Module:
+    """Without dropout, and with BatchNorm by its running statistics."""
+    return nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
+
+
+def _floating_params(module: nnx.Module) -> dict[str, Any]:
+    _, floating, _ = nnx.split(_evaluated(module), _is_floating, ...)
+    return {_dotted(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(floating)}
 
 
 def _method(module: Any, name: str) -> Callable[[Any, Array], Array]:

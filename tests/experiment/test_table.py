@@ -139,7 +139,7 @@ def test_rows_of_puts_the_auroc_first_and_reads_curves_at_sizes():
     measures = {"precision": np.tile(np.arange(100.0), (3, 1)), "auroc": np.array([0.1, 0.2, 0.3])}
     queries = HardImages(np.array([1, 4, 2]), 5, 3, {"too easy": 3})
     method = Method(Rule.ATTRIBUTIVE, None, GRADIENT)
-    rows = tables.rows_of(Scores(queries, {method: measures}), 6, user="beginner")
+    rows = tables.rows_of(Scores(queries, {method: measures}), 6, {"user": "beginner"})
     assert [row.cell.number for row in rows] == ["auroc", "precision at 0.05", "precision"]
     np.testing.assert_array_equal(rows[0].values, [[np.nan, 0.1, 0.3, np.nan, 0.2, np.nan]])
     assert rows[1].values[0, 1] == 5 and rows[0].left_out == {"too easy": 3}

@@ -32,15 +32,23 @@ class Model(NamedTuple):
     shared: Bool[Array, "C C P"]
 
 
-class Batch(NamedTuple):
-    """Some queries: what a program sees of them. The last three are None for hard images."""
+class ImageBatch(NamedTuple):
+    """Some images, such as hard ones: what a program sees of them."""
 
-    images: Float[Array, "B H W c"]
+    images: Any  # Float[Array, "B H W c"]
     annotations: Annotations
     keys: Key[Array, " B"]
-    predicted: Int[Array, " B"] | None = None
-    counter: Int[Array, " B"] | None = None
-    truth: Bool[Array, "B P"] | None = None
+
+
+class Batch(NamedTuple):
+    """Some why-not queries: what a program sees of them."""
+
+    images: Any  # Float[Array, "B H W c"]
+    annotations: Annotations
+    keys: Key[Array, " B"]
+    predicted: Any  # Int[Array, " B"]
+    counter: Any  # Int[Array, " B"]
+    truth: Any  # Bool[Array, "B P"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +121,7 @@ def part_iou(test_set: TestSet, queries: Queries, methods: Sequence[Method], see
     )
     here = over_batches(program, test_set, queries, keys[::2], batch_size)
     there = over_batches(program, test_set, exchanged, keys[1::2], batch_size)
-    curves = (part_iou_of_ranks(test_set, queries, *pair) for pair in zip(here, there))
+    curves = (part_iou_of_ranks(test_set, queries, ranks, counter_ranks) for ranks, counter_ranks in zip(here, there))
     return Scores(queries, {method: {"piou": curve} for method, curve in zip((*methods, *BASELINES), curves)})
 
 
@@ -128,9 +136,9 @@ def part_iou_of_ranks(
     parts = test_set.annotations
     if not isinstance(parts, Parts):
         raise TypeError("PIoU needs a test set with parts")
-    visible = (jnp.asarray(parts.visible[rows], bool) for rows in (queries.rows, queries.counter_rows))
-    both = jnp.asarray(ranks), jnp.asarray(counter_ranks)
-    return np.asarray(metrics.part_iou(*both, *visible, parts.size, fractions))
+    visible, counter_visible = (jnp.asarray(parts.visible[rows], bool) for rows in (queries.rows, queries.counter_rows))
+    here, there = jnp.asarray(ranks), jnp.asarray(counter_ranks)
+    return np.asarray(metrics.part_iou(here, there, visible, counter_visible, parts.size, fractions))
 
 
 def over_batches(
@@ -141,7 +149,7 @@ def over_batches(
     batch_size: int = 16,
     *extra: Shaped[np.ndarray, "k ..."],
 ) -> PyTree:
-    """Runs a jitted `(model, batch, *extra) -> arrays [B, ...]` over queries.
+    """Runs a jitted `(model, Batch or ImageBatch, *extra) -> arrays [B, ...]` over why-not queries or hard images.
 
     Args:
         program: jitted; what it computes of a query must not depend on the others of the batch.
@@ -162,13 +170,14 @@ def over_batches(
         raise InputError("no image counts, so that there is nothing to evaluate")
     keys = jax.random.split(jax.random.key(seed), count) if isinstance(seed, int) else seed
     model = Model(test_set.net, test_set.predictor, jnp.asarray(test_set.shared))
-    about = (queries.predicted, queries.counter, queries.truth) if isinstance(queries, Queries) else ()
 
     def batch_of(positions: Int[np.ndarray, " b"]) -> tuple[Any, ...]:
         rows = queries.rows[positions]
         annotations = jax.tree.map(lambda leaf: leaf[rows], test_set.annotations)
-        some = (array[positions] for array in about)
-        batch = Batch(test_set.inputs(rows), annotations, keys[positions], *some)
+        batch: Any = ImageBatch(test_set.inputs(rows), annotations, keys[positions])
+        if isinstance(queries, Queries):
+            about = (queries.predicted, queries.counter, queries.truth)
+            batch = Batch(*batch, *(array[positions] for array in about))
         return batch, *(array[positions] for array in extra)
 
     return batching.run(lambda given: program(model, *given), batch_of, count, batch_size)
@@ -183,9 +192,7 @@ def with_baselines(maps: Sequence[Float[Array, "B h w"]], batch: Batch) -> list[
 
 def maps_of(methods: Sequence[Method], model: Model, batch: Batch) -> list[Float[Array, "B h w"]]:
     """The maps of counterfactual methods for a batch."""
-    return counterfactual_maps(
-        methods, model.net, model.predictor, batch.images, batch.predicted, batch.counter  # pyright: ignore
-    )  # fmt: skip
+    return counterfactual_maps(methods, model.net, model.predictor, batch.images, batch.predicted, batch.counter)
 
 
 @functools.lru_cache(maxsize=8)
@@ -220,7 +227,7 @@ def _rank_program(methods: tuple[Method, ...]) -> Callable[..., list[Array]]:
 @functools.lru_cache(maxsize=8)
 def _deliberative_program(methods: tuple[Method, ...], top: int, keep: int) -> Callable[..., Any]:
     @jax.jit
-    def program(model: Model, batch: Batch) -> tuple[list[Measures], list[dict[str, Array]]]:
+    def program(model: Model, batch: ImageBatch) -> tuple[list[Measures], list[dict[str, Array]]]:
         explained = [deliberative_maps(m, model.net, model.predictor, batch.images, top, keep) for m in methods]
         truths = [model.shared[one.pairs[..., 0], one.pairs[..., 1]] for one in explained]
         maps, truth = jnp.stack([one.maps for one in explained], axis=1), jnp.stack(truths, axis=1)

@@ -285,7 +285,7 @@ def _put_together(
             return explain.discriminant_map(explain.floored(a), explain.floored(b), s)
         case Rule.MARGIN:
             return explain.margin_map(a, b)
-        case Rule.MARGIN_TIMES_CONFIDENCE:
+        case Rule.MARGIN_TIMES_CONFIDENCE if s is not None:
             return explain.floored(explain.margin_map(a, b)) * s
         case _:
             raise ValueError(f"{rule} is no rule of counterfactual maps")

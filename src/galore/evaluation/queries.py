@@ -37,9 +37,9 @@ class Queries(NamedTuple):
     def sample(self, count: int, seed: int) -> "Queries":
         """At most `count` of the queries, drawn by the seed."""
         drawn = np.sort(np.random.default_rng(seed).permutation(len(self.rows))[:count])
-        arrays = (self.rows, self.predicted, self.counter, self.counter_rows, self.truth)
+        arrays = ("rows", "predicted", "counter", "counter_rows", "truth")
         left_out = self.left_out | {"not drawn": len(self.rows) - len(drawn)}
-        return Queries(self.user, *(array[drawn] for array in arrays), left_out)
+        return self._replace(left_out=left_out, **{name: getattr(self, name)[drawn] for name in arrays})
 
 
 class HardImages(NamedTuple):

@@ -2,6 +2,7 @@
 
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from galore import statistics
 from galore.evaluation.methods import Method
-from galore.experiment.table import Cell, Table
+from galore.experiment.table import NO_LABELS, Cell, Table
 from galore.statistics import Estimate
 
 
@@ -118,7 +119,7 @@ def better(
     region: float | None = None,
     number: str = "",
     otherwise: str = "",
-    **labels: str,
+    labels: Mapping[str, str] = NO_LABELS,
 ) -> Claim:
     """The claim that a measure of one method is larger than that of another."""
     cells = (Cell(method, measure, region, tuple(labels.items())) for method in (first, second))

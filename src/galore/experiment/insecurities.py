@@ -1,6 +1,6 @@
 """What the deliberative experiments share: the insecurities of the most difficult images, scored at shared parts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ from galore.evaluation.queries import HardImages
 from galore.evaluation.test_set import TestSet
 from galore.experiment import inputs
 from galore.experiment.config import Config
-from galore.experiment.table import Table, rows_of
+from galore.experiment.table import NO_LABELS, Table, rows_of
 
 OPTIONS = ("attribution", "explanation.top", "explanation.keep", "explanation.difficult", "explanation.batch_size")
 """The options that `hard_images` and `table` use."""
@@ -48,10 +48,10 @@ def table(
     test_set: TestSet,
     some: Sequence[Score] = tuple(Score),
     score_attributions: Sequence[AttributionSetting | None] = (None,),
-    **labels: str,
+    labels: Mapping[str, str] = NO_LABELS,
 ) -> Table:
     """Scores the insecurities of `methods`, with labels for every row if given."""
     compared = methods(config, test_set, some, score_attributions)
     hard = hard_images(config, test_set)
     scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-    return Table(rows_of(scored, len(test_set), **labels), inputs.remarks(test_set))
+    return Table(rows_of(scored, len(test_set), labels), inputs.remarks(test_set))

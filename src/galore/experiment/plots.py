@@ -60,7 +60,7 @@ def dots(
         region: the region size at which a curve was read.
         names: what stands beside each row.
     """
-    panels = _panels(table.select(measure, region))
+    panels = _panels(table.select(measure, region=region))
     labels = [[names(row) for row in rows] for rows in panels.values()]
     across = min(PANELS, len(panels))
     # Inches: a letter takes about 0.085 of them.

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ FORMAT, VERSION = "galore table", 2
 UNDEFINED = "the number is undefined (parts of one kind only, none in the region, or a constant map)"
 REGIONS = {"iou": (0.05, 0.2)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
+
+
+NO_LABELS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Table:
     def __add__(self, other: "Table") -> "Table":
         return Table(self.rows + other.rows, tuple(dict.fromkeys(self.remarks + other.remarks)))
 
-    def select(self, measure: str, region: float | None = None, **labels: str) -> list[Row]:
+    def select(self, measure: str, labels: Mapping[str, str] = NO_LABELS, region: float | None = None) -> list[Row]:
         """All rows of a measure with these labels."""
         return [
             row
@@ -151,7 +154,7 @@ class Table:
 
     def find(self, cell: Cell) -> Row | None:
         """The first row of a method and measure with the cell's labels."""
-        rows = self.select(cell.measure, cell.region, **dict(cell.labels))
+        rows = self.select(cell.measure, dict(cell.labels), cell.region)
         return next((row for row in rows if row.cell.method == cell.method), None)
 
     def labels(self, name: str) -> list[str]:
@@ -268,14 +271,16 @@ def join(tables: Sequence[Table]) -> Table:
     return Table(tuple(_joined(rows) for rows in grouped.values()), remarks)
 
 
-def rows_of(scores: Scores, images: int, regions: Sequence[float] | None = None, **labels: str) -> tuple[Row, ...]:
+def rows_of(
+    scores: Scores, images: int, labels: Mapping[str, str] = NO_LABELS, regions: Sequence[float] | None = None
+) -> tuple[Row, ...]:
     """Rows of scored methods: the AUROC first, curves at chosen region sizes, then the whole curves.
 
     Args:
         scores: of an evaluation.
         images: how many images the test set has.
-        regions: region sizes (of `scores.fractions`) at which curves are read; None: see `REGIONS`.
         labels: for every row, beside the method.
+        regions: region sizes (of `scores.fractions`) at which curves are read; None: see `REGIONS`.
     """
     rows, queries = [], scores.queries
     for method, measures in scores.by_method.items():

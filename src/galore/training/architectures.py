@@ -14,7 +14,7 @@ from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.models.factory import ARCHITECTURES, draw
 from galore.models.layers import LayeredNetwork, check_layer
-from galore.network import Network, from_nnx
+from galore.network import Network, from_nnx, pure
 from galore.network import _dotted as dotted
 from galore.network import _is_floating as is_floating
 
@@ -109,9 +109,9 @@ def network(
 def channels(name: str, layer: str | None, preprocessing: Preprocessing) -> int:
     """How many channels the activations of a layer have."""
     structure = module(name, 2)
-    template = from_nnx(structure, features=lambda module, x: module.features(x, layer))
+    features = pure(structure, lambda module, x: module.features(x, layer))
     image = jax.ShapeDtypeStruct((preprocessing.crop, preprocessing.crop, 3), jnp.float32)
-    return jax.eval_shape(template.features, shapes(structure), image).shape[-1]
+    return jax.eval_shape(features, shapes(structure), image).shape[-1]
 
 
 def through(

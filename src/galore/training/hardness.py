@@ -25,7 +25,7 @@ from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.models.factory import draw
 from galore.models.layers import LayeredNetwork
-from galore.network import Network, from_nnx
+from galore.network import Network, pure
 from galore.training import architectures, losses
 from galore.training.architectures import Params
 from galore.training.loop import initial_state, make_step
@@ -140,16 +140,16 @@ def as_confidence(params: Mapping[str, Any], structure: HardnessPredictor, netwo
     Returns:
         A pytree like `Network`.
     """
-    hardness = from_nnx(structure, features=lambda module, x: module(x), head=lambda module, x: x)
+    hardness = pure(structure, lambda module, x: module(x))
     values = {"own": own(params)}
 
     def easiness(p: Any, activation: Array) -> Array:
-        return 1 - hardness.features(p["own"], activation)
+        return 1 - hardness(p["own"], activation)
 
-    if network is None:
+    if network is None or network.features is None:
         return Predictor(values, head=easiness)
-    values["trunk"] = network.params
-    return Predictor(values, head=easiness, features=lambda p, image: network.features(p["trunk"], image))
+    values["trunk"], features = network.params, network.features
+    return Predictor(values, head=easiness, features=lambda p, image: features(p["trunk"], image))
 
 
 def network_as_confidence(params: Mapping[str, Any], structure: HardnessNetwork, layer: str) -> Predictor:
@@ -163,12 +163,8 @@ def network_as_confidence(params: Mapping[str, Any], structure: HardnessNetwork,
     Returns:
         A pytree like `Network`.
     """
-    run = from_nnx(
-        structure,
-        features=lambda module, x: module.features(x, layer),
-        head=lambda module, activation: 1 - module.head(activation, layer),
-    )
-    return Predictor(own(params), head=run.head, features=run.features)
+    features = pure(structure, lambda module, x: module.features(x, layer))
+    return Predictor(own(params), pure(structure, lambda module, F: 1 - module.head(F, layer)), features)
 
 
 def folds(labels: Int[np.ndarray, " n"], count: int, seed: int) -> Int[np.ndarray, " n"]:

@@ -17,7 +17,7 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.loader import Files, prepared
 from galore.models import factory
 from galore.models.layers import LayeredNetwork, check_layer
-from galore.network import from_nnx
+from galore.network import pure
 from galore.training import architectures, checkpoint, hardness, inputs
 from galore.training.architectures import Params
 from galore.training.config import ModelConfig, TrainConfig
@@ -91,7 +91,7 @@ class Task:
         structure, cut, layer = predictor_module(self.description), self.cut, self.description.layer
         if isinstance(structure, hardness.HardnessPredictor):
             return hardness.predict(predictor, activations, structure)
-        run = from_nnx(structure, lambda module, x: module(x, cut, layer), lambda module, x: x).features
+        run = pure(structure, lambda module, x: module(x, cut, layer))
         to_input, values = inputs.as_input(self.description.preprocessing), hardness.own(predictor)
         return self._in_batches(jax.jit(lambda x: run(values, to_input(x))), rows)
 
@@ -106,7 +106,7 @@ class Task:
             activation, logits = self.run(module, x)
             return jnp.concatenate([activation.mean((-3, -2)), logits], axis=-1)
 
-        run = from_nnx(self.module, side_by_side, lambda module, x: x).features
+        run = pure(self.module, side_by_side)
         to_input = inputs.as_input(self.description.preprocessing)
         return jax.jit(lambda params, x: run(params, to_input(x)))
 
@@ -196,7 +196,7 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
     """
     views, count = task.config.views, len(task.training)
     to_input = inputs.as_input(task.description.preprocessing)
-    run = from_nnx(task.module, lambda m, x: architectures.through(m, x, None, cut), lambda m, x: x).features
+    run = pure(task.module, lambda module, x: architectures.through(module, x, None, cut))
     compiled = jax.jit(lambda x: run(task.params, to_input(x)))
     total, done = len(task.images) + views * count, 0
 
