@@ -37,9 +37,9 @@ def run(config: Config) -> Table:
     for checkpoint, label in inputs.networks(config).items():
         test_set = inputs.test_set(config, run=checkpoint if label else None)
         rows = ()
-        for asked in queries.users(test_set, config.seed):
-            scored = evaluate(test_set, asked, METHODS, config.seed, config.explanation.batch_size)
-            rows += rows_of(scored, len(test_set), label | {"user": asked.user})
+        for user_queries in queries.users(test_set, config.seed):
+            scored = evaluate(test_set, user_queries, METHODS, config.seed, config.explanation.batch_size)
+            rows += rows_of(scored, len(test_set), label | {"user": user_queries.user})
         table += Table(rows, inputs.remarks(test_set))
     return table
 

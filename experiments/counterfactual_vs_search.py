@@ -45,15 +45,15 @@ def run(config: Config) -> Table:
     unit = min(metrics.FRACTIONS, key=lambda fraction: abs(fraction - 1 / (height * width)))
     methods = main_rules(config.attribution, config.score_with(test_set.predictor))
     rows = ()
-    for asked in queries.users(test_set, config.seed):
-        arguments = (test_set, asked, methods, config.seed, batch_size)
+    for user_queries in queries.users(test_set, config.seed):
+        arguments = (test_set, user_queries, methods, config.seed, batch_size)
         scored, pairs = evaluate(*arguments), part_iou(*arguments)
         by_method = {
             method: _at_unit(measures, pairs.by_method[method]["piou"], metrics.FRACTIONS.index(unit))
             for method, measures in scored.by_method.items()
         }
-        by_method[SEARCH] = score_search(test_set, asked, unit, batch_size)
-        rows += rows_of(Scores(asked, by_method), len(test_set), {"user": asked.user})
+        by_method[SEARCH] = score_search(test_set, user_queries, unit, batch_size)
+        rows += rows_of(Scores(user_queries, by_method), len(test_set), {"user": user_queries.user})
     for method, rates in images_per_second(test_set, config.attribution, methods[1].without_shared, batch_size).items():
         rows += (Row(Cell(method, SPEED, labels=BEGINNER), rates[None]),)
     remark = (
@@ -88,24 +88,25 @@ def draw(table: Table) -> dict:
     return plots.auroc(table) | {name: plots.dots(table, name, chance=None) for name in ("recall", "precision", "PIoU")}
 
 
-def score_search(test_set: TestSet, asked: Queries, unit: float, batch_size: int) -> dict[str, np.ndarray]:
+def score_search(test_set: TestSet, user_queries: Queries, unit: float, batch_size: int) -> dict[str, np.ndarray]:
     """The scores of the cells that the first edit exchanges, as regions of one unit of the map."""
     parts = test_set.annotations
     assert isinstance(parts, Parts)
-    counter_images, place = np.unique(asked.counter_rows, return_inverse=True)
+    counter_images, place = np.unique(user_queries.counter_rows, return_inverse=True)
     activations = test_set.run(test_set.images[counter_images], batch_size)[0][place]
 
     def edits(*, chunk: int) -> np.ndarray:
-        return over_batches(_first_edits(chunk), test_set, asked, 0, batch_size, activations)
+        return over_batches(_first_edits(chunk), test_set, user_queries, 0, batch_size, activations)
 
     maps = jnp.asarray(search.halving(edits, chunk=1024))
     rank = jax.jit(jax.vmap(lambda map_, points: metrics.ranks(map_, points, test_set.size)))
     ranks, counter_ranks = (
-        rank(maps[:, k], jnp.asarray(parts.points[rows])) for k, rows in enumerate((asked.rows, asked.counter_rows))
+        rank(maps[:, k], jnp.asarray(parts.points[rows]))
+        for k, rows in enumerate((user_queries.rows, user_queries.counter_rows))
     )
-    truth, visible = jnp.asarray(asked.truth), jnp.asarray(parts.visible[asked.rows], bool)
+    truth, visible = jnp.asarray(user_queries.truth), jnp.asarray(parts.visible[user_queries.rows], bool)
     curves = metrics.precision_recall(ranks, truth, visible, test_set.size, (unit,))
-    common = part_iou_of_ranks(test_set, asked, ranks, counter_ranks, (unit,))
+    common = part_iou_of_ranks(test_set, user_queries, ranks, counter_ranks, (unit,))
     measures = {"auroc": metrics.auroc(ranks, truth, visible), "recall": curves.recall[:, 0]}
     return {**measures, "precision": curves.precision[:, 0], "PIoU": common[:, 0]}  # type: ignore[return-value]
 

@@ -29,9 +29,9 @@ def run(config: Config) -> Table:
     test_set = inputs.test_set(config)
     methods = all_rules(config.attribution, scores(test_set.predictor))
     rows = ()
-    for asked in queries.users(test_set, config.seed):
-        scored = evaluate(test_set, asked, methods, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, len(test_set), {"user": asked.user})
+    for user_queries in queries.users(test_set, config.seed):
+        scored = evaluate(test_set, user_queries, methods, config.seed, config.explanation.batch_size)
+        rows += rows_of(scored, len(test_set), {"user": user_queries.user})
     return Table(rows, inputs.remarks(test_set))
 
 

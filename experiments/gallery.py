@@ -33,16 +33,16 @@ REGION = 0.1
 def run(config: Config) -> Table:
     """The scores of the maps that are shown, and the pictures."""
     test_set = inputs.test_set(config)
-    asked = queries.users(test_set, config.seed)[-1]
+    user_queries = queries.users(test_set, config.seed)[-1]
     methods = main_rules(config.attribution, config.score_with(test_set.predictor))
-    scored = evaluate(test_set, asked, methods, config.seed, config.explanation.batch_size).only("auroc")
-    shown = np.random.default_rng(config.seed).permutation(len(asked.rows))[:COUNT]
+    scored = evaluate(test_set, user_queries, methods, config.seed, config.explanation.batch_size).only("auroc")
+    shown = np.random.default_rng(config.seed).permutation(len(user_queries.rows))[:COUNT]
     attribution = config.attribution.function()
     pictures = {
-        "counterfactual": _counterfactuals(test_set, asked, shown, attribution),
-        "insecurities": _insecurities(test_set, asked.rows[shown], attribution),
+        "counterfactual": _counterfactuals(test_set, user_queries, shown, attribution),
+        "insecurities": _insecurities(test_set, user_queries.rows[shown], attribution),
     }
-    return Table(rows_of(scored, len(test_set), {"user": asked.user}), inputs.remarks(test_set), pictures)
+    return Table(rows_of(scored, len(test_set), {"user": user_queries.user}), inputs.remarks(test_set), pictures)
 
 
 def claims(table: Table) -> list[Claim]:
@@ -55,19 +55,19 @@ def draw(table: Table) -> dict:
     return table.pictures
 
 
-def _counterfactuals(test_set: TestSet, asked: Queries, shown: np.ndarray, attribution) -> Figure:
+def _counterfactuals(test_set: TestSet, user_queries: Queries, shown: np.ndarray, attribution) -> Figure:
     """Each row: the query image, its region; the counter image, its region."""
-    rows, counter_rows = asked.rows[shown], asked.counter_rows[shown]
+    rows, counter_rows = user_queries.rows[shown], user_queries.counter_rows[shown]
     explained = explain.counterfactual(
         test_set.net,
         jnp.asarray(test_set.inputs(rows)),
-        jnp.asarray(asked.counter[shown]),
+        jnp.asarray(user_queries.counter[shown]),
         jnp.asarray(test_set.inputs(counter_rows)),
         attribution=attribution,
     )
     figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
     for line, row, counter_row, k in zip(axes, rows, counter_rows, range(len(rows))):
-        y, c = int(asked.predicted[shown][k]), int(asked.counter[shown][k])
+        y, c = int(user_queries.predicted[shown][k]), int(user_queries.counter[shown][k])
         here, there = test_set.discriminant[y, c], test_set.discriminant[c, y]
         _show(line[0], test_set, row, None, here, f"{test_set.class_names[y]}")
         _show(line[1], test_set, row, explained.query.maps[k], here, f"why not {test_set.class_names[c]}?")

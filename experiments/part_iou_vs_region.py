@@ -24,11 +24,11 @@ def run(config: Config) -> Table:
     test_set = inputs.test_set(config, needs_parts=True)
     methods = main_rules(config.attribution, config.score_with(test_set.predictor))
     rows = ()
-    for asked in queries.users(test_set, config.seed):
-        arguments = (test_set, asked, methods, config.seed, config.explanation.batch_size)
+    for user_queries in queries.users(test_set, config.seed):
+        arguments = (test_set, user_queries, methods, config.seed, config.explanation.batch_size)
         pairs, scored = part_iou(*arguments), evaluate(*arguments).only("auroc")
         merged = {method: scored.by_method[method] | pairs.by_method[method] for method in pairs.by_method}
-        rows += rows_of(Scores(asked, merged), len(test_set), {"user": asked.user}, REGIONS)
+        rows += rows_of(Scores(user_queries, merged), len(test_set), {"user": user_queries.user}, REGIONS)
     return Table(rows, inputs.remarks(test_set))
 
 

@@ -105,10 +105,10 @@ def _rows(config: Config, test_set: TestSet, flips: Flips | None, labels: dict[s
     there, batch_size = scores(test_set.predictor), config.explanation.batch_size
     methods = tuple(method for setting in ATTRIBUTIONS for method in all_rules(setting, there))
     by_method: dict[Method, list[np.ndarray]] = {}
-    for asked in queries.users(test_set, config.seed):
-        scored = evaluate(test_set, asked, methods, config.seed, batch_size)
+    for user_queries in queries.users(test_set, config.seed):
+        scored = evaluate(test_set, user_queries, methods, config.seed, batch_size)
         for method, measures in scored.by_method.items():
-            by_method.setdefault(method, []).append(spread(measures["auroc"], asked.rows, len(test_set)))
+            by_method.setdefault(method, []).append(spread(measures["auroc"], user_queries.rows, len(test_set)))
     rows = []
     for method, values in by_method.items():
         counted = np.sum(~np.isnan(values), axis=0)
@@ -132,7 +132,7 @@ def _halves(
     for measure, half in zip(measures, (even, ~even)):
         why = {
             "of the other half of the classes": int((~half).sum()),
-            "not asked about, or the number is undefined": int(np.isnan(values[half]).sum()),
+            "not user_queries about, or the number is undefined": int(np.isnan(values[half]).sum()),
         }
         cell = Cell(dataclasses.replace(method, attribution=None), measure, None, named)
         rows.append(Row(cell, np.where(half, values, np.nan)[None], why))

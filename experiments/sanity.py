@@ -38,13 +38,13 @@ STAGE_WORDS = ("share of the parameters shuffled, from the output down", "Spearm
 def run(config: Config) -> Table:
     """One row per map for the curves' areas, one per map and stage for the randomisation."""
     test_set = inputs.test_set(config)
-    asked = queries.beginner(test_set, config.seed).sample(config.explanation.edited_images, config.seed)
+    user_queries = queries.beginner(test_set, config.seed).sample(config.explanation.edited_images, config.seed)
     methods = main_rules(config.attribution, config.score_with(test_set.predictor))
-    rows = _edited(config, test_set, asked, methods) + _randomised(config, test_set, asked, methods)
+    rows = _edited(config, test_set, user_queries, methods) + _randomised(config, test_set, user_queries, methods)
     return Table(rows, inputs.remarks(test_set))
 
 
-def _edited(config: Config, test_set: TestSet, asked: Queries, methods: tuple[Method, ...]) -> tuple[Row, ...]:
+def _edited(config: Config, test_set: TestSet, user_queries: Queries, methods: tuple[Method, ...]) -> tuple[Row, ...]:
     """The areas under the deletion and insertion curves, and the curves."""
 
     @jax.jit
@@ -53,33 +53,35 @@ def _edited(config: Config, test_set: TestSet, asked: Queries, methods: tuple[Me
         maps = with_baselines(maps_of(methods, model, batch), batch)
         return [one(batch.images, map_, batch.predicted) for map_ in maps]
 
-    curves = over_batches(program, test_set, asked, config.seed, config.explanation.batch_size)
+    curves = over_batches(program, test_set, user_queries, config.seed, config.explanation.batch_size)
     rows: tuple[Row, ...] = ()
     for method, some in zip((*methods, *BASELINES), curves):
         areas = {measure: np.asarray(faithfulness.area(curve, FRACTIONS)) for measure, curve in some.items()}
-        rows += rows_of(Scores(asked, {method: areas}), len(test_set))
+        rows += rows_of(Scores(user_queries, {method: areas}), len(test_set))
         for measure, curve in some.items():
             cell = Cell(method.without_shared, f"{measure} curve")
-            rows += (Row(cell, spread(curve, asked.rows, len(test_set))[None], asked.left_out),)
+            rows += (Row(cell, spread(curve, user_queries.rows, len(test_set))[None], user_queries.left_out),)
     return rows
 
 
-def _randomised(config: Config, test_set: TestSet, asked: Queries, methods: tuple[Method, ...]) -> tuple[Row, ...]:
+def _randomised(
+    config: Config, test_set: TestSet, user_queries: Queries, methods: tuple[Method, ...]
+) -> tuple[Row, ...]:
     """The correlation of each map with the one of the same network, more and more of it randomised."""
     maps_by = jax.jit(lambda model, batch: maps_of(methods, model, batch))
-    order = faithfulness.order_of_use(test_set.net, jnp.asarray(test_set.inputs(asked.rows[:1])[0]))[::-1]
+    order = faithfulness.order_of_use(test_set.net, jnp.asarray(test_set.inputs(user_queries.rows[:1])[0]))[::-1]
     correlation = jax.jit(jax.vmap(faithfulness.rank_correlation))
-    original = over_batches(maps_by, test_set, asked, config.seed, config.explanation.batch_size)
+    original = over_batches(maps_by, test_set, user_queries, config.seed, config.explanation.batch_size)
     rows = ()
     for stage in range(1, STAGES + 1):
         share = stage / STAGES
         shuffled = set(order[: round(share * len(order))])
         net = faithfulness.randomise(test_set.net, shuffled, jax.random.key(config.seed))
         randomised = dataclasses.replace(test_set, net=net)
-        changed = over_batches(maps_by, randomised, asked, config.seed, config.explanation.batch_size)
+        changed = over_batches(maps_by, randomised, user_queries, config.seed, config.explanation.batch_size)
         for method, before, after in zip(methods, original, changed):
             values = {"correlation": np.asarray(correlation(jnp.asarray(before), jnp.asarray(after)))}
-            rows += rows_of(Scores(asked, {method: values}), len(test_set), {"randomised": f"{share:.0%}"})
+            rows += rows_of(Scores(user_queries, {method: values}), len(test_set), {"randomised": f"{share:.0%}"})
     return rows
 
 

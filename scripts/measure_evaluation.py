@@ -46,12 +46,12 @@ def main() -> None:
     side = options.size or net.preprocessing.crop
     test_set = noise(net, options.images, options.classes, side)
     methods = all_rules(GRADIENT, (Score.SOFTMAX, Score.CERTAINTY))
-    asked = queries.beginner(test_set, 0)
+    user_queries = queries.beginner(test_set, 0)
     result: dict[str, object] = {"network": options.network, "images": options.images, "classes": options.classes}
     if options.memory:
-        evaluate(test_set, asked, methods, 0, options.batch_size)
+        evaluate(test_set, user_queries, methods, 0, options.batch_size)
     else:
-        result |= times(test_set, asked, methods, options.repeats, options.batch_size)
+        result |= times(test_set, user_queries, methods, options.repeats, options.batch_size)
     print(json.dumps(result | {"peak memory, GB": round(resident_bytes() / 1e9, 3)}))
 
 
@@ -81,12 +81,16 @@ def noise(net: galore.Network, images: int, classes: int, side: int) -> TestSet:
 
 
 def times(
-    test_set: TestSet, asked: Queries, methods: tuple[Method, ...], repeats: int, batch_size: int
+    test_set: TestSet, user_queries: Queries, methods: tuple[Method, ...], repeats: int, batch_size: int
 ) -> dict[str, float]:
     """Times making the maps, and making and scoring them, in turn, once both are compiled."""
     maps = jax.jit(lambda model, batch: maps_of(methods, model, batch))
-    explain = Workload("explain", lambda: over_batches(maps, test_set, asked, 0, batch_size), len(asked.rows))
-    both = Workload("evaluate", lambda: evaluate(test_set, asked, methods, 0, batch_size), len(asked.rows))
+    explain = Workload(
+        "explain", lambda: over_batches(maps, test_set, user_queries, 0, batch_size), len(user_queries.rows)
+    )
+    both = Workload(
+        "evaluate", lambda: evaluate(test_set, user_queries, methods, 0, batch_size), len(user_queries.rows)
+    )
     seconds = interleaved([explain, both], repeats)
     medians = {f"{work.name}, s": round(float(np.median(seconds[:, k])), 3) for k, work in enumerate((explain, both))}
     return medians | {"scoring / explaining": round(float(np.median(ratios(seconds)[:, 1])) - 1, 4)}

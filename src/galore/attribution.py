@@ -156,11 +156,11 @@ def integrated_gradients(
     """
     start = jnp.zeros_like(F) if baseline is None else baseline
     positions = (jnp.arange(steps, dtype=F.dtype) + 0.5) / steps
-    found = structure(score, F)
-    if isinstance(found, SumFirst):
+    head = structure(score, F)
+    if isinstance(head, SumFirst):
         # The gradient is that of the sum over the locations, the same at each of them.
         def of_sums(sums: Float[Array, " d"]) -> Array:
-            return found.after(found.project(sums))
+            return head.after(head.project(sums))
 
         mean = _mean_gradient(of_sums, start.sum((0, 1)), F.sum((0, 1)), positions, positive_gradient, chunk)
         return _product(jnp.broadcast_to(mean[..., None, None, :], (*mean.shape[:-1], *F.shape)), F - start)

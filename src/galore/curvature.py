@@ -30,14 +30,14 @@ def location_curvature(
         The map [h, w], or the maps [K, h, w], float32.
     """
     height, width, depth = F.shape
-    found = structure(score, F)
-    if isinstance(found, SumFirst):
+    head = structure(score, F)
+    if isinstance(head, SumFirst):
         cells = F.reshape(-1, depth)
-        point, first = found.project(cells.sum(0)), jax.vmap(found.project)(cells)
-        curvature = _mapped(lambda t: _second_derivative(lambda e: found.after(point + e * t), F.dtype), first, chunk)
-    elif isinstance(found, DenseFirst) and found.is_piecewise_linear:
-        point, first = _through_dense(found, F)
-        curvature = _mapped(lambda t: _second_derivative(lambda e: found.after(point + e * t), F.dtype), first, chunk)
+        point, first = head.project(cells.sum(0)), jax.vmap(head.project)(cells)
+        curvature = _mapped(lambda t: _second_derivative(lambda e: head.after(point + e * t), F.dtype), first, chunk)
+    elif isinstance(head, DenseFirst) and head.is_piecewise_linear:
+        point, first = _through_dense(head, F)
+        curvature = _mapped(lambda t: _second_derivative(lambda e: head.after(point + e * t), F.dtype), first, chunk)
     else:
         masks = jnp.eye(height * width, dtype=bool).reshape(-1, height, width, 1)
         curvature = _mapped(
@@ -57,36 +57,36 @@ def _mapped(function: Callable, xs: Array | tuple[Array, ...], chunk: int) -> Ar
     return jax.vmap(function)(xs) if count <= chunk else jax.lax.map(function, xs, batch_size=chunk)
 
 
-def _through_dense(found: DenseFirst, F: Float[Array, "h w d"]) -> tuple[Float[Array, " m"], Float[Array, "hw m"]]:
+def _through_dense(head: DenseFirst, F: Float[Array, "h w d"]) -> tuple[Float[Array, " m"], Float[Array, "hw m"]]:
     """Behind the dense layer: the value, and its derivative along every location.
 
     Locations that reach no common entry share one pass through what lies before the dense layer: each reads its own
     entries of the result. Locations with the same entries share one reading of the weights' rows.
     """
-    colours = _colours(found)
+    colours = _colours(head)
     place = jnp.asarray(colours).reshape(*F.shape[:2], 1)
 
     def derivative(colour: Array) -> Array:
-        return jax.jvp(found.before, (F,), (jnp.where(place == colour, F, 0),))[1]
+        return jax.jvp(head.before, (F,), (jnp.where(place == colour, F, 0),))[1]
 
     of_colour = jax.vmap(derivative)(jnp.arange(colours.max() + 1))
-    groups = _sharing_entries(found)
-    entries, valid = found.affected[groups[:, 0]], found.valid[groups[:, 0]]
+    groups = _sharing_entries(head)
+    entries, valid = head.affected[groups[:, 0]], head.valid[groups[:, 0]]
 
     def products(group: tuple[Array, Array, Array]) -> Array:
         colour, columns, counts = group
-        return jnp.where(counts, of_colour[colour[:, None], columns], 0) @ found.weights[columns]
+        return jnp.where(counts, of_colour[colour[:, None], columns], 0) @ head.weights[columns]
 
     grouped = jax.lax.map(products, jax.tree.map(jnp.asarray, (colours[groups], entries, valid)))
     by_location = grouped.reshape(groups.size, -1)[np.argsort(groups.reshape(-1))]
-    return found.before(F) @ found.weights, by_location
+    return head.before(F) @ head.weights, by_location
 
 
-def _colours(found: DenseFirst) -> Int[np.ndarray, " hw"]:
+def _colours(head: DenseFirst) -> Int[np.ndarray, " hw"]:
     """Numbers for the locations, few of them, such that two of the same number reach no common entry."""
-    reached = np.zeros((len(found.affected), found.weights.shape[0]), np.float32)
-    rows, columns = np.nonzero(found.valid)
-    reached[rows, found.affected[rows, columns]] = 1
+    reached = np.zeros((len(head.affected), head.weights.shape[0]), np.float32)
+    rows, columns = np.nonzero(head.valid)
+    reached[rows, head.affected[rows, columns]] = 1
     meets = reached @ reached.T > 0
     colours = np.full(len(reached), -1)
     for location in range(len(reached)):
@@ -95,9 +95,9 @@ def _colours(found: DenseFirst) -> Int[np.ndarray, " hw"]:
     return colours
 
 
-def _sharing_entries(found: DenseFirst) -> Int[np.ndarray, "groups members"]:
+def _sharing_entries(head: DenseFirst) -> Int[np.ndarray, "groups members"]:
     """The locations in groups of equal size, of which all members have the same entries."""
-    table = np.where(found.valid, found.affected, -1)
+    table = np.where(head.valid, head.affected, -1)
     _, group = np.unique(table, axis=0, return_inverse=True)
     sizes = np.bincount(group.reshape(-1))
     if (sizes != sizes[0]).any():

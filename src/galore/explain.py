@@ -386,12 +386,12 @@ def score_maps(
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
     maps = attribute(options.attribution, scores, F, clipped, image, net.activation)
     shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
-    class_maps, made = floored(maps[: len(classes)], signs), []
+    class_maps, pairs = floored(maps[: len(classes)], signs), []
     for confidence in confidences:
         is_shared = any(confidence is one for one in with_classes)
-        made.append(next(shared) if is_shared else _alone(net, image, F, confidence, options, difficulty))
-    sized = (m if m.shape == maps.shape[1:] else jax.image.resize(m, maps.shape[1:], "linear") for m, _ in made)
-    return ScoreMaps(class_maps, tuple(sized), tuple(value for _, value in made))
+        pairs.append(next(shared) if is_shared else _alone(net, image, F, confidence, options, difficulty))
+    sized = (m if m.shape == maps.shape[1:] else jax.image.resize(m, maps.shape[1:], "linear") for m, _ in pairs)
+    return ScoreMaps(class_maps, tuple(sized), tuple(value for _, value in pairs))
 
 
 def _alone(
@@ -405,17 +405,17 @@ def _alone(
     """The map and the value of a confidence that has activations, or an attribution, of its own."""
     activation, features = F, net.activation
     if isinstance(confidence, Predictor):
-        judge = lambda G: confidence.head(confidence.params, G)  # noqa: E731
+        score_of = lambda G: confidence.head(confidence.params, G)  # noqa: E731
         if (own := confidence.features) is not None:
             features = lambda x: own(confidence.params, x)  # noqa: E731
             if image is None:
                 raise InputError("the predictor has features of its own: give images, not activations alone")
             activation = features(image)
     else:
-        judge = lambda G: confidence(_logits(net, G))  # noqa: E731
+        score_of = lambda G: confidence(_logits(net, G))  # noqa: E731
 
     def score(G: Array) -> Array:
-        value = jnp.asarray(judge(G), jnp.float32).reshape(1)
+        value = jnp.asarray(score_of(G), jnp.float32).reshape(1)
         return 1 - value if difficulty else value
 
     attribution = options.confidence_attribution or options.attribution

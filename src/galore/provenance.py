@@ -28,7 +28,7 @@ def collect(
     """Everything needed to make a result again, as plain data for JSON.
 
     Args:
-        options: the resolved choices; values that JSON does not know become text.
+        options: the resolved options; values that JSON does not know become text.
         seed: of the random numbers; None where there were none.
         files: sha256 of each file that went in, by name (see `file_sha256`).
         params: the network's parameters, whose hash is taken (see `params_sha256`); None: leave it out.

@@ -74,10 +74,10 @@ def connected(mask: Bool[Array, "H W"] | Bool[np.ndarray, "H W"], smallest: int 
         The regions with their boxes in pixels.
     """
     labels = skimage.measure.label(np.asarray(mask), connectivity=2)
-    found = []
+    parts = []
     for properties in skimage.measure.regionprops(labels):
         y0, x0, y1, x1 = properties.bbox
         area = math.floor(properties.area)
         if area >= smallest:
-            found.append(Region(labels == properties.label, (x0, y0, x1, y1), area))
-    return sorted(found, key=lambda region: -region.area)
+            parts.append(Region(labels == properties.label, (x0, y0, x1, y1), area))
+    return sorted(parts, key=lambda region: -region.area)

@@ -35,7 +35,7 @@ def test_verdict(estimate, verdict):
 
 
 def test_a_difference_is_paired_and_over_the_images_that_count_for_both():
-    result = claims.judge(better("B beats A.", Source.OURS, "auroc", B, A, otherwise="no map"), TABLE)
+    result = claims.measure(better("B beats A.", Source.OURS, "auroc", B, A, otherwise="no map"), TABLE)
     assert result.estimate.value == pytest.approx(0.05) and result.estimate.low == pytest.approx(0.05)
     assert result.estimate.counted == 36 and result.verdict is Verdict.HOLDS
     assert result.number == "AUROC, a * comp(b) * s, softmax minus a"
@@ -51,13 +51,13 @@ def test_a_difference_is_paired_and_over_the_images_that_count_for_both():
     ],
 )
 def test_a_quantity_is_made_of_rows_image_by_image(quantity, mean):
-    result = claims.judge(Claim("It is so.", Source.OURS, "n", quantity), TABLE)
+    result = claims.measure(Claim("It is so.", Source.OURS, "n", quantity), TABLE)
     assert result.estimate.value == pytest.approx(mean, abs=1e-6)
 
 
 def test_a_reversed_claim_holds_where_the_number_is_smaller():
     claim = Claim("A is smaller.", Source.OURS, "n", Difference(Cell(A, "auroc"), Cell(B, "auroc")), is_reversed=True)
-    reversed_, plain = (claims.judge(dataclasses.replace(claim, is_reversed=r), TABLE) for r in (True, False))
+    reversed_, plain = (claims.measure(dataclasses.replace(claim, is_reversed=r), TABLE) for r in (True, False))
     assert reversed_.verdict is Verdict.HOLDS and plain.verdict is Verdict.FAILS
     value, low, high, _ = plain.estimate
     assert reversed_.estimate[:3] == (-value, -high, -low)
@@ -66,7 +66,7 @@ def test_a_reversed_claim_holds_where_the_number_is_smaller():
 @pytest.mark.parametrize("other", [Cell(Method(Rule.MARGIN), "auroc"), Cell(A, "recall"), Cell(RANDOM, "auroc")])
 def test_rows_that_are_missing_or_do_not_fit_give_no_number_but_a_reason(other):
     claim = Claim("It is so.", Source.GALORE, "n", Difference(Cell(A, "auroc"), other), "there is no student")
-    result = claims.judge(claim, TABLE)
+    result = claims.measure(claim, TABLE)
     assert result.estimate is None and result.why == "there is no student" and result.verdict is Verdict.UNKNOWN
 
 
@@ -75,7 +75,7 @@ def test_a_paired_difference_sees_what_two_intervals_do_not():
     second = rng.normal(0, 1, (1, 100))
     first = second + 0.1 + rng.normal(0, 0.1, (1, 100))
     table = Table((Row(Cell(A, "auroc"), first), Row(Cell(B, "auroc"), second)))
-    assert claims.judge(better("A beats B.", Source.OURS, "auroc", A, B), table).estimate.low > 0.05
+    assert claims.measure(better("A beats B.", Source.OURS, "auroc", A, B), table).estimate.low > 0.05
     assert statistics.bootstrap(second).high > statistics.bootstrap(first).low
 
 

@@ -206,22 +206,22 @@ def _greedy(
         return (outcome == Outcome.EDIT_CAP) & (done < edits)
 
     def edit(state: tuple) -> tuple:
-        activation, made, log_probabilities, done, _ = state
-        total = jnp.where(_free(pairs, made), scores_of(activation) + bonus, -jnp.inf)
+        activation, used, log_probabilities, done, _ = state
+        total = jnp.where(_free(pairs, used), scores_of(activation) + bonus, -jnp.inf)
         best = jnp.argmax(total)
         query, distractor = pairs[best]
-        found = total[best] > -jnp.inf
+        is_possible = total[best] > -jnp.inf
         changed = activation.reshape(-1, depth).at[query].set(cells[distractor]).reshape(activation.shape)
         logits = head(changed).astype(jnp.float32)
         edited = (
             changed,
-            made.at[done].set(pairs[best]),
+            used.at[done].set(pairs[best]),
             log_probabilities.at[done + 1].set(jax.nn.log_softmax(logits)[counter]),
             done + 1,
             jnp.where(jnp.argmax(logits) == counter, Outcome.FLIPPED, Outcome.EDIT_CAP).astype(jnp.int32),
         )
         stuck = (*state[:-1], jnp.asarray(Outcome.OUT_OF_CELLS, jnp.int32))
-        return jax.tree.map(lambda new, old: jnp.where(found, new, old), edited, stuck)
+        return jax.tree.map(lambda new, old: jnp.where(is_possible, new, old), edited, stuck)
 
     start = jnp.argmax(head(F))
     wrong = (start == counter) if predicted is None else (start == counter) | (start != predicted)
@@ -232,13 +232,13 @@ def _greedy(
         jnp.zeros((), jnp.int32),
         jnp.where(wrong, Outcome.WRONG_START, Outcome.EDIT_CAP).astype(jnp.int32),
     )
-    _, made, log_probabilities, done, outcome = jax.lax.while_loop(is_open, edit, state)
-    return Edits(made, done, log_probabilities, outcome)
+    _, used, log_probabilities, done, outcome = jax.lax.while_loop(is_open, edit, state)
+    return Edits(used, done, log_probabilities, outcome)
 
 
-def _free(pairs: Int[Array, "K 2"], made: Int[Array, "E 2"]) -> Bool[Array, " K"]:
-    """Which candidates touch no cell of an edit already made."""
-    return ~jnp.any(pairs[:, None, :] == made[None], axis=(1, 2))
+def _free(pairs: Int[Array, "K 2"], used: Int[Array, "E 2"]) -> Bool[Array, " K"]:
+    """Which candidates touch no cell of an edit already used."""
+    return ~jnp.any(pairs[:, None, :] == used[None], axis=(1, 2))
 
 
 def halving(search: Callable[..., Any], *arguments: Any, chunk: int, **options: Any) -> Any:
@@ -416,7 +416,7 @@ class EditMetrics(NamedTuple):
 
 
 def edit_metrics(
-    found: Edits,
+    searches: Edits,
     keypoints: Bool[np.ndarray, "S h w K"],
     distractor_keypoints: Bool[np.ndarray, "S N h w K"],
     *,
@@ -425,7 +425,7 @@ def edit_metrics(
     """Near-KP, Same-KP, the number of edits and the success rate, over S searches.
 
     Args:
-        found: the edits of S searches, stacked.
+        searches: the edits of S searches, stacked.
         keypoints: which keypoints lie in each cell of the query, see `keypoint_cells`.
         distractor_keypoints: the same for each search's distractors.
         first_only: count the first edit of each search alone.
@@ -433,7 +433,7 @@ def edit_metrics(
     Returns:
         The averages; NaN where there was no edit at all.
     """
-    cells, count, outcome = (np.asarray(x) for x in (found.cells, found.count, found.outcome))
+    cells, count, outcome = (np.asarray(x) for x in (searches.cells, searches.count, searches.outcome))
     parts = keypoints.shape[-1]
     query, distractor = keypoints.reshape(len(cells), -1, parts), distractor_keypoints.reshape(len(cells), -1, parts)
     limit = np.minimum(count, 1) if first_only else count
@@ -464,10 +464,10 @@ def keypoint_cells(
     """
     column, row = np.floor(points * np.array([cells[1] / size[1], cells[0] / size[0]])).astype(int).transpose(2, 0, 1)
     inside = visible & (column >= 0) & (column < cells[1]) & (row >= 0) & (row < cells[0])
-    held = np.zeros((len(points), *cells, points.shape[1]), bool)
+    cells_with = np.zeros((len(points), *cells, points.shape[1]), bool)
     image, part = np.nonzero(inside)
-    held[image, row[inside], column[inside], part] = True
-    return held
+    cells_with[image, row[inside], column[inside], part] = True
+    return cells_with
 
 
 def _mean(values: Any) -> float:

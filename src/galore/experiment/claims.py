@@ -128,7 +128,7 @@ def better(
     return Claim(text, source, number, Difference(*cells), otherwise)
 
 
-def judge(claim: Claim, table: Table) -> Result:
+def measure(claim: Claim, table: Table) -> Result:
     """What the numbers of a table say of a claim."""
     values, estimate = _values(claim.quantity, table), None
     if isinstance(values, np.ndarray):

@@ -67,9 +67,9 @@ def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
     """
     runs.check_free(folder)
     typed, began = config.typed(cfg), time.perf_counter()
-    made = experiment.run(typed)
-    runs.save(experiment, cfg, made, folder, time.perf_counter() - began)
-    return made
+    table = experiment.run(typed)
+    runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
+    return table
 
 
 def reported(work: Callable[[], Any]) -> int:
@@ -149,8 +149,8 @@ def _hydra_main(name: str, arguments: list[str]) -> None:
     def task(cfg: Any) -> None:
         with job():
             folder = Path(HydraConfig.get().runtime.output_dir)
-            made = run(load(name), cfg, folder)
-        print(made.summary().markdown())
+            table = run(load(name), cfg, folder)
+        print(table.summary().markdown())
         print(f"written to {folder}")
 
     place = "hydra.sweep.dir" if set(SWEEP) & set(arguments) else "hydra.run.dir"

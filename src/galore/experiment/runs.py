@@ -64,21 +64,21 @@ class Joined:
     pictures: tuple[str, ...]
 
 
-def save(experiment: ModuleType, cfg: Any, made: Table, folder: Path, seconds: float) -> None:
+def save(experiment: ModuleType, cfg: Any, result: Table, folder: Path, seconds: float) -> None:
     """Writes what a run gave; the folder's files appear whole or not at all.
 
     Args:
         experiment: the module with NAME, TITLE, OPTIONS, claims and draw.
         cfg: the composed options.
-        made: what its `run` gave.
+        result: what its `run` gave.
         folder: where to.
         seconds: that it took.
     """
     check_free(folder)
     options = plain(cfg, resolve=False)
     with atomic.folder(folder, overwrite=True) as unfinished:
-        _save_for_people(experiment, made, [claims.judge(claim, made) for claim in experiment.claims(made)], unfinished)
-        made.save(unfinished)
+        _save_for_people(experiment, result, _measured(experiment, result), unfinished)
+        result.save(unfinished)
         used = OmegaConf.create(restricted(options, experiment.OPTIONS))
         (unfinished / "options.yaml").write_text(OmegaConf.to_yaml(used, resolve=False), encoding="utf-8")
         origin = {"experiment": experiment.NAME, "seconds": round(seconds, 1)} | origin_of(experiment, cfg)
@@ -172,7 +172,7 @@ def join(experiment: ModuleType, folders: Sequence[Path], target: Path, with_pic
     """
     runs = [load(folder, experiment.NAME) for folder in folders]
     joined, provenances = table.join([run.table for run in runs]), [run.provenance for run in runs]
-    results = [claims.judge(claim, joined) for claim in experiment.claims(joined)]
+    results = _measured(experiment, joined)
     numbers = joined.summary()
     with atomic.folder(target, overwrite=True) as unfinished:
         _save_for_people(experiment, joined, results, unfinished)
@@ -195,12 +195,16 @@ def load_joined(folder: Path) -> Joined:
     return Joined(folder.name, numbers, results, provenances, _pictures(folder))
 
 
-def _save_for_people(experiment: ModuleType, made: Table, results: list[Result], folder: Path) -> None:
-    numbers = made.summary()
+def _measured(experiment: ModuleType, result: Table) -> list[Result]:
+    return [claims.measure(claim, result) for claim in experiment.claims(result)]
+
+
+def _save_for_people(experiment: ModuleType, result: Table, results: list[Result], folder: Path) -> None:
+    numbers = result.summary()
     (folder / "table.csv").write_text(numbers.csv(), encoding="utf-8")
     (folder / "table.md").write_text(f"# {experiment.TITLE}\n\n{numbers.markdown()}", encoding="utf-8")
     claims.save(results, folder / "claims.json")
-    for name, figure in experiment.draw(made).items():
+    for name, figure in experiment.draw(result).items():
         figure.savefig(folder / f"{name}.png", dpi=90)
         plt.close(figure)
 

@@ -232,8 +232,8 @@ class TableSummary:
     def save(self, path: Path) -> None:
         """Writes the numbers as data."""
         rows = [_cell_to_json(row.cell) | _numbers_to_json(row) for row in self.rows]
-        made = {"format": FORMAT, "version": VERSION, "rows": rows, "remarks": self.remarks}
-        path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        summary = {"format": FORMAT, "version": VERSION, "rows": rows, "remarks": self.remarks}
+        path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Table:
