@@ -1,6 +1,8 @@
+import gc
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -8,6 +10,14 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)
 hypothesis.settings.load_profile("galore")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_compiled_functions_are_kept():
+    """What one test module compiled is of no use to the next, and would grow a worker to several GB."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -45,8 +45,12 @@ def finished(cfg, tmp_path) -> Path:
 
 def test_a_run_is_read_back_with_the_options_that_acted(finished):
     there = {path.name for path in finished.iterdir()}
-    for_people, as_data = {"table.csv", "table.md", "claims.json", "auroc.png"}, {"rows.json", "values.npz"}
+    for_people, as_data = (
+        {"table.csv", "table.md", "claims.md", "auroc.png"},
+        {"claims.json", "rows.json", "values.npz"},
+    )
     assert there == for_people | as_data | {"options.yaml", "provenance.json"}
+    assert (finished / "claims.md").read_text() == "- **holds** It is positive. (ours) AUROC: 1.000 [1.000, 1.000]\n"
     run = runs.load(finished, "one")
     assert run.table.summary().csv() == small_table().summary().csv()
     assert run.options["explanation.top"] == 5 and "explanation.keep" not in run.options

@@ -11,7 +11,7 @@ import numpy as np
 
 from galore import statistics
 from galore.evaluation.methods import Method
-from galore.experiment.table import NO_LABELS, Cell, Table
+from galore.experiment.table import NO_LABELS, Cell, Table, words
 from galore.statistics import Estimate
 
 
@@ -98,6 +98,11 @@ class Result:
     number: str
     estimate: Estimate | None
     why: str = ""
+
+    def sentence(self) -> str:
+        """Verdict, statement and number in Markdown."""
+        shown = words(self.estimate) if self.estimate else self.why or "not measured"
+        return f"- **{self.verdict.value}** {self.text} ({self.source.value}) {self.number}: {shown}"
 
     @property
     def verdict(self) -> Verdict:

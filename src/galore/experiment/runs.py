@@ -1,6 +1,7 @@
 """The folder of a run: what a single run writes, `reproduce` and `collect` read and join, and pages are made from.
 
-    table.csv, table.md, claims.json, *.png     for people (claims.json also for the page)
+    table.csv, table.md, claims.md, *.png       for people
+    claims.json                                 what claims.md says, as data
     rows.json, values.npz                       the table as data
     options.yaml                                the options that the experiment uses, as they were composed
     provenance.json                             experiment, seconds, resolved options, code, versions, device, hashes
@@ -77,7 +78,9 @@ def save(experiment: ModuleType, cfg: Any, result: Table, folder: Path, seconds:
     check_free(folder)
     options = plain(cfg, resolve=False)
     with atomic.folder(folder, overwrite=True) as unfinished:
-        _save_for_people(experiment, result, _measured(experiment, result), unfinished)
+        results = _measured(experiment, result)
+        _save_for_people(experiment, result, results, unfinished)
+        (unfinished / "claims.md").write_text("".join(f"{one.sentence()}\n" for one in results), encoding="utf-8")
         result.save(unfinished)
         used = OmegaConf.create(restricted(options, experiment.OPTIONS))
         (unfinished / "options.yaml").write_text(OmegaConf.to_yaml(used, resolve=False), encoding="utf-8")
