@@ -47,22 +47,15 @@ def run(config: Config) -> Table:
 def claims(table: Table) -> list[Claim]:
     """The papers' default needs no better attribution."""
     stated = []
+    ours, *others = (Method(Rule.DISCRIMINANT, None, setting) for setting in (GRADIENT, *OTHERS))
     for network in table.labels("network"):
         label = {"network": network} if network else {}
         for user in ("beginner", "advanced"):
-            for other in OTHERS:
-                who = f"{user} user, {network}" if network else f"{user} user"
-                claim = better(
-                    f"Gradient attribution is better than {other.name} ({who}).",
-                    Source.GALORE,
-                    "auroc",
-                    Method(Rule.DISCRIMINANT, None, GRADIENT),
-                    Method(Rule.DISCRIMINANT, None, other),
-                    number=f"AUROC, gradient minus {other.name}",
-                    otherwise="there is no student",
-                    labels=label | {"user": user},
-                )
-                stated.append(claim)
+            who, labels = ", ".join([f"{user} user", *label.values()]), label | {"user": user}
+            for setting, other in zip(OTHERS, others):
+                text = f"Gradient attribution is better than {setting.name} ({who})."
+                number, why = f"AUROC, gradient minus {setting.name}", "there is no student"
+                stated.append(better(text, Source.GALORE, ours, other, number=number, otherwise=why, labels=labels))
     return stated
 
 

@@ -73,7 +73,7 @@ def claims(table: Table) -> list[Claim]:
             text = f"Discriminant maps have a better {measure} than exhaustive search ({user} user)."
             number = f"{measure}, difference"
             stated.append(
-                better(text, Source.SCOUT_TABLE_1, measure, ours, SEARCH, number=number, labels={"user": user})
+                better(text, Source.SCOUT_TABLE_1, ours, SEARCH, measure, number=number, labels={"user": user})
             )
     fast, ours_search, slow = (Cell(method, SPEED, labels=BEGINNER) for method in (ours, SEARCH, SEARCH_BY_HEAD))
     text, number = "Discriminant maps are faster than exhaustive search.", "images per second, difference"

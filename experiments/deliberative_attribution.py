@@ -39,7 +39,7 @@ def claims(table: Table) -> list[Claim]:
             stated.append((text, Source.GALORE_AND_NEURIPS, best, difficulty(score, other)))
         text = f"Second-order attribution of the {score.difficulty} improves on no difficulty map."
         stated.append((text, Source.GALORE, best, NO_DIFFICULTY))
-    return [better(text, source, "auroc", *pair, otherwise=MISSING) for text, source, *pair in stated]
+    return [better(text, source, first, second, otherwise=MISSING) for text, source, first, second in stated]
 
 
 draw = plots.auroc_and_curves

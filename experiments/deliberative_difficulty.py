@@ -35,7 +35,7 @@ def claims(table: Table) -> list[Claim]:
         text = f"The map of the {score.difficulty} improves on the product of the two class maps."
         stated.append((text, Source.GALORE, difficulty(score), NO_DIFFICULTY))
     stated.append(("Insecurities beat random maps.", Source.OURS, hesitancy, RANDOM))
-    return [better(text, source, "auroc", *pair, otherwise=MISSING) for text, source, *pair in stated]
+    return [better(text, source, first, second, otherwise=MISSING) for text, source, first, second in stated]
 
 
 draw = plots.auroc_and_curves

@@ -57,7 +57,7 @@ def claims(table: Table) -> list[Claim]:
             number = "IoU of parts, insecurities minus random maps"
             missing, pair = "there is no predictor", (difficulty(score), RANDOM)
             labels = {"shift": shift}
-            stated.append(better(text, Source.GALORE, IOU, *pair, number=number, otherwise=missing, labels=labels))
+            stated.append(better(text, Source.GALORE, *pair, IOU, number=number, otherwise=missing, labels=labels))
     return stated
 
 

@@ -21,7 +21,19 @@ TITLE = "Discriminant against attributive maps"
 OPTIONS = ("attribution", "explanation.batch_size")
 ATTRIBUTIVE, MARGIN = Method(Rule.ATTRIBUTIVE), Method(Rule.MARGIN)
 DISCRIMINANT = {score: Method(Rule.DISCRIMINANT, score) for score in Score}
-SOFTMAX, EASINESS = DISCRIMINANT[Score.SOFTMAX], DISCRIMINANT[Score.EASINESS]
+SOFTMAX, CERTAINTY, EASINESS = DISCRIMINANT.values()
+SCOUT, OURS = Source.SCOUT_FIGURE_3, Source.OURS
+COMPARISONS = (
+    *(
+        (f"Discriminant maps beat attributive ones ({{}} user, {score.value}).", SCOUT, method, ATTRIBUTIVE)
+        for score, method in DISCRIMINANT.items()
+    ),
+    ("Easiness is the best score: better than softmax ({} user).", SCOUT, EASINESS, SOFTMAX),
+    ("Easiness is the best score: better than certainty ({} user).", SCOUT, EASINESS, CERTAINTY),
+    ("The discriminant map beats the plain margin ({} user).", OURS, SOFTMAX, MARGIN),
+    ("The discriminant map beats a centred Gaussian ({} user).", OURS, SOFTMAX, GAUSSIAN),
+)
+"""Claims about each user: what is said, by whom, of which map against which other one."""
 
 
 def run(config: Config) -> Table:
@@ -37,31 +49,15 @@ def run(config: Config) -> Table:
 
 def claims(table: Table) -> list[Claim]:
     """What [SCOUT] says of figure 3, and what our rival does."""
-    missing = "there is no such map here"
-    stated = []
-    for user in ("beginner", "advanced"):
-        for score, method in DISCRIMINANT.items():
-            text = f"Discriminant maps beat attributive ones ({user} user, {score.value})."
-            stated.append((text, Source.SCOUT_FIGURE_3, method, ATTRIBUTIVE, user))
-        for score in (Score.SOFTMAX, Score.CERTAINTY):
-            text = f"Easiness is the best score: better than {score.value} ({user} user)."
-            stated.append((text, Source.SCOUT_FIGURE_3, EASINESS, DISCRIMINANT[score], user))
-        stated.append(
-            (f"The discriminant map beats the plain margin ({user} user).", Source.OURS, SOFTMAX, MARGIN, user)
-        )
-        text = f"The discriminant map beats a centred Gaussian ({user} user)."
-        stated.append((text, Source.OURS, SOFTMAX, GAUSSIAN, user))
     compared = [
-        better(text, source, "auroc", first, second, otherwise=missing, labels={"user": user})
-        for text, source, first, second, user in stated
+        better(text.format(user), source, first, second, otherwise="there is no such map here", labels={"user": user})
+        for user in ("beginner", "advanced")
+        for text, source, first, second in COMPARISONS
     ]
     number = "gain of AUROC by the discriminant map, advanced minus beginner, same images"
     gain = Difference(_gain("advanced"), _gain("beginner"))
-    text, missing = (
-        "Gains are larger for advanced users.",
-        "" if "advanced" in table.labels("user") else "there is no student",
-    )
-    return [*compared, Claim(text, Source.SCOUT_SECTION_5, number, gain, missing)]
+    missing = "" if "advanced" in table.labels("user") else "there is no student"
+    return [*compared, Claim("Gains are larger for advanced users.", Source.SCOUT_SECTION_5, number, gain, missing)]
 
 
 def _gain(user: str) -> Difference:

@@ -43,7 +43,7 @@ def claims(table: Table) -> list[Claim]:
             )
             number = f"PIoU at {size:.0%}, discriminant minus random map"
             claim = better(
-                text, Source.SCOUT_FIGURE_4, "piou", ours, RANDOM, region=size, number=number, labels={"user": user}
+                text, Source.SCOUT_FIGURE_4, ours, RANDOM, "piou", region=size, number=number, labels={"user": user}
             )
             stated.append(claim)
     return stated

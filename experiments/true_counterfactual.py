@@ -60,7 +60,7 @@ def claims(table: Table) -> list[Claim]:
     ):
         for other, name in RIVALS.items():
             pair, minus = (DISCRIMINANT, other), f"{number}, discriminant minus {other.label}"
-            stated.append(better(text.format(name), Source.OURS, measure, *pair, region=region, number=minus))
+            stated.append(better(text.format(name), Source.OURS, *pair, measure, region=region, number=minus))
     return stated
 
 

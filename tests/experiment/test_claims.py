@@ -35,7 +35,7 @@ def test_verdict(estimate, verdict):
 
 
 def test_a_difference_is_paired_and_over_the_images_that_count_for_both():
-    result = claims.measure(better("B beats A.", Source.OURS, "auroc", B, A, otherwise="no map"), TABLE)
+    result = claims.measure(better("B beats A.", Source.OURS, B, A, otherwise="no map"), TABLE)
     assert result.estimate.value == pytest.approx(0.05) and result.estimate.low == pytest.approx(0.05)
     assert result.estimate.counted == 36 and result.verdict is Verdict.HOLDS
     assert result.number == "AUROC, a * comp(b) * s, softmax minus a"
@@ -75,7 +75,7 @@ def test_a_paired_difference_sees_what_two_intervals_do_not():
     second = rng.normal(0, 1, (1, 100))
     first = second + 0.1 + rng.normal(0, 0.1, (1, 100))
     table = Table((Row(Cell(A, "auroc"), first), Row(Cell(B, "auroc"), second)))
-    assert claims.measure(better("A beats B.", Source.OURS, "auroc", A, B), table).estimate.low > 0.05
+    assert claims.measure(better("A beats B.", Source.OURS, A, B), table).estimate.low > 0.05
     assert statistics.bootstrap(second).high > statistics.bootstrap(first).low
 
 

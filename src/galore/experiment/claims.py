@@ -117,9 +117,9 @@ class Result:
 def better(
     text: str,
     source: Source,
-    measure: str,
     first: Method,
     second: Method,
+    measure: str = "auroc",
     *,
     region: float | None = None,
     number: str = "",
