@@ -8,7 +8,6 @@ Trains what is missing, skips what is finished (delete its folder below outputs/
 results/DATASET-NETWORK/ and results/index.html. `name=...` names the study, `only=sanity,gallery` runs some of them.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -163,12 +162,10 @@ def write_results(
     }
     earlier = [other for other in EXPERIMENTS if (results / name / other / "rows.json").exists()]
     joined |= {other: runs.load_joined(results / name / other) for other in earlier if other not in joined}
-    published = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))["tables"]
     sections = []
     for module in (runner.load(other) for other in EXPERIMENTS if other in joined):
-        tables = [table for table in published if table["experiment"] == module.NAME]
         question = (module.__doc__ or "").partition("\n")[0]
-        sections.append(pages.Section(module.TITLE, question, tables, joined[module.NAME]))
+        sections.append(pages.Section(module.TITLE, question, pages.published(module.NAME), joined[module.NAME]))
     note = "The gallery shows photos that are not ours to publish; the experiment writes it below outputs/."
     pages.write_study(results / name, name, sections, [] if is_invented else [note])
     titles = {other: runner.load(other).TITLE for other in EXPERIMENTS}

@@ -1,6 +1,7 @@
 """The pages of results: one folder per data set and network, and an index over all of them."""
 
 import html
+import importlib.resources
 import json
 import math
 import re
@@ -82,6 +83,13 @@ class Study:
 
     name: str
     experiments: tuple[Joined, ...]
+
+
+def published(experiment: str) -> list[dict[str, Any]]:
+    """The papers' tables that stand beside those of an experiment."""
+    file = importlib.resources.files("galore.experiment").joinpath("published.json")
+    tables = json.loads(file.read_text(encoding="utf-8"))["tables"]
+    return [table for table in tables if table["experiment"] == experiment]
 
 
 def write_study(folder: Path, title: str, sections: Sequence[Section], lines: Sequence[str]) -> None:
