@@ -1,4 +1,6 @@
+import ctypes
 import gc
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +20,8 @@ def no_compiled_functions_are_kept():
     yield
     jax.clear_caches()
     gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed goes back to the system
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Every network against numbers that torch gave for the same weights (scripts/make_reference_numbers.py)."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import jax
@@ -20,22 +19,23 @@ NETWORKS = [name for name in galore.models.names() if name != "small_cnn"]
 TOLERANCE = 1e-4
 
 
-@functools.lru_cache(maxsize=1)  # VGG16 alone takes half a gigabyte
-def network_and_reference(name):
-    """The network with the weights of the rule, all shapes checked by `match`, and what torch gave for it."""
-    network = factory.template(name, 1000, None)
+def reference_of(name):
+    return np.load(REFERENCE / f"torch_{name}.npz")
+
+
+def filled(name, paths):
+    """Parameters with the weights of the rule, all names and shapes checked by `match`."""
+    shapes = {path: factory.template(name, 1000, None).params[path] for path in paths}
     torch_name = factory.ARCHITECTURES[name].torch_name
-    shapes = {
-        torch_name(weights.to_torch_name(path)): weights.to_torch_shape(shape.shape)
-        for path, shape in network.params.items()
+    keys = {
+        torch_name(weights.to_torch_name(path)): weights.to_torch_shape(shape.shape) for path, shape in shapes.items()
     }
-    tensors = {key: fixed_weights(key, shape) for key, shape in shapes.items()}
-    params = weights.match(network.params, tensors, "the rule", torch_name)
-    return dataclasses.replace(network, params=params), np.load(REFERENCE / f"torch_{name}.npz")
+    tensors = {key: fixed_weights(key, shape) for key, shape in keys.items()}
+    return weights.match(shapes, tensors, "the rule", torch_name)
 
 
 def all_layers(name):
-    """Jitted (params, image) -> logits, the activation and the gradient of one logit at every named layer."""
+    """(params, image) -> logits, the activation and the gradient of one logit at every named layer."""
     view = nnx.view(factory.module(name, 1000), deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, shapes = nnx.split(view)
     variables = dict(nnx.to_flat_state(shapes))
@@ -50,12 +50,9 @@ def all_layers(name):
         for layer, step in module.layers().items():
             x = step(x) + nothing.get(layer, 0.0)  # a zero whose gradient is the layer's
             activations[layer] = x
-        return module.classifier(x), activations
+        return module.classifier(x.astype(jnp.float32)), activations
 
-    def numbers(params, x):
-        shapes = jax.eval_shape(run, params, x, {})[1]
-        nothing = {layer: jnp.zeros(shape.shape, shape.dtype) for layer, shape in shapes.items()}
-
+    def numbers(params, x, nothing):
         def logit(nothing):
             logits, activations = run(params, x, nothing)
             return logits[CLASS], (logits, activations)
@@ -63,7 +60,13 @@ def all_layers(name):
         gradients, (logits, activations) = jax.grad(logit, has_aux=True)(nothing)
         return logits, activations, gradients
 
-    return jax.jit(numbers)
+    def call(params, x):
+        shapes = jax.eval_shape(run, params, x, {})[1]
+        # As arguments: constants of this size would be folded, at the price of as much memory again.
+        return compiled(params, x, {layer: jnp.zeros(shape.shape, shape.dtype) for layer, shape in shapes.items()})
+
+    compiled = jax.jit(numbers, donate_argnames="nothing")
+    return call
 
 
 def assert_close(found, expected, what, scale=None):
@@ -77,26 +80,31 @@ def assert_close(found, expected, what, scale=None):
 def test_every_layer_and_its_map_equal_torchs(name):
     """In double precision: the gradient jumps where a ReLU's input is zero, and some of ten million are within 1e-6.
 
-    About 60 s for the seven networks on 2 cores.
+    The classifier behind the last layer stays in single precision, since VGG16's alone would take a gigabyte. About
+    60 s for the seven networks on 2 cores.
     """
-    network, reference = network_and_reference(name)
-    run = all_layers(name)
+    reference, run, params = reference_of(name), all_layers(name), {}
     with jax.enable_x64(True):
-        params = {path: jnp.asarray(value, jnp.float64) for path, value in network.params.items()}
-        found = [run(params, jnp.asarray(fixed_input(index), jnp.float64)) for index in range(len(SIZES))]
-    for index, (logits, activations, gradients) in enumerate(found):
+        for path in factory.template(name, 1000, None).params:  # one by one, for the memory
+            dtype = jnp.float32 if path.startswith("fc") else jnp.float64
+            params[path] = jnp.asarray(filled(name, [path])[path], dtype)
+    for index in range(len(SIZES)):
+        with jax.enable_x64(True):
+            logits, activations, gradients = run(params, jnp.asarray(fixed_input(index), jnp.float64))
         assert_close(logits, reference[f"{index}/logits"], "logits")
         for layer, activation in activations.items():
             key = f"{index}/{layer}"
             assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
-            map_ = np.asarray(activation * gradients[layer]).sum(-1)
+            map_ = (np.asarray(activation) * np.asarray(gradients[layer])).sum(-1)
             assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def explained(request):
     """For the two images of one size: logits, activation and map at the last layer, and whole explanations."""
-    network, reference = network_and_reference(request.param)
+    name, reference = request.param, reference_of(request.param)
+    network = factory.template(name, 1000, None)
+    network = dataclasses.replace(network, params=filled(name, network.params))
 
     @jax.jit
     def explain(net, image):
