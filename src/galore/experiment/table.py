@@ -168,8 +168,7 @@ class Table:
     def save(self, folder: Path) -> None:
         """Writes what is shown and the values behind it, so that `load` and `join` can go on with them."""
         cells = [_cell_to_json(row.cell) | {"left_out": row.left_out} for row in self.rows]
-        index = {"format": FORMAT, "version": VERSION, "rows": cells, "remarks": self.remarks}
-        (folder / "rows.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+        _write(folder / "rows.json", cells, self.remarks)
         arrays = {str(k): row.values.astype(np.float32) for k, row in enumerate(self.rows)}
         np.savez_compressed(folder / "values.npz", **arrays)  # type: ignore[arg-type]
 
@@ -232,8 +231,7 @@ class TableSummary:
     def save(self, path: Path) -> None:
         """Writes the numbers as data."""
         rows = [_cell_to_json(row.cell) | _numbers_to_json(row) for row in self.rows]
-        summary = {"format": FORMAT, "version": VERSION, "rows": rows, "remarks": self.remarks}
-        path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        _write(path, rows, self.remarks)
 
 
 def load(folder: Path) -> Table:
@@ -332,6 +330,13 @@ def _joined(rows: list[Row]) -> Row:
         for reason, count in row.left_out.items():
             left_out[reason] = left_out.get(reason, 0) + count
     return Row(rows[0].cell, np.concatenate([padded(row.values) for row in rows]), left_out)
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]], remarks: Sequence[str]) -> None:
+    """JSON with a line for each row."""
+    head = json.dumps({"format": FORMAT, "version": VERSION, "remarks": remarks}).removesuffix("}")
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    path.write_text(f'{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, Any]:
