@@ -1,5 +1,6 @@
 """The explanations against the formulas of the paper, written out a second time in numpy."""
 
+import dataclasses
 import functools
 from itertools import combinations
 
@@ -181,9 +182,91 @@ class TestAttributionFunctionsOfYourOwn:
         chex.assert_trees_all_close(D.predicted_maps, exact.predicted_maps, rtol=1e-3, atol=1e-5)
         assert np.all(D.confidence_maps >= 0)
 
-    def test_one_that_asks_for_the_image(self):
+    def test_one_that_requests_the_image(self):
         D = ask(explain.attributive, NET, IMAGES, 0, attribution=attribution.image_path_integrated_gradients)
         assert D.maps.shape == (3, 8, 8)
+
+    def test_one_that_requests_the_clipping_gets_all_scores_at_once_also_as_a_partial(self):
+        shapes = []
+
+        @attribution.requests(positive_gradient=True)
+        def own(score, F, *, scale, positive_gradient=False):
+            shapes.append((score(F).shape, np.shape(positive_gradient)))
+            return scale * attribution.gradient_x_activation(score, F, positive_gradient=positive_gradient)
+
+        D = ask(explain.discriminant, NET, IMAGES, 0, 1, attribution=functools.partial(own, scale=2.0))
+        exact = ask(explain.discriminant, NET, IMAGES, 0, 1)
+        chex.assert_trees_all_close(D.confidence_maps, 2 * exact.confidence_maps, rtol=1e-5)
+        assert shapes == [((3,), (3,))]
+
+    @pytest.mark.parametrize("name", ["positive_gradient", "image", "features"])
+    def test_one_that_takes_what_it_does_not_request_is_refused(self, name):
+        functions = {
+            "positive_gradient": lambda score, F, positive_gradient=False: F.sum(-1),
+            "image": lambda score, F, image: F.sum(-1),
+            "features": lambda score, F, features: F.sum(-1),
+        }
+        with pytest.raises(InputError, match=f"takes {name} and does not say whether .* @galore.attribution.requests"):
+            explain.attributive(NET, IMAGES, attribution=functions[name])
+
+
+class TestActivationsInPlaceOfImages:
+    head = dataclasses.replace(NET, features=None)
+    activations = jax.vmap(NET)(IMAGES)[0]
+
+    @pytest.mark.parametrize(
+        "question",
+        [
+            explain.attributive,
+            functools.partial(explain.deliberative, top=3),
+            functools.partial(explain.discriminant, predicted=None, counter=COUNTER),
+        ],
+    )
+    def test_give_the_same_with_a_head_alone(self, question):
+        expected = ask(question, NET, IMAGES)
+        actual = jax.jit(lambda F: question(self.head, None, activations=F))(self.activations)
+        chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-7)
+
+    def test_images_beside_them_are_for_what_needs_images(self):
+        path = attribution.image_path_integrated_gradients
+        both = jax.jit(lambda F: explain.attributive(NET, IMAGES, 0, activations=F, attribution=path))(self.activations)
+        images = ask(explain.attributive, NET, IMAGES, 0, attribution=path)
+        chex.assert_trees_all_close(both.maps, images.maps, rtol=1e-4, atol=1e-6)
+
+    def test_what_needs_images_says_so(self):
+        with pytest.raises(InputError, match="image_path_integrated_gradients follows a path of images: give images"):
+            path = functools.partial(attribution.image_path_integrated_gradients, steps=3)
+            explain.attributive(NET, None, 0, activations=self.activations, attribution=path)
+        easiness = confidence.Predictor(JUDGE, judge_head, heads.convolution)
+        with pytest.raises(InputError, match="predictor has features of its own: give images"):
+            explain.discriminant(NET, None, 0, 1, activations=self.activations, confidence=easiness)
+        with pytest.raises(InputError, match="has no features, so it takes activations"):
+            explain.attributive(self.head, IMAGES)
+
+    @pytest.mark.parametrize(
+        ("images", "activations", "said"),
+        [
+            (None, None, "neither images nor activations"),
+            (None, np.zeros((8, 8, 6), np.float32), "activations of shape"),
+            (IMAGES[:2], np.zeros((3, 8, 8, 6), np.float32), "2 images and 3 activations"),
+        ],
+    )
+    def test_what_does_not_fit_is_one_sentence(self, images, activations, said, monkeypatch):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        given = None if activations is None else jnp.asarray(activations)
+        with pytest.raises(InputError, match=said):
+            explain.attributive(NET, images, activations=given)
+
+
+class TestTheFormulas:
+    def test_of_maps_by_hand(self):
+        a, b, s = (jnp.asarray(m) for m in ([[2.0, -1.0]], [[1.0, 3.0]], [[0.5, 4.0]]))
+        chex.assert_trees_all_close(explain.floored(a), jnp.array([[2.0, 1e-7]]))
+        chex.assert_trees_all_equal(explain.floored(a, explain.RAW), a)
+        chex.assert_trees_all_close(explain.discriminant_map(a, b), jnp.array([[4.0, 0.0]]))
+        chex.assert_trees_all_close(explain.discriminant_map(a, b, s), jnp.array([[2.0, 0.0]]))
+        chex.assert_trees_all_close(explain.margin_map(a, b), jnp.array([[1.0, -4.0]]))
+        chex.assert_trees_all_close(explain.insecurity_map(a, b, s), jnp.array([[1.0, -12.0]]))
 
 
 class TestAsProgram:

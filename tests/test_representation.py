@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from folders import write_birds, write_scenes
+from heads import images, plain_network
+from toys import toy_test_set
 
 import galore
 from galore import representation
@@ -13,6 +15,9 @@ from galore.confidence import Predictor
 from galore.data import ade20k, cub
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.data.synthetic.scenes import SyntheticScenes
+from galore.evaluation import queries
+from galore.evaluation.methods import GAUSSIAN
+from galore.experiment.table import Cell, Row, Table
 from galore.report.answer import Answer, Candidate, CounterPhoto, Finding, Insecurity, Photo, WhyNot
 from galore.teach.hard_images import HardImage
 
@@ -54,6 +59,13 @@ def answer() -> Answer:
         lambda: SyntheticBirds(2, 2, 0).draw(1),
         lambda: SyntheticBirds(2, 2, 0).species[0],
         lambda: SyntheticScenes(2, 2, 0).draw(1),
+        lambda: galore.explain.counterfactual(plain_network(), images(3), 1, images(3)),
+        lambda: galore.explain.counterfactual(plain_network(), images(3), 1, images(3)).query,
+        lambda: galore.explain.deliberative(plain_network(), images(3)),
+        toy_test_set,
+        lambda: queries.beginner(toy_test_set(), 0),
+        lambda: Table((Row(Cell(GAUSSIAN, "auroc"), np.ones((3, 60))),) * 50),
+        lambda: Table((Row(Cell(GAUSSIAN, "auroc"), np.ones((3, 60))),) * 50).summary(),
         lambda: HardImage(0, 1, {"softmax": 2}, {"softmax": np.ones((7, 7))}),
     ],
 )

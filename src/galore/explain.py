@@ -381,7 +381,7 @@ def score_maps(
 
     def scores(activation: Array) -> Array:
         logits = _logits(net, activation)
-        return jnp.concatenate([options.class_scores(logits)[classes], *(s.reshape(1) for s in of_logits(logits))])
+        return jnp.concatenate([options.class_scores(logits)[classes], *(jnp.reshape(s, 1) for s in of_logits(logits))])
 
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
     maps = attribute(options.attribution, scores, F, clipped, image, net.activation)

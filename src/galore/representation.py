@@ -17,7 +17,7 @@ def short(value: Any) -> str:
         return (
             f"{value.dtype}[{','.join(map(str, value.shape))}]" if value.shape or not _is_known(value) else f"{value}"
         )
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if (dataclasses.is_dataclass(value) or hasattr(value, "_fields")) and not isinstance(value, type):
         return f"{type(value).__name__}(...)"
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
@@ -32,8 +32,9 @@ def short(value: Any) -> str:
 
 
 def fields(self: Any) -> str:
-    """The `__repr__` of a dataclass whose fields may be large."""
-    lines = [f"{field.name}={short(getattr(self, field.name))}" for field in dataclasses.fields(self)]
+    """The `__repr__` of a dataclass or named tuple whose fields may be large."""
+    names = self._fields if isinstance(self, tuple) else [field.name for field in dataclasses.fields(self)]
+    lines = [f"{name}={short(getattr(self, name))}" for name in names]
     return f"{type(self).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
 
 

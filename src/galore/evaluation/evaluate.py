@@ -5,6 +5,7 @@ counterfactual query has one map and one truth per image, a deliberative one has
 """
 
 import functools
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -70,7 +71,8 @@ class Scores:
 
     def __repr__(self) -> str:
         labels = ", ".join(method.label for method in self.by_method)
-        return f"Scores({len(self.queries.rows)} queries; {labels})"
+        text = f"Scores({len(self.queries.rows)} queries; {labels})"
+        return textwrap.fill(text, 100, subsequent_indent="    ")
 
     def only(self, *measures: str) -> "Scores":
         """The same without other measures."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from galore import representation
 from galore.errors import InputError
 from galore.evaluation.test_set import TestSet
 
@@ -34,6 +35,8 @@ class Queries(NamedTuple):
     truth: Bool[np.ndarray, "k P"]
     left_out: dict[str, int]
 
+    __repr__ = representation.fields
+
     def sample(self, count: int, seed: int) -> "Queries":
         """At most `count` of the queries, drawn by the seed."""
         drawn = np.sort(np.random.default_rng(seed).permutation(len(self.rows))[:count])
@@ -55,6 +58,8 @@ class HardImages(NamedTuple):
     top: int
     keep: int
     left_out: dict[str, int]
+
+    __repr__ = representation.fields
 
 
 def beginner(test_set: TestSet, seed: int) -> Queries:

@@ -19,7 +19,7 @@ from typing import Any
 from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 
-from galore import atomic, provenance
+from galore import atomic, provenance, representation
 from galore.errors import InputError
 from galore.experiment import claims, inputs, table
 from galore.experiment.claims import Result
@@ -45,6 +45,8 @@ class Run:
     options: dict[str, Any]
     provenance: dict[str, Any]
 
+    __repr__ = representation.fields
+
 
 @dataclass(frozen=True, eq=False)
 class Joined:
@@ -63,6 +65,8 @@ class Joined:
     results: list[Result]
     provenances: list[dict[str, Any]]
     pictures: tuple[str, ...]
+
+    __repr__ = representation.fields
 
 
 def save(experiment: ModuleType, cfg: Any, result: Table, folder: Path, seconds: float) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from galore import statistics
+from galore import representation, statistics
 from galore.errors import InputError
 from galore.evaluation.evaluate import Scores
 from galore.evaluation.methods import AttributionSetting, Method, Rule, Score
@@ -76,6 +76,8 @@ class Row:
     cell: Cell
     values: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)
+
+    __repr__ = representation.fields
 
     @property
     def is_curve(self) -> bool:
@@ -179,6 +181,8 @@ class TableSummary:
 
     rows: tuple[RowSummary, ...]
     remarks: tuple[str, ...] = ()
+
+    __repr__ = representation.fields
 
     def find(self, cell: Cell) -> RowSummary | None:
         """The row that stands there."""

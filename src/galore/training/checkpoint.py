@@ -25,7 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import Array, PyTree, Shaped
 
-from galore import provenance
+from galore import provenance, representation
 from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.models import factory
@@ -53,6 +53,8 @@ class Checkpoint:
     folder: Path
     header: dict[str, Any]
     description: Description
+
+    __repr__ = representation.fields
 
     @functools.cached_property
     def params(self) -> dict[str, Array]:
