@@ -33,7 +33,7 @@ def short(value: Any) -> str:
 
 def fields(self: Any) -> str:
     """The `__repr__` of a dataclass or named tuple whose fields may be large."""
-    names = self._fields if isinstance(self, tuple) else [field.name for field in dataclasses.fields(self)]
+    names = getattr(self, "_fields", None) or [field.name for field in dataclasses.fields(self)]
     lines = [f"{name}={short(getattr(self, name))}" for name in names]
     return f"{type(self).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
 
