@@ -67,6 +67,7 @@ def main(arguments: list[str]) -> None:
     experiments = [runner.load(name) for name in possible(given.only, first)]
     used = [option for experiment in experiments for option in experiment.OPTIONS]
     config.check_used(given.overrides, ["train", *dict.fromkeys(used)], "this study")
+    pages.load_studies(config.path("results"))  # refuses results of another format before any work
     for cfg, seed in zip(composed, given.seeds):
         train(config.typed(cfg), [*given.overrides, f"seed={seed}"])
     name = given.name or f"{first.dataset.name}-{first.model.name}"

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ import numpy as np
 import galore
 from galore import atomic, models
 from galore.benchmark import against_torch, workloads
-from galore.benchmark.timing import Workload
+from galore.benchmark.timing import interleaved
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import make_reference_numbers
@@ -41,18 +40,6 @@ product. Written by `scripts/against_torch.py`; renew it there.
 """
 
 
-def turns(chosen: Sequence[Workload], rounds: int) -> np.ndarray:
-    """Seconds of every workload in every round, [rounds, workloads], the order turning from round to round."""
-    seconds = np.zeros((rounds, len(chosen)))
-    for number in range(rounds):
-        for index in np.roll(np.arange(len(chosen)), -number).tolist():
-            chosen[index].call()
-            start = time.perf_counter()
-            chosen[index].call()
-            seconds[number, index] = time.perf_counter() - start
-    return seconds
-
-
 def measure(name: str, batch: int, rounds: int) -> dict:
     """One row of the table: seconds of every round by workload."""
     net = galore.load(name, weights=None)
@@ -61,7 +48,7 @@ def measure(name: str, batch: int, rounds: int) -> dict:
     wanted = OURS | THEIRS
     everything = ours + against_torch.build(net, batch, builders)
     chosen = [workload for workload in everything if workload.name in wanted.values()]
-    seconds = turns(chosen, rounds)
+    seconds = interleaved(chosen, rounds, warm_up=0, repeats=2)
     by_name = {workload.name: column.tolist() for workload, column in zip(chosen, seconds.T, strict=True)}
     return {"network": name, "batch": batch, "seconds": {key: by_name[full] for key, full in wanted.items()}}
 

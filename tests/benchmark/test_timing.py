@@ -52,6 +52,13 @@ def test_works_take_turns_and_the_order_turns():
     assert "".join(calls) == "abc" + "abc" + "bca" + "cab"
 
 
+def test_only_the_last_of_several_calls_in_a_round_counts():
+    calls = []
+    slow_at_first = timing.Workload("slow", lambda: (time.sleep(0.02 * (len(calls) % 2 == 0)), calls.append(1)), 1)
+    seconds = timing.interleaved([slow_at_first], rounds=4, warm_up=0, repeats=2)
+    assert len(calls) == 8 and seconds.shape == (4, 1) and np.median(seconds) < 0.01
+
+
 def test_a_slow_round_slows_every_workload_and_no_ratio():
     seconds = np.array([[1.0, 2.0], [10.0, 20.0], [1.0, 2.0]])
     assert (timing.ratios(seconds)[:, 1] == 2).all()

@@ -98,8 +98,9 @@ def test_a_summary_is_read_back_with_its_methods(tmp_path, cell):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 1}, "a 'galore table' of version 1, expected a 'galore table' of version 2: run again"),
-        ({"format": "a shopping list"}, "is a 'a shopping list' of version 2"),
+        ({"version": 1}, "has the format 'galore table', version 1, expected 'galore table', version 2: run again"),
+        ({"format": "a shopping list"}, "has the format 'a shopping list', version 2"),
+        ({"format": None, "version": None}, "has the format None, version None, expected"),
         (None, "rows.json is no table of an experiment"),
     ],
 )

@@ -91,14 +91,23 @@ def program_bytes(program: Any) -> int | None:
     return int(total - plan.alias_size_in_bytes)
 
 
-def interleaved(workloads: Sequence[Workload], rounds: int, warm_up: int = 1) -> np.ndarray:
-    """Seconds of every workload in every round, [rounds, workloads]; the order turns from round to round."""
+def interleaved(workloads: Sequence[Workload], rounds: int, warm_up: int = 1, repeats: int = 1) -> np.ndarray:
+    """Seconds of every workload in every round, [rounds, workloads]; the order turns from round to round.
+
+    Args:
+        workloads: to time.
+        rounds: how many.
+        warm_up: calls of each before the first round.
+        repeats: calls in a round, the last of which counts; with 2 a workload finds its own data in the caches.
+    """
     for workload in workloads:
         for _ in range(warm_up):
             workload.call()
     seconds = np.zeros((rounds, len(workloads)))
     for number in range(rounds):
         for index in np.roll(np.arange(len(workloads)), -number).tolist():
+            for _ in range(repeats - 1):
+                workloads[index].call()
             start = time.perf_counter()
             workloads[index].call()
             seconds[number, index] = (time.perf_counter() - start) * workloads[index].repeats_of

@@ -157,7 +157,8 @@ def _hydra_main(name: str, arguments: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         own = [f"hydra.job.name={name}"]  # Hydra would name the job after this module
         if not any(argument.startswith(f"{place}=") for argument in arguments):
-            own.append(f"{place}={stack.enter_context(new_folder(name))}")
+            folder = stack.enter_context(new_folder(name))
+            own.append(f"{place}={folder.relative_to(config.ROOT)}")  # whatever the project's own path holds
         sys.argv[1:] = flags_last([*own, *arguments])
         task()
 

@@ -137,7 +137,7 @@ def check_same(folder: Path, experiment: ModuleType, cfg: Any) -> None:
     """Refuses to take what was finished with other options or another training for what is asked for now.
 
     Raises:
-        InputError: names what differs.
+        InputError: names what differs, be it the version of the format.
     """
     if not is_finished(folder):
         return
@@ -153,6 +153,7 @@ def check_same(folder: Path, experiment: ModuleType, cfg: Any) -> None:
             f"{folder} was finished with {', '.join(differing)}; name another study (name=...), or delete the folder "
             "to run it again"
         )
+    table.check_format(folder / "rows.json")
 
 
 def find(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -244,7 +244,7 @@ def load(folder: Path) -> Table:
     Raises:
         InputError: there is no table, or it is of another format or version.
     """
-    index = _read(folder / "rows.json")
+    index = check_format(folder / "rows.json")
     with np.load(folder / "values.npz") as arrays:
         rows = tuple(
             Row(_cell_from_json(entry), arrays[str(k)], entry["left_out"]) for k, entry in enumerate(index["rows"])
@@ -258,7 +258,7 @@ def load_summary(path: Path) -> TableSummary:
     Raises:
         InputError: it is of another format or version.
     """
-    index = _read(path)
+    index = check_format(path)
     rows = tuple(_summary_from_json(entry) for entry in index["rows"])
     return TableSummary(rows, tuple(index["remarks"]))
 
@@ -343,15 +343,20 @@ def _write(path: Path, rows: Sequence[dict[str, Any]], remarks: Sequence[str]) -
     path.write_text(f'{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def check_format(path: Path) -> dict[str, Any]:
+    """The data of a table, once it is certain that this version can read them.
+
+    Raises:
+        InputError: it is no table, or one of another format or version.
+    """
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        kind, version = index["format"], index["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is no table of an experiment: {' '.join(str(error).split())}") from error
-    if (kind, version) != (FORMAT, VERSION):
+    kind = (index.get("format"), index.get("version")) if isinstance(index, dict) else (None, None)
+    if kind != (FORMAT, VERSION):
         raise InputError(
-            f"{path} is a {kind!r} of version {version}, expected a {FORMAT!r} of version {VERSION}: run again"
+            f"{path} has the format {kind[0]!r}, version {kind[1]}, expected {FORMAT!r}, version {VERSION}: run again"
         )
     return index
 
