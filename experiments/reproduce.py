@@ -136,8 +136,7 @@ def train(options: Config, overrides: list[str]) -> None:
     if (config.path(options.checkpoint) / "result.json").exists():
         return
     print(f"training {options.checkpoint}", flush=True)
-    kept = [override for override in overrides if not override.startswith("explanation.")]
-    done = subprocess.run([sys.executable, str(config.ROOT / "experiments" / "train.py"), *kept], cwd=config.ROOT)
+    done = subprocess.run([sys.executable, str(config.ROOT / "experiments" / "train.py"), *overrides], cwd=config.ROOT)
     if done.returncode:
         raise InputError(f"training {options.checkpoint} failed; run experiments/train.py with the same options")
 
