@@ -1,10 +1,7 @@
-import ctypes
-import gc
-import sys
 from pathlib import Path
 
 import hypothesis
-import jax
+import memory
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -18,10 +15,7 @@ hypothesis.settings.load_profile("galore")
 def no_compiled_functions_are_kept():
     """What one test module compiled is of no use to the next, and would grow a worker to several GB."""
     yield
-    jax.clear_caches()
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed goes back to the system
+    memory.release()
 
 
 @pytest.fixture(scope="session")

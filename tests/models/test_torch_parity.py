@@ -1,13 +1,13 @@
 """Every network against numbers that torch gave for the same weights (scripts/make_reference_numbers.py)."""
 
 import dataclasses
-import gc
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import memory
 import numpy as np
 import pytest
 from flax import nnx
@@ -112,10 +112,10 @@ def explained(request):
         discriminant = galore.explain.discriminant(net, image[None], None, int(reference["counter"]))
         return logits, activation, map_, discriminant, galore.explain.deliberative(net, image[None])
 
-    results = [jax.device_get(explain(network, jnp.asarray(fixed_input(index)))) for index in (0, 1)]
+    results = jax.block_until_ready([explain(network, jnp.asarray(fixed_input(index))) for index in (0, 1)])
     layer = network.layer
     del network, explain
-    gc.collect()  # half a gigabyte, of VGG16
+    memory.release()  # half a gigabyte, of VGG16
     return layer, reference, results
 
 
