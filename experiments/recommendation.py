@@ -132,7 +132,7 @@ def _halves(
     for measure, half in zip(measures, (even, ~even)):
         why = {
             "of the other half of the classes": int((~half).sum()),
-            "not user_queries about, or the number is undefined": int(np.isnan(values[half]).sum()),
+            "not asked about, or the number is undefined": int(np.isnan(values[half]).sum()),
         }
         cell = Cell(dataclasses.replace(method, attribution=None), measure, None, named)
         rows.append(Row(cell, np.where(half, values, np.nan)[None], why))
