@@ -15,7 +15,7 @@ hypothesis.settings.load_profile("galore")
 def no_compiled_functions_are_kept():
     """What one test module compiled is of no use to the next, and would grow a worker to several GB."""
     yield
-    memory.release()
+    memory.release_if_large()
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,20 @@
 
 import ctypes
 import gc
+import resource
 import sys
+from pathlib import Path
 
 import jax
+
+LARGE = 0.8e9
+"""Bytes from which on a worker gives back what it holds."""
+
+
+def release_if_large() -> None:
+    """`release`, where this process holds much; what is compiled is of some use to later tests."""
+    if sys.platform != "linux" or int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() > LARGE:
+        release()
 
 
 def release() -> None:

@@ -103,6 +103,7 @@ def check_every_layer(name):
 @pytest.fixture(scope="module", params=NETWORKS)
 def explained(request):
     """For the two images of one size: logits, activation and map at the last layer, and whole explanations."""
+    memory.release()  # half a gigabyte is needed for VGG16
     network, reference = network_and_reference(request.param)
 
     @jax.jit
@@ -115,7 +116,7 @@ def explained(request):
     results = jax.block_until_ready([explain(network, jnp.asarray(fixed_input(index))) for index in (0, 1)])
     layer = network.layer
     del network, explain
-    memory.release()  # half a gigabyte, of VGG16
+    memory.release()
     return layer, reference, results
 
 
