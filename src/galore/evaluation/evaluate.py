@@ -4,6 +4,7 @@ The maps of many methods are scored on the same images in one pass over them, th
 counterfactual query has one map and one truth per image, a deliberative one has one of each per insecurity.
 """
 
+import dataclasses
 import functools
 import textwrap
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from galore import batching
 from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.evaluation import metrics
+from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import BASELINES, ORACLE, Method, counterfactual_maps, deliberative_maps
 from galore.evaluation.queries import HardImages, Queries
 from galore.evaluation.test_set import Annotations, Measures, Parts, TestSet
@@ -62,12 +64,16 @@ class Scores:
         insecurities: of deliberative methods, "strength" [k, K] and "precision" [k, K, T] of each insecurity of an
             image, NaN where it does not occur.
         fractions: the region sizes of the curves.
+        by_other_table: the same measures by the other table of attributes; empty: there is none.
+        other_table: which one that is.
     """
 
     queries: Queries | HardImages
     by_method: dict[Method, dict[str, Shaped[np.ndarray, "k ..."]]]
     insecurities: dict[Method, dict[str, Float[np.ndarray, "k K ..."]]] = field(default_factory=dict)
     fractions: metrics.Fractions = metrics.FRACTIONS
+    by_other_table: dict[Method, dict[str, Shaped[np.ndarray, "k ..."]]] = field(default_factory=dict)
+    other_table: AttributeTable | None = None
 
     def __repr__(self) -> str:
         labels = ", ".join(method.label for method in self.by_method)
@@ -76,8 +82,11 @@ class Scores:
 
     def only(self, *measures: str) -> "Scores":
         """The same without other measures."""
-        kept = {method: {name: values[name] for name in measures} for method, values in self.by_method.items()}
-        return Scores(self.queries, kept, self.insecurities, self.fractions)
+        kept, other = (
+            {method: {name: values[name] for name in measures if name in values} for method, values in some.items()}
+            for some in (self.by_method, self.by_other_table)
+        )
+        return dataclasses.replace(self, by_method=kept, by_other_table=other)
 
 
 def evaluate(

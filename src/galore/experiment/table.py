@@ -7,21 +7,28 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from matplotlib.figure import Figure
 
 from galore import representation, statistics
 from galore.errors import InputError
 from galore.evaluation.evaluate import Scores
+from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import AttributionSetting, Method, Rule, Score
+from galore.evaluation.queries import Queries
+from galore.evaluation.test_set import TestSet
 from galore.statistics import Estimate
 
-FORMAT, VERSION = "galore table", 2
+FORMAT, VERSION = "galore table", 3
 UNDEFINED = "the number is undefined (parts of one kind only, none in the region, or a constant map)"
-REGIONS = {"iou": (0.05, 0.2)}
+FIRST = ("specificity", "auroc")
+"""The measures that stand first, in this order."""
+REGIONS = {"iou": (0.1, 0.3, 0.5, 0.7, 0.9)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
 
@@ -37,17 +44,20 @@ class Cell:
         measure: what the number is: "auroc".
         region: the region size at which a curve is read; None: the number belongs to no region, or is a whole curve.
         labels: what distinguishes the row besides: (("user", "advanced"),).
+        table: of attributes, that the ground truth was made of; None: the experiment's own, or there is none.
     """
 
     method: Method
     measure: str
     region: float | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    table: AttributeTable | None = None
 
     @property
     def number(self) -> str:
         """The measure as tables show it."""
-        return self.measure if self.region is None else f"{self.measure} at {self.region:.3g}"
+        at = self.measure if self.region is None else f"{self.measure} at {self.region:.3g}"
+        return at if self.table is None else f"{at}, {self.table.title}"
 
     @property
     def columns(self) -> dict[str, str]:
@@ -71,11 +81,15 @@ class Row:
         cell: where it stands.
         values: [seeds, images], or [seeds, images, region sizes] for a curve; NaN where an image does not count.
         left_out: why images did not count, with how many.
+        classes: of the images; None: the values are not of images.
+        counters: the counter classes that were asked about, -1 where none was; None: nobody asked.
     """
 
     cell: Cell
     values: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)
+    classes: Int[np.ndarray, "images"] | None = None
+    counters: Int[np.ndarray, "seeds images"] | None = None
 
     __repr__ = representation.fields
 
@@ -85,12 +99,12 @@ class Row:
 
     @functools.cached_property
     def estimate(self) -> Estimate:
-        """The mean with its interval over images."""
-        return statistics.bootstrap(self.values)
+        """The mean with its interval over trainings, classes and images."""
+        return statistics.mixed_effects(self.values, self.classes, self.counters).estimate
 
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean, low and high at every region size."""
-        return statistics.bootstrap_curve(self.values)
+        return statistics.mixed_effects_curve(self.values, self.classes, self.counters)
 
     def summary(self) -> "RowSummary":
         """What is shown of a row that is no curve."""
@@ -145,18 +159,24 @@ class Table:
     def __add__(self, other: "Table") -> "Table":
         return Table(self.rows + other.rows, tuple(dict.fromkeys(self.remarks + other.remarks)))
 
-    def select(self, measure: str, labels: Mapping[str, str] = NO_LABELS, region: float | None = None) -> list[Row]:
+    def select(
+        self,
+        measure: str,
+        labels: Mapping[str, str] = NO_LABELS,
+        region: float | None = None,
+        table: AttributeTable | None = None,
+    ) -> list[Row]:
         """All rows of a measure with these labels."""
         return [
             row
             for row in self.rows
-            if (row.cell.measure, row.cell.region) == (measure, region)
+            if (row.cell.measure, row.cell.region, row.cell.table) == (measure, region, table)
             and all(row.cell.label(name) == value for name, value in labels.items())
         ]
 
     def find(self, cell: Cell) -> Row | None:
         """The first row of a method and measure with the cell's labels."""
-        rows = self.select(cell.measure, dict(cell.labels), cell.region)
+        rows = self.select(cell.measure, dict(cell.labels), cell.region, cell.table)
         return next((row for row in rows if row.cell.method == cell.method), None)
 
     def labels(self, name: str) -> list[str]:
@@ -171,7 +191,10 @@ class Table:
         """Writes what is shown and the values behind it, so that `load` and `join` can go on with them."""
         cells = [_cell_to_json(row.cell) | {"left_out": row.left_out} for row in self.rows]
         _write(folder / "rows.json", cells, self.remarks)
-        arrays = {str(k): row.values.astype(np.float32) for k, row in enumerate(self.rows)}
+        arrays = {f"{k}": row.values.astype(np.float32) for k, row in enumerate(self.rows)}
+        for name in ("classes", "counters"):
+            of_rows = {k: getattr(row, name) for k, row in enumerate(self.rows)}
+            arrays |= {f"{k} {name}": some.astype(np.int32) for k, some in of_rows.items() if some is not None}
         np.savez_compressed(folder / "values.npz", **arrays)  # type: ignore[arg-type]
 
 
@@ -247,7 +270,13 @@ def load(folder: Path) -> Table:
     index = check_format(folder / "rows.json")
     with np.load(folder / "values.npz") as arrays:
         rows = tuple(
-            Row(_cell_from_json(entry), arrays[str(k)], entry["left_out"]) for k, entry in enumerate(index["rows"])
+            Row(
+                _cell_from_json(entry),
+                arrays[str(k)],
+                entry["left_out"],
+                *(arrays[name] if (name := f"{k} {kind}") in arrays else None for kind in ("classes", "counters")),
+            )
+            for k, entry in enumerate(index["rows"])
         )
     return Table(rows, tuple(index["remarks"]))
 
@@ -274,28 +303,50 @@ def join(tables: Sequence[Table]) -> Table:
 
 
 def rows_of(
-    scores: Scores, images: int, labels: Mapping[str, str] = NO_LABELS, regions: Sequence[float] | None = None
+    scores: Scores,
+    test_set: TestSet,
+    labels: Mapping[str, str] = NO_LABELS,
+    regions: Sequence[float] | None = None,
 ) -> tuple[Row, ...]:
-    """Rows of scored methods: the AUROC first, curves at chosen region sizes, then the whole curves.
+    """Rows of scored methods: what is judged first, curves at chosen region sizes, then the whole curves.
 
     Args:
-        scores: of an evaluation.
-        images: how many images the test set has.
+        scores: of an evaluation; those by the other table of attributes make rows of their own.
+        test_set: whose images they are.
         labels: for every row, beside the method.
         regions: region sizes (of `scores.fractions`) at which curves are read; None: see `REGIONS`.
     """
-    rows, queries = [], scores.queries
-    for method, measures in scores.by_method.items():
-        for measure in sorted(measures, key=lambda name: name != "auroc"):
+    rows = _rows_by(scores, scores.by_method, None, test_set, labels, regions)
+    if scores.other_table is not None:
+        rows += _rows_by(scores, scores.by_other_table, scores.other_table, test_set, labels, regions)
+    return tuple(rows)
+
+
+def _rows_by(
+    scores: Scores,
+    by_method: Mapping[Method, Mapping[str, np.ndarray]],
+    table: AttributeTable | None,
+    test_set: TestSet,
+    labels: Mapping[str, str],
+    regions: Sequence[float] | None,
+) -> list[Row]:
+    rows, queries, images = [], scores.queries, len(test_set)
+    counters = None
+    if isinstance(queries, Queries):
+        counters = np.full((1, images), -1, np.int32)
+        counters[0, queries.rows] = queries.counter
+    about = (dict(queries.left_out), test_set.labels, counters)
+    for method, measures in by_method.items():
+        for measure in sorted(measures, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
             values = np.asarray(measures[measure], np.float64)
             by_image = spread(values, queries.rows, images)[None]
-            cell = Cell(method.without_shared, measure, labels=tuple(labels.items()))
+            cell = Cell(method.without_shared, measure, None, tuple(labels.items()), table)
             if values.ndim == 2:
                 for region in regions or REGIONS.get(measure, (0.05,)):
                     at = by_image[..., scores.fractions.index(region)]
-                    rows.append(Row(dataclasses.replace(cell, region=region), at, dict(queries.left_out)))
-            rows.append(Row(cell, by_image, dict(queries.left_out)))
-    return tuple(rows)
+                    rows.append(Row(dataclasses.replace(cell, region=region), at, *about))
+            rows.append(Row(cell, by_image, *about))
+    return rows
 
 
 def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
@@ -323,17 +374,19 @@ def _why(who: str, rows: list[RowSummary]) -> str:
 
 
 def _joined(rows: list[Row]) -> Row:
-    images = max(row.values.shape[1] for row in rows)
-
-    def padded(values: np.ndarray) -> np.ndarray:
-        missing = [(0, 0), (0, images - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
-        return np.pad(values, missing, constant_values=np.nan)
+    shapes, classes = {row.values.shape[1:] for row in rows}, [row.classes for row in rows]
+    same = all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairwise(classes))
+    if len(shapes) > 1 or not same:
+        raise InputError(f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
+                         "expected runs of the same data set and options")
 
     left_out: dict[str, int] = {}
     for row in rows:
         for reason, count in row.left_out.items():
             left_out[reason] = left_out.get(reason, 0) + count
-    return Row(rows[0].cell, np.concatenate([padded(row.values) for row in rows]), left_out)
+    values, asked = np.concatenate([row.values for row in rows]), [row.counters for row in rows]
+    counters = np.concatenate([one for one in asked if one is not None]) if all(a is not None for a in asked) else None
+    return Row(rows[0].cell, values, left_out, classes[0], counters)
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]], remarks: Sequence[str]) -> None:
@@ -373,6 +426,7 @@ def _cell_to_json(cell: Cell) -> dict[str, Any]:
         "measure": cell.measure,
         "region": cell.region,
         "labels": dict(cell.labels),
+        "table": cell.table and cell.table.value,
     }
 
 
@@ -384,7 +438,8 @@ def _cell_from_json(entry: dict[str, Any]) -> Cell:
     ]
     score = method["score"] and Score[method["score"]]
     labels = tuple(entry["labels"].items())
-    return Cell(Method(Rule[method["rule"]], score, *settings), entry["measure"], entry["region"], labels)
+    table = entry["table"] and AttributeTable(entry["table"])
+    return Cell(Method(Rule[method["rule"]], score, *settings), entry["measure"], entry["region"], labels, table)
 
 
 def _numbers_to_json(row: RowSummary) -> dict[str, Any]:
