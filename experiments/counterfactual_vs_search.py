@@ -46,7 +46,7 @@ def run(config: Config) -> Table:
             for method, measures in scored.by_method.items()
         }
         by_method[SEARCH] = search_baseline.score_first_edits(test_set, user_queries, unit, batch_size)
-        rows += rows_of(Scores(user_queries, by_method), len(test_set), {"user": user_queries.user})
+        rows += rows_of(Scores(user_queries, by_method), test_set, {"user": user_queries.user})
     rates = search_baseline.images_per_second(test_set, config.attribution.function(), batch_size, ROUNDS)
     for method, some in zip((methods[1].without_shared, SEARCH, SEARCH_BY_HEAD), rates):
         rows += (Row(Cell(method, SPEED, labels=BEGINNER), some[None]),)

@@ -33,7 +33,7 @@ def run(config: Config) -> Table:
     shifted = part_iou_under_shift(test_set, hard, methods, SHIFTS, REGION, seed, batch_size)
     rows = ()
     for shift, scored in zip((0, *SHIFTS), (unshifted, *shifted)):
-        rows += rows_of(scored, len(test_set), {"shift": str(shift)})
+        rows += rows_of(scored, test_set, {"shift": str(shift)})
     return Table(rows, inputs.remarks(test_set))
 
 

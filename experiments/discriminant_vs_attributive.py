@@ -43,7 +43,7 @@ def run(config: Config) -> Table:
     rows = ()
     for user_queries in queries.users(test_set, config.seed):
         scored = evaluate(test_set, user_queries, methods, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, len(test_set), {"user": user_queries.user})
+        rows += rows_of(scored, test_set, {"user": user_queries.user})
     return Table(rows, inputs.remarks(test_set))
 
 

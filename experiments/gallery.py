@@ -34,7 +34,7 @@ def run(config: Config) -> Table:
         "counterfactual": pictures.counterfactual_pairs(test_set, user_queries, shown, attribution),
         "insecurities": pictures.insecurities(test_set, user_queries.rows[shown], attribution),
     }
-    return Table(rows_of(scored, len(test_set), {"user": user_queries.user}), inputs.remarks(test_set), drawn)
+    return Table(rows_of(scored, test_set, {"user": user_queries.user}), inputs.remarks(test_set), drawn)
 
 
 def claims(table: Table) -> list[Claim]:

@@ -34,7 +34,7 @@ def run(config: Config) -> Table:
     for method, each in scored.insecurities.items():
         precision = each["precision"][..., FRACTIONS.index(REGION)]
         correlations[method] = {MEASURE: jackknife_pseudovalues(_pearson, each["strength"], precision)}
-    rows = rows_of(scored.only("auroc"), len(test_set)) + rows_of(Scores(hard, correlations), len(test_set))
+    rows = rows_of(scored.only("auroc"), test_set) + rows_of(Scores(hard, correlations), test_set)
     return Table(rows, inputs.remarks(test_set))
 
 

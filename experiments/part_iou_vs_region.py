@@ -28,7 +28,7 @@ def run(config: Config) -> Table:
         arguments = (test_set, user_queries, methods, config.seed, config.explanation.batch_size)
         pairs, scored = part_iou(*arguments), evaluate(*arguments).only("auroc")
         merged = {method: scored.by_method[method] | pairs.by_method[method] for method in pairs.by_method}
-        rows += rows_of(Scores(user_queries, merged), len(test_set), {"user": user_queries.user}, REGIONS)
+        rows += rows_of(Scores(user_queries, merged), test_set, {"user": user_queries.user}, REGIONS)
     return Table(rows, inputs.remarks(test_set))
 
 

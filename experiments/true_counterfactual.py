@@ -45,7 +45,7 @@ def run(config: Config) -> Table:
     for method in scored.by_method:
         for some in (scored, moves):
             one = Scores(flips.queries, {method: some.by_method[method]}, fractions=some.fractions)
-            rows += rows_of(one, len(test_set), regions=REGIONS)
+            rows += rows_of(one, test_set, regions=REGIONS)
     return Table(tuple(row for row in rows if not row.is_curve), inputs.remarks(test_set))
 
 

@@ -54,4 +54,4 @@ def table(
     compared = methods(config, test_set, some, score_attributions)
     hard = hard_images(config, test_set)
     scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-    return Table(rows_of(scored, len(test_set), labels), inputs.remarks(test_set))
+    return Table(rows_of(scored, test_set, labels), inputs.remarks(test_set))
