@@ -60,7 +60,8 @@ def _edited(config: Config, test_set: TestSet, user_queries: Queries, methods: t
         rows += rows_of(Scores(user_queries, {method: areas}), test_set)
         for measure, curve in some.items():
             cell = Cell(method.without_shared, f"{measure} curve")
-            rows += (Row(cell, spread(curve, user_queries.rows, len(test_set))[None], user_queries.left_out),)
+            by_image = spread(curve, user_queries.rows, len(test_set))[None]
+            rows += (Row(cell, by_image, user_queries.left_out, test_set.labels),)
     return rows
 
 

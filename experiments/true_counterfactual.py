@@ -39,7 +39,9 @@ def run(config: Config) -> Table:
     test_set, batch_size = inputs.test_set(config), config.explanation.batch_size
     flips = true_counterfactuals.find_flips(test_set, birds, config.explanation.edited_images, config.seed)
     methods = all_rules(config.attribution, scores(test_set.predictor))
-    scored = evaluate(test_set, flips.queries, methods, config.seed, batch_size).only("auroc", "recall")
+    scored = evaluate(test_set, flips.queries, methods, config.seed, batch_size, every_class=False).only(
+        "auroc", "recall"
+    )
     moves = true_counterfactuals.decision_moves(test_set, flips, methods, config.seed, REGIONS, batch_size)
     rows = ()
     for method in scored.by_method:

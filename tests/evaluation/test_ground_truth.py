@@ -163,7 +163,11 @@ def slow_shared_parts(birds: PartDataset, table: str) -> np.ndarray:
     for place, part in enumerate(birds.part_names):
         groups = owned[part].split()
         if table == "neurips":
-            groups = [group for group in groups if group.split("_")[0] != "head" and (part, group) != ("crown", "forehead_color")]
+            groups = [
+                group
+                for group in groups
+                if group.split("_")[0] != "head" and (part, group) != ("crown", "forehead_color")
+            ]
         for group in groups:
             columns = [k for k, name in enumerate(birds.attribute_names) if name.startswith(f"has_{group}::")]
             p = np.exp(percentages[:, columns].astype(np.float64))

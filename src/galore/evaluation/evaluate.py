@@ -299,9 +299,7 @@ def _counterfactual_program(methods: tuple[Method, ...], every_class: bool) -> C
     return program
 
 
-def _scored_by_image(
-    batch: Batch, maps: list[Float[Array, "B h w"]], truths: Bool[Array, "B A P"]
-) -> list[Measures]:
+def _scored_by_image(batch: Batch, maps: list[Float[Array, "B h w"]], truths: Bool[Array, "B A P"]) -> list[Measures]:
     """The measures of the maps and of the baselines, by each truth of an image."""
     shape = (maps[0].shape[1], maps[0].shape[2])
 

@@ -288,9 +288,7 @@ def _distances_and_threshold(
         population, selected = dataset.class_attributes, np.arange(len(dataset.class_names))
     else:
         population, selected = dataset.all_class_attributes, np.array(dataset.class_numbers) - 1
-    distances = part_distances(
-        population, dataset.attribute_names, dataset.part_names, divergence, part_groups=groups
-    )
+    distances = part_distances(population, dataset.attribute_names, dataset.part_names, divergence, part_groups=groups)
     triples = np.sort(distances[~np.isnan(distances)])
     if triples.size == 0 or len(population) < 2:
         raise InputError(f"{dataset.name}: no pair of classes has a part with attributes, expected two classes or more")

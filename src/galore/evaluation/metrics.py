@@ -234,7 +234,9 @@ def _whole_and_left_out(values: Float[np.ndarray, "n T"]) -> tuple[Float[np.ndar
         return sums / counts, (sums - filled) / (counts - counted)
 
 
-def _read_curve(precision: Float[np.ndarray, " T"], recall: Float[np.ndarray, " T"], recalls: tuple[float, ...]) -> float:
+def _read_curve(
+    precision: Float[np.ndarray, " T"], recall: Float[np.ndarray, " T"], recalls: tuple[float, ...]
+) -> float:
     known = ~(np.isnan(precision) | np.isnan(recall))
     if not known.any():
         return float("nan")

@@ -123,7 +123,9 @@ def least_probable(test_set: TestSet, place: int, seed: int) -> Queries:
         InputError: the network has too few classes, or gets no image right.
     """
     if place + 1 >= test_set.logits.shape[1]:
-        raise InputError(f"the network has {test_set.logits.shape[1]} classes: there is no {place + 1}-th least probable")
+        raise InputError(
+            f"the network has {test_set.logits.shape[1]} classes: there is no {place + 1}-th least probable"
+        )
     right, present = test_set.predicted == test_set.labels, np.unique(test_set.labels)
     # Classes without a test image have no counter image; they come last.
     logits = np.where(np.isin(np.arange(test_set.logits.shape[1]), present), test_set.logits, np.inf)

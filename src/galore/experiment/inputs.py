@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from galore import provenance
+from galore.attribution import image_path_integrated_gradients
 from galore.data import ade20k, cub
 from galore.data.ade20k import objects_present
 from galore.data.dataset import PartDataset, SceneDataset
@@ -20,7 +21,7 @@ from galore.errors import InputError
 from galore.evaluation import ground_truth, queries
 from galore.evaluation import test_set as test_sets
 from galore.evaluation.ground_truth import AttributeTable
-from galore.evaluation.methods import Score
+from galore.evaluation.methods import AttributionSetting, Score
 from galore.evaluation.queries import CounterImages, Queries
 from galore.evaluation.test_set import OtherTruth, TestSet
 from galore.experiment.config import Config, DatasetConfig, GroundTruthConfig, path
@@ -102,6 +103,14 @@ def test_set(config: Config, *, run: str | None = None, layer: str | None = None
 def users(config: Config, evaluated: TestSet) -> list[Queries]:
     """The queries of each user, with the counter images of the options."""
     return queries.users(evaluated, config.seed, CounterImages(config.explanation.counter_images))
+
+
+def along_images(evaluated: TestSet) -> AttributionSetting:
+    """Integrated gradients as the authors take them: along the image from a black one, as the network sees it."""
+    preprocessing = evaluated.net.preprocessing
+    black = (0.0,) if preprocessing is None else preprocessing.normalise(np.zeros((1, 3), np.uint8))[0]
+    path = tuple(float(value) for value in black)
+    return AttributionSetting.of(image_path_integrated_gradients, "integrated gradients", black=path, steps=50)
 
 
 def layers(config: Config, run: str) -> list[str]:

@@ -377,8 +377,10 @@ def _joined(rows: list[Row]) -> Row:
     shapes, classes = {row.values.shape[1:] for row in rows}, [row.classes for row in rows]
     same = all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairwise(classes))
     if len(shapes) > 1 or not same:
-        raise InputError(f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
-                         "expected runs of the same data set and options")
+        raise InputError(
+            f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
+            "expected runs of the same data set and options"
+        )
 
     left_out: dict[str, int] = {}
     for row in rows:
