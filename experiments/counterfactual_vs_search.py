@@ -2,9 +2,9 @@
 
     python experiments/counterfactual_vs_search.py dataset=synthetic_birds model=small_cnn
 
-Recall, precision and PIoU of regions of one unit of the map, and images explained per second. The search makes one edit;
-its region is the authors', the edited cell enlarged bilinearly, which is four units large. "same size" is ours: the
-search's cell as a region of one unit, as large as those of the maps.
+Recall, precision and PIoU of regions of one unit of the map, and images explained per second. The search makes one
+edit; its region is the authors', the edited cell enlarged bilinearly, which is four units large. "same size" is ours:
+the search's cell as a region of one unit, as large as those of the maps.
 
 Cost: COST
 """
@@ -15,9 +15,9 @@ import numpy as np
 
 from galore.evaluation import metrics
 from galore.evaluation.evaluate import evaluate, part_iou
+from galore.evaluation.methods import Method, Rule, main_rules
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import TestSet
-from galore.evaluation.methods import Method, Rule, main_rules
 from galore.experiment import inputs, plots, runner, search_baseline
 from galore.experiment.claims import Claim, Faster, Source, better
 from galore.experiment.config import Config

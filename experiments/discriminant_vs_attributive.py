@@ -2,9 +2,9 @@
 
     python experiments/discriminant_vs_attributive.py dataset=synthetic_birds model=small_cnn
 
-Beginner and advanced users; softmax, certainty and easiness scores; the margin a(h_y - h_c) beside them. The paper judges
-by precision at equal recall; ours beside it are the specificity, which only the question can move, and the AUROC within
-an image. On scenes the regions are compared with the pixels of the objects that only the predicted class has.
+Beginner and advanced users; softmax, certainty and easiness scores; the margin a(h_y - h_c) beside them. The paper
+judges by precision at equal recall; ours beside it are the specificity, which only the question can move, and the AUROC
+within an image. On scenes regions are compared with the pixels of the objects that only the predicted class has.
 
 Cost: COST
 """

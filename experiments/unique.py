@@ -2,8 +2,8 @@
 
     python experiments/unique.py dataset=synthetic_birds model=small_cnn
 
-SCOUT, supplement: the map of the prediction alone, a, and with the confidence, a * a(s). Neither knows the counter class;
-each is judged at the parts (objects) that tell the prediction from each of the ten classes, and the ten are averaged.
+SCOUT, supplement: the map of the prediction alone, a, and with the confidence, a * a(s). Neither knows the counter
+class; each is judged at the parts (objects) that tell the prediction from each of the ten classes, and the ten are averaged.
 
 Cost: COST
 """

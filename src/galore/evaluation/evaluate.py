@@ -26,7 +26,6 @@ from galore.evaluation.queries import HardImages, Queries
 from galore.evaluation.test_set import Annotations, Measures, Parts, TestSet
 from galore.network import Network
 
-
 RECALL = 0.5
 RECALLS = tuple(percent / 100 for percent in range(10, 100, 10))
 """Where precision is read at equal recall: at one recall, and along the whole curve."""

@@ -2,8 +2,8 @@
 
 Birds (CUB-200-2011). Every part owns groups of attributes (`AttributeTable`). A group's percentages of a class become a
 distribution p by a softmax; the distance of two classes on a part is the mean over its groups of a divergence of p and
-q. Over all classes a and b, all parts, a = b and both orders included, the 20 % smallest distances are shared parts, the
-others discriminant ones (Wang and Vasconcelos, "A Generalized Explanation Framework", TPAMI 2023; SCOUT, CVPR 2020;
+q. Over all classes a and b and all parts, a = b and both orders included, the 20 % smallest distances are shared parts,
+the others discriminant ones (Wang and Vasconcelos, "A Generalized Explanation Framework", TPAMI 2023; SCOUT, CVPR 2020;
 the threshold as their code takes it).
 
 Scenes (ADE20K). An object's frequency in a scene class is its attribute; see `discriminant_objects`, `shared_objects`.
@@ -149,7 +149,7 @@ def discriminant_parts(
     Args:
         dataset: its class attributes are used, no image is read.
         table: which attributes belong to which part, an `AttributeTable` or its name, "scout" or "neurips".
-        divergence: `jensen_shannon` or "code", the authors' code; `exponential_kl` or "text", the papers' text; or yours.
+        divergence: `jensen_shannon` or "code", the authors' code; `exponential_kl` or "text", their papers; or yours.
         shared: how many of all (class, class, part) are shared, in (0, 1).
 
     Returns:
