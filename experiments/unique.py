@@ -3,7 +3,7 @@
     python experiments/unique.py dataset=synthetic_birds model=small_cnn
 
 SCOUT, supplement: the map of the prediction alone, a, and with the confidence, a * a(s). Neither knows the counter
-class; each is judged at the parts (objects) that tell the prediction from each of the ten classes, and the ten are averaged.
+class; each is judged at the parts (objects) that tell the prediction from each of the ten classes: the mean of ten.
 
 Cost: COST
 """

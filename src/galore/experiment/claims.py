@@ -269,9 +269,9 @@ def _verdict(result: Result, adjusted: float) -> Verdict:
     inference, other = result.inference, result.other
     assert inference is not None
     value, significant = inference.estimate.value, adjusted <= ALPHA
-    if other is not None and value * other.estimate.value < 0:
-        if significant or other.p_two_sided() <= ALPHA:
-            return Verdict.DEPENDS
+    turned = other is not None and value * other.estimate.value < 0
+    if other is not None and turned and (significant or other.p_two_sided() <= ALPHA):
+        return Verdict.DEPENDS
     if significant:
         return Verdict.HOLDS if value > 0 else Verdict.FAILS
     if not math.isnan(result.margin) and inference.is_within(result.margin):

@@ -68,7 +68,7 @@ def table(
     score_attributions: Sequence[AttributionSetting | None] = (None,),
     labels: Mapping[str, str] = NO_LABELS,
 ) -> Table:
-    """The insecurities of each score, by each attribution of it and without it, scored on the score's hardest images."""
+    """Insecurities of each score, by each attribution of it and without it, scored on the score's hardest images."""
     rows = ()
     for score in (one for one in scores(test_set.predictor) if one in some):
         compared = insecurities(config.attribution, (score,), score_attributions)
