@@ -8,9 +8,12 @@ import json
 import numpy as np
 import pytest
 
+from galore import statistics
 from galore.attribution import integrated_gradients
 from galore.errors import InputError
+from galore.evaluation import queries
 from galore.evaluation.evaluate import Scores
+from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import GRADIENT, AttributionSetting, Method, Rule, Score
 from galore.evaluation.queries import HardImages
 from galore.experiment import table as tables
@@ -70,9 +73,20 @@ def test_values_that_are_missing_for_no_reason_are_undefined():
     assert summary.undefined == 3 and summary.reasons == {"the network is wrong": 1, tables.UNDEFINED: 3}
 
 
-@pytest.mark.parametrize(("mean", "text"), [(0.5, "0.500"), (123.456, "123.5"), (np.nan, "")])
-def test_large_numbers_have_fewer_digits(mean, text):
-    assert tables.words(Estimate(mean, np.nan, np.nan, 1)) == text
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((0.5, np.nan, np.nan), "0.500"),
+        ((123.456, np.nan, np.nan), "123.5"),
+        ((np.nan, np.nan, np.nan), ""),
+        ((0.0004, -0.0002, 0.001), "0.000 [0.000, 0.001]"),
+        ((0.0004, 0.0002, 0.001), "0.0004 [0.0002, 0.0010]"),
+        ((-0.2, -0.4, -1e-9), "-0.200000 [-0.400000, 0.000000]"),
+        ((200.0, 0.03, 400.0), "200.00 [0.03, 400.00]"),
+    ],
+)
+def test_numbers_have_as_many_digits_as_their_interval_needs(numbers, text):
+    assert tables.words(Estimate(*numbers, 1)) == text
 
 
 def test_what_was_saved_is_read_back(tmp_path):
@@ -168,17 +182,35 @@ def test_a_row_is_found_by_method_measure_region_and_any_of_its_labels():
     assert [row.cell.number for row in table.rows] == ["auroc", "auroc", "precision", "auroc at 0.05"]
 
 
-def test_rows_of_puts_the_auroc_first_and_reads_curves_at_sizes():
-    measures = {"precision": np.tile(np.arange(100.0), (3, 1)), "auroc": np.array([0.1, 0.2, 0.3])}
-    queries = HardImages(np.array([1, 4, 2]), 5, 3, {"too easy": 3})
+def test_rows_of_puts_what_is_judged_first_and_reads_curves_at_sizes(toy):
+    curve = np.tile(np.arange(100.0), (3, 1))
+    measures = {"precision": curve, "auroc": np.array([0.1, 0.2, 0.3]), "specificity": np.array([0.5, 0.6, 0.7])}
+    hard = HardImages(np.array([1, 4, 2]), 5, 3, {"too easy": 57})
     method = Method(Rule.ATTRIBUTIVE, None, GRADIENT)
-    test_set = dataclasses.replace(toys.toy_test_set(), labels=np.arange(6, dtype=np.int32), image_ids=np.arange(6))
-    rows = tables.rows_of(Scores(queries, {method: measures}), test_set, {"user": "beginner"})
-    assert [row.cell.number for row in rows] == ["auroc", "precision at 0.05", "precision"]
-    np.testing.assert_array_equal(rows[0].values, [[np.nan, 0.1, 0.3, np.nan, 0.2, np.nan]])
-    assert rows[1].values[0, 1] == 5 and rows[0].left_out == {"too easy": 3}
+    rows = tables.rows_of(Scores(hard, {method: measures}), toy, {"user": "beginner"})
+    assert [row.cell.number for row in rows] == ["specificity", "auroc", "precision at 0.05", "precision"]
+    np.testing.assert_array_equal(rows[1].values[:, :6], [[np.nan, 0.1, 0.3, np.nan, 0.2, np.nan]])
+    assert rows[1].values.shape == (1, len(toy)) and np.isnan(rows[1].values).sum() == 57
+    assert rows[2].values[0, 1] == 5 and rows[0].left_out == {"too easy": 57}
     # All methods of the table share the attribution, which has no name.
-    assert rows[0].cell == Cell(A, "auroc", None, USER)
+    assert rows[1].cell == Cell(A, "auroc", None, USER)
+    # Nobody asks about a counter class, and the classes are those of the images.
+    assert all(row.counters is None and row.classes is toy.labels for row in rows)
+
+
+def test_rows_of_know_whom_was_asked_about_and_the_other_table_of_attributes(toy):
+    asked = queries.beginner(toy, 0)
+    some = {A: {"auroc": np.full(len(asked.rows), 0.6)}}
+    other = {A: {"auroc": np.full(len(asked.rows), 0.4)}}
+    rows = tables.rows_of(Scores(asked, some, {}, by_other_table=other, other_table=AttributeTable.NEURIPS), toy)
+    assert [row.cell.number for row in rows] == ["auroc", "auroc, NeurIPS table"]
+    assert [row.estimate.value for row in rows] == pytest.approx([0.6, 0.4])
+    for row in rows:
+        np.testing.assert_array_equal(row.counters[0, asked.rows], asked.counter)
+        assert (np.delete(row.counters[0], asked.rows) == -1).all() and row.values.shape == row.counters.shape
+    table = Table(rows)
+    assert table.find(Cell(A, "auroc")) is rows[0]
+    assert table.find(Cell(A, "auroc", None, (), AttributeTable.NEURIPS)) is rows[1]
 
 
 def test_numbers_of_queries_are_spread_over_the_images():
