@@ -32,6 +32,8 @@ REGIONS = {"iou": (0.1, 0.3, 0.5, 0.7, 0.9)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
 
+MOST_DIGITS = 6
+"""What is kept in single precision has no more."""
 NO_LABELS: Mapping[str, str] = {}
 
 
@@ -357,8 +359,11 @@ def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
 
 
 def words(estimate: Estimate) -> str:
-    """ "0.571 [0.560, 0.582]"; nothing where nothing counted."""
-    return estimate.text(digits=1 if abs(estimate.value) >= 100 else 3)
+    """ "0.571 [0.560, 0.582]", with more digits where an end beside zero would look like zero; nothing for nothing."""
+    digits, ends = 1 if abs(estimate.value) >= 100 else 3, estimate[1:3]
+    while digits < MOST_DIGITS and ends[0] * ends[1] > 0 and 0 in (round(end, digits) for end in ends):
+        digits += 1
+    return estimate.text(digits)
 
 
 def _why(who: str, rows: list[RowSummary]) -> str:
@@ -394,7 +399,7 @@ def _joined(rows: list[Row]) -> Row:
 def _write(path: Path, rows: Sequence[dict[str, Any]], remarks: Sequence[str]) -> None:
     """JSON with a line for each row."""
     head = json.dumps({"format": FORMAT, "version": VERSION, "remarks": remarks}).removesuffix("}")
-    lines = ",\n".join(json.dumps(row) for row in rows)
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
     path.write_text(f'{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
