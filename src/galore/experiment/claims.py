@@ -18,7 +18,7 @@ import numpy as np
 
 from galore import statistics
 from galore.evaluation.ground_truth import AttributeTable
-from galore.evaluation.methods import Method
+from galore.evaluation.methods import GAUSSIAN, RANDOM, Method
 from galore.experiment.table import NO_LABELS, Cell, Table, words
 from galore.statistics import Estimate, Inference
 
@@ -161,6 +161,7 @@ class Result:
         margin: the smallest difference that matters; NaN: none is stated.
         why: why it could not be measured.
         is_timing: the value is a ratio of speeds less the factor claimed, not a mean over images.
+        baselines: maps that know nothing of the network, and whether the claim's first method is surely better.
     """
 
     text: str
@@ -173,6 +174,7 @@ class Result:
     headline: bool = False
     published: str = ""
     is_timing: bool = False
+    baselines: tuple[tuple[str, bool], ...] = ()
 
     @property
     def estimate(self) -> Estimate | None:
@@ -230,7 +232,7 @@ def better(
 ) -> Claim:
     """The claim that a measure of one method is larger than that of another."""
     cells = tuple(Cell(method, measure, region, tuple(labels.items())) for method in (first, second))
-    number = number or f"{cells[0].number}, {first.label} minus {second.label}"
+    number = number or f"{cells[0].number}, {first.words} minus {second.words}"
     return Claim(text, source, number, Difference(*cells), otherwise, headline=headline, published=published)
 
 
@@ -246,7 +248,7 @@ def measure(claim: Claim, table: Table) -> Result:
     margin = claim.margin if claim.margin is not None else MARGINS.get(_measure_of(claim.quantity), math.nan)
     if claim.is_reversed:
         inference, second = (None if one is None else one.negative() for one in (inference, second))
-    return Result(*about, inference, second, margin, **named)
+    return Result(*about, inference, second, margin, baselines=_baselines(claim, table), **named)
 
 
 def judge(results: Sequence[Result]) -> list[Verdict]:
@@ -277,6 +279,17 @@ def _verdict(result: Result, adjusted: float) -> Verdict:
     if not math.isnan(result.margin) and inference.is_within(result.margin):
         return Verdict.NO_DIFFERENCE
     return Verdict.UNKNOWN
+
+
+def _baselines(claim: Claim, table: Table) -> tuple[tuple[str, bool], ...]:
+    """Whether the method of the first cell beats the maps that know nothing: its 95 % interval of the difference."""
+    first, beaten = next(iter(_cells(claim.quantity)), None), []
+    for baseline in (RANDOM, GAUSSIAN) if first is not None and not first.method.is_baseline else ():
+        inference = _inference(Difference(first, dataclasses.replace(first, method=baseline)), table)
+        if inference is not None and inference.estimate.counted:
+            low, high = inference.estimate[1:3]
+            beaten.append((baseline.words, bool(high < 0 if claim.is_reversed else low > 0)))
+    return tuple(beaten)
 
 
 def _faster(quantity: Faster, table: Table) -> Inference | None:
@@ -374,6 +387,7 @@ def save(results: Sequence[Result], path: Path) -> None:
             "headline": result.headline,
             "published": result.published,
             "is_timing": result.is_timing,
+            "baselines": result.baselines,
         }
         for result in results
     ]
@@ -386,8 +400,9 @@ def load(path: Path) -> list[Result]:
     for row in json.loads(path.read_text(encoding="utf-8")):
         inferences = [_from_json(row.pop(name)) for name in ("inference", "other")]
         text, source, number = row.pop("text"), Source(row.pop("source")), row.pop("number")
-        margin = row.pop("margin")
-        results.append(Result(text, source, number, *inferences, math.nan if margin is None else margin, **row))
+        margin = math.nan if (margin := row.pop("margin")) is None else margin
+        row["baselines"] = tuple((name, is_beaten) for name, is_beaten in row["baselines"])
+        results.append(Result(text, source, number, *inferences, margin, **row))
     return results
 
 

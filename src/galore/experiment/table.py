@@ -32,6 +32,8 @@ REGIONS = {"iou": (0.1, 0.3, 0.5, 0.7, 0.9)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
 
+MOST_DIGITS = 9
+"""After the point; what is smaller is zero."""
 NO_LABELS: Mapping[str, str] = {}
 
 
@@ -357,8 +359,13 @@ def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
 
 
 def words(estimate: Estimate) -> str:
-    """ "0.571 [0.560, 0.582]"; nothing where nothing counted."""
-    return estimate.text(digits=1 if abs(estimate.value) >= 100 else 3)
+    """ "0.571 [0.560, 0.582]", with as many digits as tell the number and its bounds from zero; nothing where nothing
+    counted."""
+    digits = 1 if abs(estimate.value) >= 100 else 3
+    numbers = [number for number in estimate[:3] if abs(number) > 10.0**-MOST_DIGITS]  # NaN is not
+    while any(round(number, digits) == 0 for number in numbers):
+        digits += 1
+    return estimate.text(digits)
 
 
 def _why(who: str, rows: list[RowSummary]) -> str:
@@ -377,8 +384,10 @@ def _joined(rows: list[Row]) -> Row:
     shapes, classes = {row.values.shape[1:] for row in rows}, [row.classes for row in rows]
     same = all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairwise(classes))
     if len(shapes) > 1 or not same:
-        raise InputError(f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
-                         "expected runs of the same data set and options")
+        raise InputError(
+            f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
+            "expected runs of the same data set and options"
+        )
 
     left_out: dict[str, int] = {}
     for row in rows:
