@@ -197,7 +197,7 @@ class Result:
         }
         for name, (count, minimum) in counted.items():
             if count < minimum:
-                return f"{count} {_plural(name, count)}, a verdict needs {minimum}"
+                return f"{counting(name, count)}, a verdict needs {minimum}"
         return ""
 
     @property
@@ -232,7 +232,7 @@ def better(
 ) -> Claim:
     """The claim that a measure of one method is larger than that of another."""
     cells = tuple(Cell(method, measure, region, tuple(labels.items())) for method in (first, second))
-    number = number or f"{cells[0].number}, {first.words} minus {second.words}"
+    number = number or f"{cells[0].heading}, {first.words} minus {second.words}"
     return Claim(text, source, number, Difference(*cells), otherwise, headline=headline, published=published)
 
 
@@ -369,8 +369,9 @@ def _by_table(quantity: Quantity, table: AttributeTable) -> Quantity:
             return quantity
 
 
-def _plural(name: str, count: int) -> str:
-    return name if count == 1 else {"class": "classes"}.get(name, f"{name}s")
+def counting(name: str, count: int) -> str:
+    """ "1 class", "5 classes"."""
+    return f"{count} {name if count == 1 else {'class': 'classes'}.get(name, f'{name}s')}"
 
 
 def save(results: Sequence[Result], path: Path) -> None:
