@@ -34,6 +34,8 @@ COLOURS = {
 }
 """Of verdicts, dark enough for letters."""
 INK, FAINT, BAND, RULE = "#222222", "#555555", "#e9eaec", "#bbbbbb"
+BESIDE = {"above": "▲", "like": "≈", "below": "▼"}
+"""Where a method stands to a map that knows nothing."""
 LINE, SMALL_LINE, GAP = 0.2, 0.155, 0.13
 FONT, SMALL = 9.0, 8.0
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -142,8 +144,8 @@ class _Sheet:
         self.text(self.place(0) - 0.06, y, "against", SMALL, FAINT, ha="right")
         self.text(self.place(0) + 0.06, y, "for the claim", SMALL, FAINT)
         if layout.baselines is not None:
-            self.text(layout.baselines, y - 0.08, "beats random,", SMALL, FAINT)
-            self.text(layout.baselines, y + 0.08, "Gaussian map", SMALL, FAINT)
+            self.text(layout.baselines, y - 0.08, "above (▲) or below", SMALL, FAINT)
+            self.text(layout.baselines, y + 0.08, "(▼) blind maps", SMALL, FAINT)
 
     def paper(self, y: float, paper: Paper) -> None:
         """A line above the claims of a paper."""
@@ -187,9 +189,9 @@ class _Sheet:
         self.text(
             **right, y=y, text=said, size=SMALL if short or layout.is_narrow else FONT, colour=COLOURS[judged.verdict]
         )
-        if layout.baselines is not None and judged.result.baselines and not short:
-            yes = [f"{'✓' if is_beaten else '✗'} {_short(baseline)}" for baseline, is_beaten in judged.result.baselines]
-            self.text(layout.baselines, y, " ".join(yes), SMALL, FAINT)
+        if layout.baselines is not None and not short:
+            said = " ".join(f"{BESIDE[place]} {_short(baseline)}" for place, baseline in judged.result.baselines)
+            self.text(layout.baselines, y, said, SMALL, FAINT)
 
     def interval(self, y: float, judged: Judged, mark: tuple[str, str]) -> None:
         """Point and bar; an arrow at the edge where they lie beyond."""
@@ -270,4 +272,4 @@ def _limits(entries: Sequence[Entry]) -> tuple[float, float]:
 
 
 def _short(baseline: str) -> str:
-    return baseline.removesuffix(" map").removeprefix("centred ")
+    return {"random map": "random", "centred Gaussian": "Gauss", "whole object": "box"}.get(baseline, baseline)

@@ -57,7 +57,7 @@ supports the confidence (softmax score, certainty, or easiness by the hardness p
 *insecurity*, of deliberative explanations, multiplies the maps of two classes and of a difficulty: *hesitancy* (1 -
 softmax score), *entropy*, *hardness* (by the predictor), or *none*. Four maps know nothing of the network: *random
 map*, *centred Gaussian*, *whole object* (its bounding box), and *oracle*, the best map there is. Beside a claim stands
-whether its map beats the first two, by a 95 % interval of the difference.
+whether its map is above, like or below three of them, by the same measure, at 5 %.
 """
 CAPTION = (
     "**Each line is one data set and network.** Point: the difference that we measured for a claim; bar: its 95 % "
@@ -65,8 +65,8 @@ CAPTION = (
     "matter; an open point has no verdict. A claim opens its table."
 )
 PAPERS = (
-    "SCOUT, *Deliberative explanations* and GALORE (Wang and Vasconcelos, 2019 to 2023) explain image classifiers: what "
-    "speaks for a class (attributive), where the network hesitates (deliberative), why it is not another class "
+    "SCOUT, *Deliberative explanations* and GALORE (Wang and Vasconcelos, 2019 to 2023) explain image classifiers: "
+    "what speaks for a class (attributive), where the network hesitates (deliberative), why it is not another class "
     "(counterfactual)."
 )
 
@@ -231,7 +231,7 @@ def _papers(entries: Sequence[Entry], told: Any) -> Iterable[Fold]:
 def _claims_of_study(entries: Sequence[Entry]) -> str:
     """All that is known of claims in a study."""
     columns = ["verdict", "claim", "number", "measured, 95 % interval", "by the other table", "counted"]
-    columns += ["smallest difference that matters", "beats the map that knows nothing", "published"]
+    columns += ["smallest difference that matters", "beside maps that know nothing", "published"]
     return table(columns, [_claim(entry, judged) for entry in entries for judged in entry.by_study.values()])
 
 
@@ -247,7 +247,7 @@ def _claim(entry: Entry, judged: Judged) -> list[str]:
         other,
         counted,
         "" if math.isnan(result.margin) else f"{result.margin:g}",
-        studies.beaten(result),
+        studies.beside_baselines(result),
         entry.published,
     ]
 

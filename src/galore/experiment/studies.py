@@ -164,6 +164,9 @@ def counted(inference: Inference, result: Result) -> str:
     return ", ".join(claims.counting(name, count) for name, count in named.items() if count)
 
 
-def beaten(result: Result) -> str:
-    """Which maps that know nothing of the network the claim's method is better than."""
-    return "; ".join(f"{name}: {'yes' if is_beaten else 'no'}" for name, is_beaten in result.baselines)
+def beside_baselines(result: Result) -> str:
+    """ "above the random map, centred Gaussian; like the whole object": where the method that a claim names stands."""
+    places: dict[str, list[str]] = {}
+    for place, baseline in result.baselines:
+        places.setdefault(place, []).append(baseline)
+    return "; ".join(f"{place} the {', '.join(some)}" for place, some in places.items())

@@ -40,8 +40,8 @@ WORDS = {
     "mean iou": "mean IoU",
 }
 """Measures as people write them."""
-MOST_DIGITS = 9
-"""After the point; what is smaller is zero."""
+MOST_DIGITS = 6
+"""What is kept in single precision has no more."""
 NO_LABELS: Mapping[str, str] = {}
 
 
@@ -378,11 +378,9 @@ def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
 
 
 def words(estimate: Estimate, digits: int = 3) -> str:
-    """ "0.571 [0.560, 0.582]", with as many digits as tell the number and its bounds from zero; nothing where nothing
-    counted."""
-    digits = 1 if abs(estimate.value) >= 100 else digits
-    numbers = [number for number in estimate[:3] if abs(number) > 10.0**-MOST_DIGITS]  # NaN is not
-    while any(round(number, digits) == 0 for number in numbers):
+    """ "0.571 [0.560, 0.582]", with more digits where an end beside zero would look like zero; nothing for nothing."""
+    digits, ends = 1 if abs(estimate.value) >= 100 else digits, estimate[1:3]
+    while digits < MOST_DIGITS and ends[0] * ends[1] > 0 and 0 in (round(end, digits) for end in ends):
         digits += 1
     return estimate.text(digits)
 
@@ -420,7 +418,7 @@ def _joined(rows: list[Row]) -> Row:
 def _write(path: Path, rows: Sequence[dict[str, Any]], remarks: Sequence[str]) -> None:
     """JSON with a line for each row."""
     head = json.dumps({"format": FORMAT, "version": VERSION, "remarks": remarks}).removesuffix("}")
-    lines = ",\n".join(json.dumps(row) for row in rows)
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
     path.write_text(f'{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
