@@ -106,7 +106,7 @@ def test_a_difference_is_paired_and_over_the_images_that_count_for_both():
     assert measured.estimate[:3] == pytest.approx((0.05, 0.05, 0.05)) and measured.estimate.counted == 3 * 36
     assert measured.inference[3:] == (3, 8, 36) and measured.margin == claims.MARGINS["auroc"]
     assert claims.judge([measured]) == [Verdict.HOLDS]
-    assert measured.number == "auroc, a * comp(b) * s, softmax minus a"
+    assert measured.number == "AUROC, discriminant, softmax minus attributive"
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_the_same_by_the_other_table_of_attributes_stands_beside_it():
 def test_baselines_stand_beside_a_claim():
     baselines = (row(RANDOM, VALUES - 0.1), row(WHOLE_OBJECT, VALUES + np.random.default_rng(2).normal(0.05, 1, SHAPE)))
     measured = claims.measure(better("B beats A.", Source.OURS, B, A, "auroc"), Table((*TABLE.rows[:2], *baselines)))
-    assert measured.baselines == ("above the random map", "like the whole object")
+    assert measured.baselines == (("above", "random map"), ("like", "whole object"))
     below = claims.measure(Claim("", Source.OURS, "n", Cell(A, "auroc")), Table((row(A, VALUES), row(RANDOM, HOLES))))
-    assert below.baselines == ("below the random map",)
+    assert below.baselines == (("below", "random map"),)
 
 
 def timed(*ratios: float) -> Table:
@@ -226,7 +226,7 @@ def test_a_sentence_has_digits_enough_for_its_verdict():
 
 def test_results_are_read_back_as_written(tmp_path):
     results = [
-        result(inference(1.0), inference(2.0), 0.02, headline=True, published="0.84", baselines=("above the oracle",)),
+        result(inference(1.0), inference(2.0), 0.02, headline=True, published="0.84", baselines=(("above", "oracle"),)),
         result(inference(1.0)._replace(error=NAN), is_timing=True, timing_p=0.25),
         result(None, why="no student", source=Source.SCOUT_TABLE_1),
     ]

@@ -53,7 +53,7 @@ def test_the_csv_holds_means_intervals_counts_and_reasons():
 
 def test_the_markdown_says_why_images_did_not_count():
     text = example().summary().markdown()
-    assert text.startswith("| user | method | auroc | counted |")
+    assert text.startswith("| user | method | AUROC | counted |")
     assert "- Images that did not count (beginner): the network is wrong: 4." in text and "- a remark" in text
 
 

@@ -136,6 +136,15 @@ class Method:
         return ", ".join(filter(None, [*start, *names]))
 
     @property
+    def words(self) -> str:
+        """As figures and sentences call it, without a formula."""
+        score = "" if self.score is None else self.score.value
+        insecurity = self.rule is Rule.INSECURITY and self.score is not None
+        start = [self.score.difficulty] if insecurity else [WORDS.get(self.rule, self.rule.value), score]  # type: ignore[union-attr]
+        names = [setting.name for setting in (self.attribution, self.score_attribution) if setting is not None]
+        return ", ".join(filter(None, [*start, *names]))
+
+    @property
     def is_baseline(self) -> bool:
         """Whether it knows nothing of the network."""
         return self in BASELINES
@@ -153,6 +162,16 @@ class Method:
         return self.score or (default_score(predictor) if needs_score else None)
 
 
+WORDS = {
+    Rule.ATTRIBUTIVE: "attributive",
+    Rule.WITHOUT_CONFIDENCE: "discriminant without confidence",
+    Rule.DISCRIMINANT: "discriminant",
+    Rule.MARGIN_TIMES_CONFIDENCE: "margin times confidence",
+    Rule.CLASS_PAIR: "no difficulty map",
+    Rule.SEARCH: "exhaustive search, ours",
+    Rule.SEARCH_BY_HEAD: "exhaustive search, as published",
+}
+"""Rules in plain words, where their labels are formulas."""
 BASELINES = tuple(Method(rule) for rule in (Rule.GAUSSIAN, Rule.ORACLE, Rule.RANDOM, Rule.WHOLE_OBJECT))
 """The maps that every other one is compared with, in the order in which annotations make them."""
 GAUSSIAN, ORACLE, RANDOM, WHOLE_OBJECT = BASELINES

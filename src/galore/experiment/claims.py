@@ -179,7 +179,7 @@ class Result:
     published: str = ""
     is_timing: bool = False
     timing_p: float = math.nan
-    baselines: tuple[str, ...] = ()
+    baselines: tuple[tuple[str, str], ...] = ()
 
     @property
     def estimate(self) -> Estimate | None:
@@ -202,7 +202,7 @@ class Result:
             counted = {"round": (self.inference.estimate.counted, MINIMUM_ROUNDS)}
         for name, (count, minimum) in counted.items():
             if count < minimum:
-                return f"{count} {_plural(name, count)}, a verdict needs {minimum}"
+                return f"{counting(name, count)}, a verdict needs {minimum}"
         return ""
 
     @property
@@ -235,7 +235,7 @@ def better(
 ) -> Claim:
     """The claim that a measure of one method is larger than that of another."""
     ours, theirs = (Cell(method, measure, region, tuple(labels.items())) for method in (first, second))
-    number = number or f"{ours.number}, {first.label} minus {second.label}"
+    number = number or f"{ours.heading}, {first.words} minus {second.words}"
     return Claim(text, source, number, Difference(ours, theirs), otherwise, headline=headline, published=published)
 
 
@@ -340,8 +340,8 @@ def _counters(quantity: Quantity, table: Table) -> np.ndarray | None:
     return rows[0].counters if rows and all(_same(rows[0].counters, row.counters) for row in rows) else None
 
 
-def _beside_baselines(quantity: Quantity, table: Table) -> tuple[str, ...]:
-    """ "above the random map": the method named first beside each of its table, where they differ at 5 %."""
+def _beside_baselines(quantity: Quantity, table: Table) -> tuple[tuple[str, str], ...]:
+    """("above", "random map"): the method named first beside each of its table, where they differ at 5 %."""
     first = next(iter(_cells(quantity)), None)
     if first is None or first.method.is_baseline:
         return ()
@@ -350,7 +350,7 @@ def _beside_baselines(quantity: Quantity, table: Table) -> tuple[str, ...]:
         beyond = _inference(Difference(first, dataclasses.replace(first, method=baseline)), table)
         if beyond is not None and not math.isnan(p := beyond.p_two_sided()):
             where = "like" if p > ALPHA else "above" if beyond.estimate.value > 0 else "below"
-            said.append(f"{where} the {baseline.label}")
+            said.append((where, baseline.label))
     return tuple(said)
 
 
@@ -401,8 +401,9 @@ def _by_table(quantity: Quantity, table: AttributeTable) -> Quantity:
             return quantity
 
 
-def _plural(name: str, count: int) -> str:
-    return name if count == 1 else {"class": "classes"}.get(name, f"{name}s")
+def counting(name: str, count: int) -> str:
+    """ "1 class", "5 classes"."""
+    return f"{count} {name if count == 1 else {'class': 'classes'}.get(name, f'{name}s')}"
 
 
 def save(results: Sequence[Result], path: Path) -> None:
@@ -442,7 +443,7 @@ def load(path: Path) -> list[Result]:
             row["published"],
             row["is_timing"],
             math.nan if row["timing_p"] is None else row["timing_p"],
-            tuple(row["baselines"]),
+            tuple((where, baseline) for where, baseline in row["baselines"]),
         )
         for row in json.loads(path.read_text(encoding="utf-8"))
     ]
