@@ -2,7 +2,7 @@
 
     python scripts/specificity_reference.py [--data ../shared/data/CUB_200_2011] > results/specificity_reference.json
 
-EfficientNet-Lite0 with ImageNet weights, never tuned; a softmax regression on the means of its last activations, trained
+EfficientNet-Lite0 with ImageNet weights, never tuned; a softmax regression on the means of its last activations, fitted
 on the official split of the data set's classes; images that it gets right, with at least four visible parts; all other
 classes as counter classes; maps of signed logits, read bilinearly at the parts. Maps and ranks are put together here
 from the activations alone, beside what `galore.evaluation.evaluate` makes of the same network. A minute on two cores.
@@ -10,6 +10,7 @@ from the activations alone, beside what `galore.evaluation.evaluate` makes of th
 
 import argparse
 import json
+import operator
 import sys
 
 import jax
@@ -99,11 +100,12 @@ def from_activations(tested: TestSet, rows: np.ndarray, weights: jax.Array) -> d
     for row, f, h in zip(rows, F, logits):
         y = int(h.argmax())
         others = np.delete(np.arange(len(h)), y)
+        parts = jax.tree.map(operator.itemgetter(row), tested.annotations)
         maps = np.einsum("hwd,dc->chw", f, np.asarray(weights)) / (f.shape[0] * f.shape[1])
         for name, some in rules(maps, y, others, f, h, np.asarray(weights)).items():
-            values = jax.tree.map(lambda leaf: jnp.asarray(leaf[row]), tested.annotations).read(jnp.asarray(some))
+            values = parts.read(jnp.asarray(some))
             by_table = [
-                metrics.specificity(values, jnp.asarray(truth[y, others]), jnp.asarray(tested.annotations.present[row]))
+                metrics.specificity(values, jnp.asarray(truth[y, others]), jnp.asarray(parts.present))
                 for truth in (tested.discriminant, tested.other.discriminant)
             ]
             found.setdefault(name, []).append(np.array(by_table))
