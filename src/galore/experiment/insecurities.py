@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from matplotlib.figure import Figure
 
 from galore import batching
 from galore.confidence import Predictor
@@ -20,7 +21,7 @@ from galore.evaluation.evaluate import MEAN_IOU, PRECISION_AT_RECALL, evaluate
 from galore.evaluation.methods import AttributionSetting, Method, Rule, Score, insecurities, scores
 from galore.evaluation.queries import HardImages
 from galore.evaluation.test_set import TestSet
-from galore.experiment import inputs
+from galore.experiment import inputs, plots
 from galore.experiment.claims import Claim, Difference, Source
 from galore.experiment.config import Config
 from galore.experiment.table import NO_LABELS, Cell, Table, rows_of
@@ -74,13 +75,13 @@ def table(
         compared = insecurities(config.attribution, (score,), score_attributions)
         hard = hard_images(config, test_set, score)
         scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, test_set, labels | {HARDEST: score.difficulty})  # type: ignore[operator]
+        rows += rows_of(scored, test_set, {**labels, HARDEST: score.difficulty})
     return Table(rows, inputs.remarks(test_set))
 
 
 def cell(table: Table, method: Method, score: Score, labels: Mapping[str, str] = NO_LABELS) -> Cell:
     """Where the papers' measure of insecurities on a score's hardest images stands."""
-    return Cell(method, primary(table), None, tuple((labels | {HARDEST: score.difficulty}).items()))  # type: ignore[operator]
+    return Cell(method, primary(table), None, tuple({**labels, HARDEST: score.difficulty}.items()))
 
 
 def primary(table: Table) -> str:
@@ -88,12 +89,17 @@ def primary(table: Table) -> str:
     return PRECISION_AT_RECALL if table.select(PRECISION_AT_RECALL) else MEAN_IOU
 
 
-def better(table: Table, text: str, source: Source, first: Cell, second: Cell, **more: Any) -> Claim:
+def better(text: str, source: Source, first: Cell, second: Cell, **more: Any) -> Claim:
     """The claim that one cell is larger than another; unpaired where they are about other images."""
     paired = first.label(HARDEST) == second.label(HARDEST)
     number = f"{first.number}, {first.method.label} minus {second.method.label}"
     number += "" if paired else " (each on its own hardest images)"
     return Claim(text, source, number, Difference(first, second, paired), "one of the two is missing here", **more)
+
+
+def draw(table: Table) -> dict[str, Figure]:
+    """The papers' measure of every method, and its curves."""
+    return {"primary": plots.dots(table, primary(table), chance=None)} | plots.region_curves(table)
 
 
 @jax.jit
