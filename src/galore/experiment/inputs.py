@@ -98,7 +98,7 @@ def test_set(config: Config, *, run: str | None = None, layer: str | None = None
 
 
 def layers(config: Config, run: str) -> list[str]:
-    """The layers of the options, or the last five of a training run's network.
+    """The layers of the options, or those that a training run's network has compared (`compared_layers`).
 
     Raises:
         InputError: the network has no such layer.
@@ -106,7 +106,7 @@ def layers(config: Config, run: str) -> list[str]:
     description = checkpoint.read_description(run_folder(config, run))
     module = architectures.module(description.network, len(description.class_names))
     if config.explanation.layers is None:
-        return list(module.layers())[-5:]
+        return module.compared_layers()
     return [check_layer(module, layer) for layer in config.explanation.layers]
 
 
