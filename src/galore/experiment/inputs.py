@@ -17,7 +17,7 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.errors import InputError
-from galore.evaluation import ground_truth
+from galore.evaluation import ground_truth, stability
 from galore.evaluation import test_set as test_sets
 from galore.evaluation.methods import Score
 from galore.evaluation.test_set import TestSet
@@ -95,6 +95,13 @@ def test_set(config: Config, *, run: str | None = None, layer: str | None = None
     if config.score is Score.EASINESS and described.predictor_layer is None:
         raise InputError(f"confidence=easiness needs a hardness predictor, and {run} was trained without one")
     return _test_set(config.dataset, run, layer, config.explanation.batch_size)
+
+
+def with_margin(config: Config, evaluated: TestSet, rows: np.ndarray) -> TestSet:
+    """Some images of the test set of the options with the margin that shifts need; see `stability.with_margin`."""
+    whole = _dataset(config.dataset)
+    assert isinstance(whole, PartDataset)
+    return stability.with_margin(evaluated, whole.subset(~whole.is_training), rows)
 
 
 def layers(config: Config, run: str) -> list[str]:
