@@ -1,9 +1,10 @@
-"""Which layer's activations make the best deliberative explanations? conv2_2 ... conv5_3, layer1 ... layer4.
+"""Which layer's activations make the best deliberative explanations? conv2_2 to conv5_3, layer1 to layer4.
 
     python experiments/deliberative_layer.py dataset=synthetic_birds model=small_cnn
 
-An ablation of GALORE. The last five layers by default; `explanation.layers=[layer3,layer4]` for some. Several
-`explanation.checkpoints` are cut at theirs.
+An ablation of GALORE. By default the papers' layers of VGG16, conv2_2, conv3_3, conv4_3 and conv5_3, and of other
+networks about one per stage: those that lie in one stage see nearly the same. `explanation.layers=[layer3,layer4]` for
+some. Several `explanation.checkpoints` are cut at theirs.
 
 Cost: 25 s on two cores. Expect AUROCs of 0.55 to 0.57 on invented birds, whichever the layer.
 """

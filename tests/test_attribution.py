@@ -3,14 +3,16 @@ import functools
 import chex
 import heads
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galore import attribution
+from galore import attribution, explain
 from galore.confidence import certainty, softmax_score
+from galore.evaluation.methods import AttributionSetting
 
 F = heads.activation()
 METHODS = [
@@ -24,6 +26,14 @@ METHODS = [
 def run(method, score, G, *arrays, **options):
     """The method as users run it: under jit, which also compiles faster than one operation at a time."""
     return jax.jit(lambda *args: method(score, *args, **options))(G, *arrays)
+
+
+def equations(program):
+    """All operations of a traced program, those of its inner ones too."""
+    for equation in program.eqns:
+        yield equation
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from equations(inner)
 
 
 def smooth_score(G):
@@ -157,20 +167,56 @@ class TestIntegratedGradients:
             mean = sum(jax.nn.relu(g) if clip[k] else g for g in gradients) / 5
             chex.assert_trees_all_close(actual[k], jnp.sum(mean * (F - baseline), -1), rtol=1e-4, atol=1e-7)
 
-    def test_along_the_image_follows_the_definition(self):
-        net, image = heads.plain_network(), heads.images(1)[0]
-        features = functools.partial(net.features, net.params)
 
-        def score(G):
-            return softmax_score(net.head(net.params, G))
+class TestAlongTheImage:
+    net, image = heads.plain_network(), heads.images(1)[0]
+    BLACK = (-1.0, -0.5, -2.0)
 
-        actual = attribution.image_path_integrated_gradients(
-            score, features(image), features=features, image=image, black=-1.0, steps=5
-        )
-        black = jnp.full_like(image, -1.0)
-        gradients = [jax.grad(score)(features(black + t / 5 * (image - black))) for t in range(1, 6)]
-        expected = jnp.sum(sum(gradients) / 5 * (features(image) - features(black)), axis=-1)
-        chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-7)
+    def features(self, image):
+        return self.net.features(self.net.params, image)
+
+    def pooled(self, G):
+        logits = heads.pooled_linear_head(self.net.params, G)
+        return jnp.stack([logits[1], softmax_score(logits)])
+
+    def whole(self, G):
+        weights = jnp.asarray(heads.normal(11, 8, 8, heads.DEPTH))
+        logits = self.net.head(self.net.params, jnp.tanh(G * weights))
+        return jnp.stack([logits[1], softmax_score(logits)])
+
+    def by_loops(self, scores, steps):
+        """Points, channels and locations one after the other, as the papers' code takes them."""
+        black = np.ones(self.image.shape, np.float32) * np.array(self.BLACK, np.float32)
+        images = [black + t / steps * (np.asarray(self.image) - black) for t in range(steps + 1)]
+        gradients = [np.asarray(jax.jacrev(scores)(self.features(jnp.asarray(x)))) for x in images]
+        mean = sum(gradients) / (steps + 1)
+        change = np.asarray(self.features(self.image)) - np.asarray(self.features(jnp.asarray(black)))
+        maps = np.zeros(mean.shape[:3])
+        for i, j, channel in np.ndindex(*change.shape):
+            maps[0, i, j] += mean[0, i, j, channel] * change[i, j, channel]
+            maps[1, i, j] += max(max(mean[1, i, j, channel], 0) * change[i, j, channel], 0)
+        return maps
+
+    @pytest.mark.parametrize("name", ["pooled", "whole"])
+    def test_points_and_clipping_are_the_authors(self, name):
+        scores, path = getattr(self, name), attribution.image_path_integrated_gradients
+        given = functools.partial(path, features=self.features, image=self.image, black=self.BLACK, steps=5, chunk=4)
+        actual = run(given, scores, self.features(self.image), positive_gradient=jnp.array([False, True]))
+        chex.assert_trees_all_close(actual, self.by_loops(scores, 5), rtol=1e-4, atol=1e-6)
+
+    def test_a_setting_carries_the_black_of_each_channel(self):
+        setting = AttributionSetting.of(attribution.image_path_integrated_gradients, black=self.BLACK, steps=5)
+        assert setting in {setting}
+        asked = functools.partial(explain.attributive, attribution=setting.function(), signs=explain.RAW)
+        maps = asked(self.net, self.image[None], 1).maps
+        chex.assert_trees_all_close(maps[0], self.by_loops(self.pooled, 5)[0], rtol=1e-4, atol=1e-6)
+
+    def test_memory_holds_a_chunk_of_images(self):
+        path = attribution.image_path_integrated_gradients
+        given = functools.partial(path, self.whole, features=self.features, image=self.image, chunk=4)
+        program = jax.make_jaxpr(given)(self.features(self.image))
+        largest = max(v.aval.size for e in equations(program) for v in e.outvars)
+        assert largest <= 4 * 2 * 8 * 8 * heads.DEPTH
 
 
 class TestSecondOrder:
@@ -211,7 +257,7 @@ class TestSeveralScores:
         alone = [run(method, lambda G, k=k: scores(G)[k], F, positive_gradient=bool(clip[k])) for k in range(3)]
         chex.assert_trees_all_close(together, jnp.stack(alone), rtol=1e-4, atol=1e-6)
 
-    def test_the_head_is_linearised_once(self):
+    def test_the_head_is_looked_at_and_linearised_once_for_all(self):
         traces = []
 
         def scores(G):
@@ -219,7 +265,72 @@ class TestSeveralScores:
             return heads.smooth_head(heads.smooth_params(), G)
 
         attribution.gradient_x_activation(scores, F)
-        assert len(traces) == 1
+        assert len(traces) == 2
+
+
+class TestPooledHead:
+    """The gradient is the same at every location, so that K scores need no K arrays of the size of F."""
+
+    kernel = heads.normal(5, heads.DEPTH, 40)
+
+    def scores(self, G):
+        logits = jnp.mean(G, axis=(0, 1)) @ self.kernel
+        return jnp.append(jnp.tanh(logits), softmax_score(logits))
+
+    clip = jnp.arange(41) % 3 == 0
+
+    def plain(self, G, clip):
+        gradients = attribution.gradient(self.scores, G)
+        return jnp.where(clip[:, None, None, None], jax.nn.relu(gradients), gradients)
+
+    @pytest.mark.parametrize("clip", [jnp.zeros(41, bool), clip])
+    def test_is_as_exact_as_the_plain_way(self, clip):
+        batch = jnp.stack([heads.activation(seed) for seed in range(3)])
+        for method, plain in (
+            (attribution.gradient_x_activation, lambda g, G: (g * G).sum(-1)),
+            (attribution.grad_cam, lambda g, G: jax.nn.relu(jnp.einsum("kd,hwd->khw", g.mean((1, 2)), G))),
+        ):
+            given = functools.partial(method, self.scores, positive_gradient=clip)
+            expected = jnp.stack([plain(self.plain(G, clip), G) for G in batch])
+            chex.assert_trees_all_close(jax.jit(jax.vmap(given))(batch), expected, rtol=1e-5, atol=1e-6)
+            chex.assert_trees_all_close(given(batch[0]), expected[0], rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("method", [attribution.gradient_x_activation, attribution.grad_cam])
+    def test_no_gradient_of_the_size_of_F_is_made_also_under_vmap_and_jit(self, method):
+        def maps(activations, classes):
+            given = lambda G, c: method(lambda H: self.scores(H)[c], G, positive_gradient=True)  # noqa: E731
+            return jax.jit(jax.vmap(given))(activations, classes)
+
+        batch, classes = jnp.stack([F, F + 1]), jnp.tile(jnp.arange(40), (2, 1))
+        largest = max(v.aval.size for e in equations(jax.make_jaxpr(maps)(batch, classes)) for v in e.outvars)
+        assert largest < 2 * 40 * F.size
+
+
+class TestAtOnce:
+    def attribute(self, method):
+        clipped = [False, True]
+        scores = lambda G: jnp.stack([smooth_score(G), smooth_confidence(G)])  # noqa: E731
+        return attribution.attribute(method, scores, F, clipped, None, lambda x: x)
+
+    def test_grad_cam_of_a_confidence_is_not_clipped(self):
+        weights = jax.grad(smooth_confidence)(F).mean((0, 1))
+        expected = jax.nn.relu(jnp.einsum("d,hwd->hw", weights, F))
+        chex.assert_trees_all_close(self.attribute(attribution.grad_cam)[1], expected, rtol=1e-4, atol=1e-8)
+        clipped = self.attribute(functools.partial(attribution.grad_cam, positive_gradient=True))[1]
+        assert np.abs(clipped - expected).max() > 0.1 * np.abs(expected).max()
+
+    def test_all_scores_come_as_one_vector_to_those_who_request_it(self):
+        shapes = []
+
+        @attribution.requests(all_scores=True)
+        def own(score, G):
+            shapes.append(score(G).shape)
+            return attribution.gradient_x_activation(score, G)
+
+        maps = self.attribute(own)
+        raw = self.attribute(functools.partial(own))
+        assert shapes == [(2,), (2,)] and np.any(maps[0] < 0) and np.all(maps[1] >= 0)
+        chex.assert_trees_all_equal(maps, raw)
 
 
 @pytest.mark.parametrize("method", METHODS)

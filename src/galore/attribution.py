@@ -5,8 +5,11 @@ Every method takes a score, a function of `F` that returns one number, or a vect
 signed, unnormalised and in float32, whatever the dtype of `F`. Nothing here is jitted; wrap the caller in `jax.jit`.
 
 `positive_gradient` clips the gradient at zero before it meets the activation, the sign rule that the papers' code
-applies to confidence and difficulty scores. It is one boolean, or one per score. What else a function needs it declares
-with `requests`.
+applies to confidence and difficulty scores, Grad-CAM's excepted. It is one boolean, or one per score. What else a
+function needs it declares with `requests`.
+
+Where the head begins with the sum over all locations (global average pooling), the gradient is the same at each of
+them: K scores then need K vectors, never K arrays of the size of `F` (`galore.head_structure`).
 
 Source of the definitions: Wang & Vasconcelos, "A Generalized Explanation Framework for Visualization of Deep Learning
 Model Predictions", TPAMI 2023; `f_ij` is the d-vector of `F` at location (i, j), `g_ij` the gradient of the score.
@@ -32,9 +35,9 @@ Clip = bool | Bool[Array, ""] | Bool[Array, " K"]
 Attribution = Callable[..., Array]
 """`(score, F) -> map`, one of this module or your own; called once per score, with nothing else.
 
-One that is decorated with `requests` is given more: with `positive_gradient=True` all scores at once, as one vector,
-and `positive_gradient=` per score; with `image_path=True` the keywords `image=` and `features=` (image -> F). Functions
-and `functools.partial`s of them are alike.
+One that is decorated with `requests` is given more: with `all_scores=True` all scores at once, as one vector; with
+`positive_gradient=True` that and `positive_gradient=` per score; with `image_path=True` the keywords `image=` and
+`features=` (image -> F). Functions and `functools.partial`s of them are alike.
 """
 
 
@@ -43,16 +46,20 @@ class Requests(NamedTuple):
 
     positive_gradient: bool = False
     image_path: bool = False
+    all_scores: bool = False
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def requests(*, positive_gradient: bool = False, image_path: bool = False) -> Callable[[_Function], _Function]:
+def requests(
+    *, positive_gradient: bool = False, image_path: bool = False, all_scores: bool = False
+) -> Callable[[_Function], _Function]:
     """Declares what an attribution function is to be given; see `Attribution`."""
+    requested = Requests(positive_gradient, image_path, all_scores or positive_gradient)
 
     def declared(function: _Function) -> _Function:
-        function.requests = Requests(positive_gradient, image_path)  # pyright: ignore[reportFunctionMemberAccess]
+        function.requests = requested  # pyright: ignore[reportFunctionMemberAccess]
         return function
 
     return declared
@@ -89,7 +96,10 @@ def attribute(
     if requested.positive_gradient:
         clip = jnp.array(clipped) if any(clipped) else False
         return attribution(scores, F, positive_gradient=clip, **extra)
-    maps = jnp.stack([attribution(lambda G, k=k: scores(G)[k], F, **extra) for k in range(len(clipped))])
+    if requested.all_scores:
+        maps = attribution(scores, F, **extra)
+    else:
+        maps = jnp.stack([attribution(lambda G, k=k: scores(G)[k], F, **extra) for k in range(len(clipped))])
     return jnp.where(jnp.array(clipped)[:, None, None], jax.nn.relu(maps), maps)
 
 
@@ -125,7 +135,7 @@ def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gr
     Returns:
         The map [h, w], or the maps [K, h, w], float32.
     """
-    return _product(_clip(gradient(score, F), positive_gradient), F)
+    return _product(_clip(_shared_or_whole_gradient(score, F), positive_gradient), F)
 
 
 @requests(positive_gradient=True)
@@ -156,15 +166,11 @@ def integrated_gradients(
     """
     start = jnp.zeros_like(F) if baseline is None else baseline
     positions = (jnp.arange(steps, dtype=F.dtype) + 0.5) / steps
-    head = structure(score, F)
-    if isinstance(head, SumFirst):
-        # The gradient is that of the sum over the locations, the same at each of them.
-        def of_sums(sums: Float[Array, " d"]) -> Array:
-            return head.after(head.project(sums))
-
+    if (of_sums := _of_sums(score, F)) is not None:
         mean = _mean_gradient(of_sums, start.sum((0, 1)), F.sum((0, 1)), positions, positive_gradient, chunk)
-        return _product(jnp.broadcast_to(mean[..., None, None, :], (*mean.shape[:-1], *F.shape)), F - start)
-    return _product(_mean_gradient(score, start, F, positions, positive_gradient, chunk), F - start)
+    else:
+        mean = _mean_gradient(score, start, F, positions, positive_gradient, chunk)
+    return _product(mean, F - start)
 
 
 @requests(positive_gradient=True, image_path=True)
@@ -174,54 +180,63 @@ def image_path_integrated_gradients(
     *,
     features: Callable[[Float[Array, "H W c"]], Float[Array, "h w d"]],
     image: Float[Array, "H W c"],
-    black: float | Float[Array, "..."] = 0.0,
+    black: float | Sequence[float] | Float[Array, "..."] = 0.0,
     steps: int = 50,
     positive_gradient: Clip = False,
     chunk: int = 8,
 ) -> Maps:
     """Integrated gradients as the papers' code takes them: the path runs through *images*, from black to this one.
 
-    The gradient of the score is taken at F(x_t), x_t = black + t (x - black), t = 1/steps, ..., 1, averaged, and
-    multiplied by F(x) - F(black). Costs `steps` forward passes; not complete, unlike the path in activation space.
+    The mean of the gradients of the score at F(x_t), x_t = black + t (x - black), t = 0, 1/steps, ..., 1, times
+    F(x) - F(black). Costs `steps` + 2 forward passes; not complete, unlike the path in activation space. Where it is
+    clipped, it is as in the code of SCOUT and of the NeurIPS paper: the mean gradient at zero, and then its products
+    with the change of the activation, before their sum over the channels.
 
     Args:
         score: one number, or K numbers, as a function of the activation.
         F: the activation of `image`, [h, w, d].
         features: image -> activation, the parameters filled in.
         image: the network's input, [H, W, c].
-        black: the input that a black image becomes, broadcast to the image (0 where the input is not centred).
-        steps: points on the path.
-        positive_gradient: whether each gradient on the path is clipped at zero first, one choice or one per score.
+        black: what a black image becomes as the network's input: one number, one per channel, or an image.
+        steps: of the path, which has one more point, the black image.
+        positive_gradient: whether mean gradient and products are clipped at zero, one choice or one per score.
         chunk: points at once; bounds the memory.
 
     Returns:
         The map [h, w], or the maps [K, h, w], float32.
     """
     start = jnp.broadcast_to(jnp.asarray(black, image.dtype), image.shape)
-    positions = (jnp.arange(steps, dtype=image.dtype) + 1) / steps
+    positions = jnp.arange(steps + 1, dtype=image.dtype) / steps
 
     def gradient_at(position: Float[Array, ""]) -> Array:
-        return _clip(gradient(score, features(start + position * (image - start))), positive_gradient)
+        return _shared_or_whole_gradient(score, features(start + position * (image - start)))
 
-    return _product(_mean_of(gradient_at, positions, chunk), F - features(start))
+    mean, change = _mean_of(gradient_at, positions, chunk), F - features(start)
+    maps = _product(mean, change)
+    if positive_gradient is False:
+        return maps
+    # Where both are clipped, a product is above zero only where the gradient and the change are.
+    return jnp.where(_per_score(positive_gradient, maps), _product(jax.nn.relu(mean), jax.nn.relu(change)), maps)
 
 
-@requests(positive_gradient=True)
+@requests(all_scores=True)
 def grad_cam(score: Score, F: Float[Array, "h w d"], *, positive_gradient: Clip = False) -> Maps:
     """relu(sum_d w_d F_d) with w the mean of the gradient over the locations.
 
     Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
+    Explanations leave the gradient of a confidence as it is here, as the papers' code does.
 
     Args:
         score: one number, or K numbers, as a function of the activation.
         F: the activation, [h, w, d].
-        positive_gradient: whether the gradient is clipped at zero first, one choice or one per score.
+        positive_gradient: whether the gradient is clipped at zero first, one choice or one per score; another map.
 
     Returns:
         The map [h, w], or the maps [K, h, w], float32, nowhere negative.
     """
-    weights = jnp.mean(_clip(gradient(score, F), positive_gradient), axis=(-3, -2))
-    return jax.nn.relu(jnp.einsum("...d,hwd->...hw", weights, F, preferred_element_type=jnp.float32))
+    gradients = _clip(_shared_or_whole_gradient(score, F), positive_gradient)
+    weights = jnp.mean(gradients, axis=(-3, -2)) if gradients.ndim >= 3 else gradients
+    return jax.nn.relu(_product(weights, F))
 
 
 @requests(positive_gradient=True)
@@ -286,16 +301,34 @@ def _gradient(score: Callable[[Array], Array], x: Array) -> Array:
     return jax.vmap(pullback)(jnp.eye(len(values), dtype=values.dtype))[0]
 
 
-def _product(gradients: Array, F: Array) -> Array:
-    return jnp.einsum("...hwd,hwd->...hw", gradients, F, preferred_element_type=jnp.float32)
+def _of_sums(score: Score, F: Float[Array, "h w d"]) -> Callable[[Float[Array, " d"]], Array] | None:
+    """The score as a function of the sums over all locations; None where it depends on more."""
+    head = structure(score, F)
+    return (lambda sums: head.after(head.project(sums))) if isinstance(head, SumFirst) else None
+
+
+def _shared_or_whole_gradient(score: Score, F: Float[Array, "h w d"]) -> Array:
+    """[d] or [K, d] where it is the same at every location, else [h, w, d] or [K, h, w, d]."""
+    of_sums = _of_sums(score, F)
+    return gradient(score, F) if of_sums is None else _gradient(of_sums, F.sum((0, 1)))
+
+
+def _product(gradients: Array, F: Float[Array, "h w d"]) -> Maps:
+    """<g_ij, f_ij>, of gradients of either shape."""
+    axes = "...hwd" if gradients.ndim >= 3 else "...d"
+    return jnp.einsum(f"{axes},hwd->...hw", gradients, F, preferred_element_type=jnp.float32)
 
 
 def _clip(gradients: Array, positive: Clip) -> Array:
     if positive is False:
         return gradients
+    return jnp.where(_per_score(positive, gradients), jax.nn.relu(gradients), gradients)
+
+
+def _per_score(positive: Clip, values: Array) -> Bool[Array, "..."]:
+    """One choice, or one per score, against values [K, ...]."""
     chosen = jnp.asarray(positive)
-    chosen = chosen.reshape(chosen.shape + (1,) * (gradients.ndim - chosen.ndim))
-    return jnp.where(chosen, jax.nn.relu(gradients), gradients)
+    return chosen.reshape(chosen.shape + (1,) * (values.ndim - chosen.ndim))
 
 
 def _mean_of(function: Callable[[Array], Array], points: Float[Array, " n"], chunk: int) -> Array:

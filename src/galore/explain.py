@@ -48,7 +48,8 @@ class Signs(NamedTuple):
     Attributes:
         class_floor: negative values of a class map become this; None: they stay. See `floored`.
         positive_confidence_gradient: the gradient of a confidence or difficulty is clipped at zero before it meets the
-            activation. An attribution function that does not take `positive_gradient` has its map clipped instead.
+            activation. An attribution function that does not request `positive_gradient` has its map clipped instead;
+            for Grad-CAM, whose map is nowhere negative, that changes nothing, as in the papers' code.
     """
 
     class_floor: float | None = 1e-7

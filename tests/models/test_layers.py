@@ -13,6 +13,24 @@ from hypothesis import strategies as st
 
 from galore import InputError
 from galore.models import layers
+from galore.training import architectures
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vgg16", ["conv2_2", "conv3_3", "conv4_3", "conv5_3"]),
+        ("vgg16_bn_narrow", ["conv2_2", "conv3_3", "conv4_3", "conv5_3"]),
+        ("resnet50", ["layer1", "layer2", "layer3", "layer4"]),
+        ("alexnet", ["conv2", "conv3", "conv4", "conv5"]),
+        ("small_cnn", ["conv1", "conv2", "conv3", "conv4"]),
+        ("efficientnet_lite0", ["stage2", "stage3", "stage5", "stage7", "conv_head"]),
+    ],
+)
+def test_the_layers_that_ablations_compare(name, expected):
+    module = architectures.module(name, 3)
+    assert module.compared_layers() == expected
+    assert [layer for layer in module.layers() if layer in expected] == expected
 
 
 def image(height, width, channels=3, seed=0):

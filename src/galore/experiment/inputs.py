@@ -18,7 +18,7 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.errors import InputError
-from galore.evaluation import ground_truth, queries
+from galore.evaluation import ground_truth, queries, stability
 from galore.evaluation import test_set as test_sets
 from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import AttributionSetting, Score
@@ -113,8 +113,15 @@ def along_images(evaluated: TestSet) -> AttributionSetting:
     return AttributionSetting.of(image_path_integrated_gradients, "integrated gradients", black=path, steps=50)
 
 
+def with_margin(config: Config, evaluated: TestSet, rows: np.ndarray) -> TestSet:
+    """Some images of the test set of the options with the margin that shifts need; see `stability.with_margin`."""
+    whole = _dataset(config.dataset)
+    assert isinstance(whole, PartDataset)
+    return stability.with_margin(evaluated, whole.subset(~whole.is_training), rows)
+
+
 def layers(config: Config, run: str) -> list[str]:
-    """The layers of the options, or the last five of a training run's network.
+    """The layers of the options, or those that a training run's network has compared (`compared_layers`).
 
     Raises:
         InputError: the network has no such layer.
@@ -122,7 +129,7 @@ def layers(config: Config, run: str) -> list[str]:
     description = checkpoint.read_description(run_folder(config, run))
     module = architectures.module(description.network, len(description.class_names))
     if config.explanation.layers is None:
-        return list(module.layers())[-5:]
+        return module.compared_layers()
     return [check_layer(module, layer) for layer in config.explanation.layers]
 
 

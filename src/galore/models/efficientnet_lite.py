@@ -75,6 +75,10 @@ class EfficientNetLite0(LayeredNetwork):
             end += count
         return steps | {"conv_head": lambda x: nnx.relu6(self.bn1(self.conv_head(x)))}
 
+    def compared_layers(self) -> list[str]:
+        """The last stage of each resolution from a quarter of the image's on, and the layer before the pooling."""
+        return ["stage2", "stage3", "stage5", "stage7", "conv_head"]
+
     def _stage(self, x: Float[Array, "*b H W c"], start: int, end: int) -> Float[Array, "*b h w d"]:
         if start == 0:
             x = nnx.relu6(self.bn0(self.conv_stem(x)))

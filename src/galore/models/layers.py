@@ -32,6 +32,10 @@ class LayeredNetwork(nnx.Module):
         """From the last layer's activation to the logits."""
         raise NotImplementedError
 
+    def compared_layers(self) -> list[str]:
+        """What an ablation of layers compares unless somebody says which: the last four, about one per stage."""
+        return list(self.layers())[-4:]
+
     def features(self, x: Float[Array, "*b H W 3"], layer: str | None = None) -> Float[Array, "*b h w d"]:
         """The activation of a layer (None: the last one)."""
         layer = check_layer(self, layer)

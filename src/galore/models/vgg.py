@@ -51,6 +51,10 @@ class VGG16(LayeredNetwork):
     def layers(self) -> dict[str, Callable]:
         return {f"conv{name}": partial(self._layer, name=name) for name in NAMES}
 
+    def compared_layers(self) -> list[str]:
+        """Those of the papers' ablation: the last of each stage but the first, which sees edges alone."""
+        return ["conv2_2", "conv3_3", "conv4_3", "conv5_3"]
+
     def _layer(self, x: Float[Array, "*b H W c"], name: str) -> Float[Array, "*b h w d"]:
         if name.endswith("_1") and name != "1_1":
             x = _pool(x)
