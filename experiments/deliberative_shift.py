@@ -17,7 +17,7 @@ from galore.evaluation.test_set import TestSet
 from galore.experiment import inputs, insecurities, plots, runner
 from galore.experiment.claims import Claim, Source, better
 from galore.experiment.config import Config
-from galore.experiment.insecurities import difficulty
+from galore.experiment.insecurities import HARDEST, difficulty
 from galore.experiment.table import Table, rows_of
 
 TITLE = "Insecurities of shifted images"
@@ -28,10 +28,12 @@ REGION = 0.1
 def run(config: Config) -> Table:
     """One row per difficulty score, with the baselines."""
     test_set = inputs.test_set(config, needs_parts=True)
-    hard, methods = insecurities.hard_images(config, test_set), insecurities.methods(config, test_set)
-    wide = inputs.with_margin(config, test_set, hard.rows)
-    scored = part_iou_under_shift(wide, hard, methods, config.seed, config.explanation.batch_size)
-    return Table(rows_of(scored, test_set, regions=(REGION,)), (*inputs.remarks(test_set), *remarks(test_set)))
+    rows = ()
+    for hardest, hard, methods in insecurities.by_score(config, test_set):
+        wide = inputs.with_margin(config, test_set, hard.rows)
+        scored = part_iou_under_shift(wide, hard, methods, config.seed, config.explanation.batch_size)
+        rows += rows_of(scored, test_set, hardest, (REGION,))
+    return Table(rows, (*inputs.remarks(test_set), *remarks(test_set)))
 
 
 def remarks(test_set: TestSet) -> tuple[str, ...]:
@@ -55,7 +57,9 @@ def claims(table: Table) -> list[Claim]:
         for measure, region, at in ((IOU, REGION, f"regions of {REGION:.0%}"), (MEAN_IOU, None, "all region sizes")):
             text = f"Insecurities survive a shift better than random maps do ({score.difficulty}, {at})."
             number = f"IoU of shared parts, insecurities minus random maps, {at}"
-            stated.append(better(text, *pair, measure, region=region, number=number, otherwise=missing))
+            named = {"number": number, "otherwise": missing, "labels": {HARDEST: score.difficulty}}
+            headline = score is Score.SOFTMAX and region is not None
+            stated.append(better(text, *pair, measure, region=region, headline=headline, **named))
     return stated
 
 

@@ -10,6 +10,8 @@ Cost: 23 s on two cores. Expect correlations of 0.17 to 0.25 over all region siz
 invented birds.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float
 
@@ -19,7 +21,7 @@ from galore.evaluation.metrics import FRACTIONS
 from galore.experiment import inputs, insecurities, plots, runner
 from galore.experiment.claims import Claim, Source
 from galore.experiment.config import Config
-from galore.experiment.insecurities import difficulty
+from galore.experiment.insecurities import HARDEST, difficulty
 from galore.experiment.table import Cell, Table, rows_of
 
 TITLE = "Strength and precision of insecurities"
@@ -32,16 +34,12 @@ FIXED = f"correlation of strength and precision, regions of {REGION:.0%}"
 def run(config: Config) -> Table:
     """One row per difficulty score: the AUROC of its maps, and the correlation over all insecurities of all images."""
     test_set = inputs.test_set(config, needs_parts=True)
-    hard, methods = insecurities.hard_images(config, test_set), insecurities.methods(config, test_set)
-    scored = evaluate(test_set, hard, methods, config.seed, config.explanation.batch_size)
-    correlations = {}
-    for method, each in scored.insecurities.items():
-        at = each["precision"][..., FRACTIONS.index(REGION)]
-        correlations[method] = {
-            POOLED: pearson_pseudovalues(each["strengths"], each["precision"]),
-            FIXED: pearson_pseudovalues(each["strength"], at),
-        }
-    rows = rows_of(scored.only("auroc"), test_set) + rows_of(Scores(hard, correlations), test_set)
+    rows = ()
+    for hardest, hard, methods in insecurities.by_score(config, test_set):
+        scored = evaluate(test_set, hard, methods, config.seed, config.explanation.batch_size)
+        correlations = {method: _correlations(each) for method, each in scored.insecurities.items()}
+        rows += rows_of(scored.only("auroc"), test_set, hardest)
+        rows += rows_of(Scores(hard, correlations), test_set, hardest)
     return Table(rows, inputs.remarks(test_set))
 
 
@@ -53,8 +51,9 @@ def claims(table: Table) -> list[Claim]:
             f"Stronger insecurities have a higher precision ({score.difficulty}).",
             Source.GALORE,
             number,
-            Cell(difficulty(score), POOLED),
+            Cell(difficulty(score), POOLED, None, ((HARDEST, score.difficulty),)),
             missing,
+            headline=score is Score.SOFTMAX,
         )
         for score in Score
     ]
@@ -64,6 +63,15 @@ def draw(table: Table) -> dict:
     """The correlations."""
     words = "Pearson correlation of strength and precision, all region sizes"
     return {"correlation": plots.dots(table, POOLED, chance=0.0, words=words)}
+
+
+def _correlations(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of one method's insecurities: pooled over all region sizes, and at one of them."""
+    at = each["precision"][..., FRACTIONS.index(REGION)]
+    return {
+        POOLED: pearson_pseudovalues(each["strengths"], each["precision"]),
+        FIXED: pearson_pseudovalues(each["strength"], at),
+    }
 
 
 def pearson_pseudovalues(

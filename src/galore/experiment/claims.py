@@ -259,8 +259,8 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     """A verdict for each claim of one study, by Holm over the claims of each paper.
 
     **no difference that matters**: two one-sided tests show that it is smaller than the margin, be it zero or not.
-    **depends on the ground truth**: else, by one of the two tables of attributes it is not zero, and by the other it has
-    the other sign. **holds**, **does not hold**: it is not zero, at 5 % for all claims of the paper together.
+    **depends on the ground truth**: else, by one of the two tables of attributes it is not zero, and by the other it
+    has the other sign. **holds**, **does not hold**: it is not zero, at 5 % for all claims of the paper together.
     """
     verdicts = [Verdict.UNKNOWN] * len(results)
     for paper in Paper:

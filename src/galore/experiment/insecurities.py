@@ -5,7 +5,7 @@ without a difficulty map are judged on each of these sets, so that what a map ad
 their means, since their images differ.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -62,6 +62,19 @@ def hard_images(config: Config, test_set: TestSet, score: Score = Score.SOFTMAX)
     return queries.hardest(test_set, options.difficult, by, options.top, options.keep)
 
 
+def by_score(
+    config: Config,
+    test_set: TestSet,
+    some: Sequence[Score] = tuple(Score),
+    score_attributions: Sequence[AttributionSetting | None] = (None,),
+) -> Iterator[tuple[Mapping[str, str], HardImages, tuple[Method, ...]]]:
+    """For each score that there is: the label of its rows, its hardest images, and the insecurities to compare on them,
+    without a difficulty map and by each attribution of the score."""
+    for score in (one for one in scores(test_set.predictor) if one in some):
+        compared = insecurities(config.attribution, (score,), score_attributions)
+        yield {HARDEST: score.difficulty}, hard_images(config, test_set, score), compared
+
+
 def table(
     config: Config,
     test_set: TestSet,
@@ -71,11 +84,9 @@ def table(
 ) -> Table:
     """Insecurities of each score, by each attribution of it and without it, scored on the score's hardest images."""
     rows = ()
-    for score in (one for one in scores(test_set.predictor) if one in some):
-        compared = insecurities(config.attribution, (score,), score_attributions)
-        hard = hard_images(config, test_set, score)
+    for hardest, hard, compared in by_score(config, test_set, some, score_attributions):
         scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, test_set, {**labels, HARDEST: score.difficulty})
+        rows += rows_of(scored, test_set, {**labels, **hardest})
     return Table(rows, inputs.remarks(test_set))
 
 
