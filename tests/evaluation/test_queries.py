@@ -70,3 +70,25 @@ def test_a_sample_is_some_of_the_queries_and_says_how_many_were_not_drawn(test_s
     assert len(some.rows) == 7 and np.isin(some.rows, asked.rows).all() and (np.diff(some.rows) > 0).all()
     assert some.left_out["not drawn"] == len(asked.rows) - 7
     np.testing.assert_array_equal(some.truth, test_set.discriminant[some.predicted, some.counter])
+
+
+def test_the_first_image_of_a_class_stands_beside_every_query_if_asked(test_set):
+    asked = queries.beginner(test_set, 0, queries.CounterImages.FIRST)
+    first = {label: np.flatnonzero(test_set.labels == label)[0] for label in np.unique(test_set.labels)}
+    assert asked.counter_rows.tolist() == [first[c] for c in asked.counter]
+    np.testing.assert_array_equal(asked.counter, queries.beginner(test_set, 0).counter)
+
+
+def test_the_least_probable_classes_are_asked_about_in_order(test_set):
+    places = [queries.least_probable(test_set, place, 0) for place in range(4)]
+    for position, row in enumerate(places[0].rows):
+        expected = np.argsort(test_set.logits[row])[:4]
+        assert [one.counter[position] for one in places] == expected.tolist()
+    with pytest.raises(InputError, match="5 classes: there is no 5-th least probable"):
+        queries.least_probable(test_set, 4, 0)
+
+
+def test_queries_carry_the_truth_of_both_tables_and_a_sample_keeps_them_together(test_set):
+    asked = queries.beginner(test_set, 0).sample(9, 0)
+    np.testing.assert_array_equal(asked.truth, test_set.discriminant[asked.predicted, asked.counter])
+    np.testing.assert_array_equal(asked.other_truth, test_set.other.discriminant[asked.predicted, asked.counter])

@@ -47,6 +47,30 @@ def test_a_test_set_is_built_once_for_the_same_network_and_layer(run):
     assert "no student" in inputs.remarks(one)[0]
 
 
+def test_the_options_choose_the_table_and_the_other_one_stands_beside(run):
+    by = {
+        name: inputs.test_set(options(*run, "seed=0", f"ground_truth.discriminant={name}"))
+        for name in ("scout", "neurips")
+    }
+    assert (by["scout"].discriminant != by["neurips"].discriminant).any()
+    np.testing.assert_array_equal(by["scout"].other.discriminant, by["neurips"].discriminant)
+    assert by["scout"].other.discriminant_table.value == "neurips" and by["scout"].other.shared_table.value == "scout"
+    assert "SCOUT's table, shared parts those of the NeurIPS table" in inputs.remarks(by["scout"])[1]
+
+
+@pytest.mark.parametrize("given", ["ground_truth.discriminant=cvpr", "ground_truth.divergence=cosine"])
+def test_a_table_or_formula_that_does_not_exist_is_refused(given):
+    name, value = given.split("=")
+    with pytest.raises(InputError, match=rf"{name}='{value}'"):
+        options(given)
+
+
+def test_the_authors_path_begins_at_a_black_image(run):
+    net = inputs.test_set(options(*run, "seed=0"))
+    black = dict(inputs.along_images(net).options)["black"]
+    np.testing.assert_allclose(black, net.as_inputs(np.zeros((1, 1, 1, 3), np.uint8))[0, 0, 0])
+
+
 def test_the_last_of_several_layers_and_networks_is_checked_before_work_on_the_first(run, tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "test_set", lambda *_, **__: pytest.fail("went to work"))
     both = f"explanation.checkpoints=[{tmp_path}/run-0,{tmp_path}/run-1]"
