@@ -38,6 +38,7 @@ class Rule(enum.Enum):
     # What exhaustive search edits.
     SEARCH = "exhaustive search"
     SEARCH_BY_HEAD = "exhaustive search, the head run on every candidate"
+    SEMANTIC_SEARCH = "semantic search"
     # They know nothing of the network.
     RANDOM = "random map"
     GAUSSIAN = "centred Gaussian"

@@ -53,7 +53,7 @@ class Outcome(enum.IntEnum):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Edits:
-    """What a search found; a pytree. E is the largest number of edits allowed.
+    """What a search found; a pytree of jax or numpy arrays. E is the largest number of edits allowed.
 
     Attributes:
         cells: per edit the replaced cell of the query and the distractor's cell (row * width + column; with several
@@ -64,10 +64,10 @@ class Edits:
             start (the query is not predicted as it should be, or already as c).
     """
 
-    cells: Int[Array, "*batch E 2"]
-    count: Int[Array, "*batch"]
-    log_probabilities: Float[Array, "*batch E+1"]
-    outcome: Int[Array, "*batch"]
+    cells: Int[Any, "*batch E 2"]
+    count: Int[Any, "*batch"]
+    log_probabilities: Float[Any, "*batch E+1"]
+    outcome: Int[Any, "*batch"]
 
 
 def exhaustive(
@@ -381,22 +381,19 @@ def scorer(
     def log_probability(logits: Array) -> Array:
         return jax.nn.log_softmax(logits.astype(jnp.float32))[counter]
 
-    def by_sum(begins: SumFirst, activation: Array) -> Array:
+    def by_sum(begins: SumFirst, added: Array, activation: Array) -> Array:
         ours = activation.reshape(-1, activation.shape[-1])
-        whole = begins.project(ours.sum(0))
-        added, removed = jax.vmap(begins.project)(cells), jax.vmap(begins.project)(ours)
+        whole, removed = begins.project(ours.sum(0)), jax.vmap(begins.project)(ours)
         return mapped(lambda pair: log_probability(begins.after(whole - removed[pair[0]] + added[pair[1]])))
 
-    def by_product(begins: SumFirst, activation: Array) -> Array:
+    def by_product(begins: SumFirst, added: Array, gained: Array, activation: Array) -> Array:
         ours = activation.reshape(-1, activation.shape[-1])
-        added, removed = jax.vmap(begins.project)(cells), jax.vmap(begins.project)(ours)
-        nothing = jnp.zeros_like(added[0])
+        removed = jax.vmap(begins.project)(ours)
         kept = jax.vmap(begins.after)(begins.project(ours.sum(0)) - removed).astype(jnp.float32)
-        gained = (jax.vmap(begins.after)(added) - begins.after(nothing)).astype(jnp.float32)
         every = _sums_log_probabilities(kept, gained, counter)
         # Beyond this range the exponentials of a candidate's largest logits could vanish.
         is_safe = jnp.max(jnp.ptp(gained, axis=-1)) < SAFE_RANGE
-        return jax.lax.cond(is_safe, lambda: every[pairs[:, 0], pairs[:, 1]], lambda: by_sum(begins, activation))
+        return jax.lax.cond(is_safe, lambda: every[pairs[:, 0], pairs[:, 1]], lambda: by_sum(begins, added, activation))
 
     def by_head(activation: Array) -> Array:
         locations = jnp.arange(activation.shape[0] * activation.shape[1]).reshape(*activation.shape[:2], 1)
@@ -411,7 +408,12 @@ def scorer(
             begins, lambda z: log_probability(after(z)), activation, cells, pairs, chunk
         )
     if isinstance(begins, SumFirst):
-        return partial(by_product if begins.is_affine else by_sum, begins)
+        # The distractors' cells stay the same from edit to edit.
+        added = jax.vmap(begins.project)(cells)
+        if not begins.is_affine:
+            return partial(by_sum, begins, added)
+        gained = (jax.vmap(begins.after)(added) - begins.after(jnp.zeros_like(added[0]))).astype(jnp.float32)
+        return partial(by_product, begins, added, gained)
     return by_head
 
 

@@ -16,6 +16,10 @@ from galore.evaluation import metrics, search
 from galore.evaluation.evaluate import Batch, Model, over_batches
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import Parts, TestSet
+from galore.experiment import inputs
+from galore.experiment.config import Config
+from galore.network import Network
+from galore.training import architectures, checkpoint
 
 ABOVE_ZERO = 1.0
 """The region of a cell in SCOUT's comparison: every pixel above zero of a map that is 1 in the cell and 0 elsewhere,
@@ -82,10 +86,22 @@ def cell_maps(cells: Int[np.ndarray, "*k"], shape: tuple[int, int]) -> Float[Arr
     return jax.nn.one_hot(cells, shape[0] * shape[1]).reshape(*np.shape(cells), *shape)
 
 
-def map_shape(test_set: TestSet) -> tuple[int, int]:
-    """(height, width) of the network's map."""
-    height, width, _ = jax.eval_shape(test_set.net.activation, jnp.asarray(test_set.inputs(np.arange(1))[0])).shape
+def map_shape(test_set: TestSet, net: Network | None = None) -> tuple[int, int]:
+    """(height, width) of the network's map, or of another one's for the same images."""
+    image = jnp.asarray(test_set.inputs(np.arange(1))[0])
+    height, width, _ = jax.eval_shape((net or test_set.net).activation, image).shape
     return height, width
+
+
+def earliest_on_the_map(config: Config, test_set: TestSet) -> Network:
+    """The explained network, cut at its first layer whose map is as large as the explained one.
+
+    Semantic search needs features that say which cells resemble each other. Its authors take the first block of the
+    last stage of a self-supervised ResNet-50; later layers say less of the cell and more of the whole image.
+    """
+    opened = checkpoint.read(inputs.run_folder(config, config.checkpoint))
+    layers = architectures.module(opened.description.network, len(opened.description.class_names)).layers()
+    return next(net for net in map(opened.network, layers) if map_shape(test_set, net) == map_shape(test_set))
 
 
 @jax.jit
