@@ -144,8 +144,8 @@ class _Sheet:
         self.text(self.place(0) - 0.06, y, "against", SMALL, FAINT, ha="right")
         self.text(self.place(0) + 0.06, y, "for the claim", SMALL, FAINT)
         if layout.baselines is not None:
-            self.text(layout.baselines, y - 0.08, "above (▲) or below", SMALL, FAINT)
-            self.text(layout.baselines, y + 0.08, "(▼) blind maps", SMALL, FAINT)
+            self.text(layout.baselines, y - 0.08, "maps that know nothing:", SMALL, FAINT)
+            self.text(layout.baselines, y + 0.08, "▲ above, ≈ like, ▼ below", SMALL, FAINT)
 
     def paper(self, y: float, paper: Paper) -> None:
         """A line above the claims of a paper."""

@@ -263,7 +263,10 @@ def _provenance(folder: Path) -> dict[str, Any]:
 def _pictures(folder: Path) -> dict[str, str]:
     """Every figure, as SVG where there is one, with the description that lies in its PNG."""
     pictures = {}
-    for file in sorted(folder.glob("*.png")):
+    first = [f"{measure}.png" for measure in table.FIRST]
+    for file in sorted(
+        folder.glob("*.png"), key=lambda file: (file.name not in first, file.name != first[0], file.name)
+    ):
         with Image.open(file) as image:
             told = getattr(image, "text", {}).get("Description", "")
         drawn = file.with_suffix(".svg")
