@@ -244,6 +244,7 @@ def save_figure(figure: Figure, path: Path, title: str, description: str) -> Non
         told = {"Title": title, "Description": description}
         figure.savefig(path.with_suffix(".png"), dpi=90, metadata=told)
         if not any(axis.images for axis in figure.axes):
+            figure.set_layout_engine("none")  # everything has its place by now
             with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):
                 figure.savefig(path.with_suffix(".svg"), metadata=told | {"Date": None})
     plt.close(figure)
