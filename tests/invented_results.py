@@ -193,10 +193,10 @@ def tables(study: Study) -> dict[str, Table]:
     return dict(zip(TITLES, every))
 
 
-def module(name: str) -> ModuleType:
-    """An experiment that draws and claims, and never runs."""
-    made = ModuleType(name, QUESTIONS[name])
-    vars(made).update(NAME=name, TITLE=TITLES[name], OPTIONS=(), claims=CLAIMS[name], draw=DRAW[name])
+def module(name: str, is_drawn: bool = True) -> ModuleType:
+    """An experiment that claims and draws, and never runs."""
+    made, draw = ModuleType(name, QUESTIONS[name]), DRAW[name] if is_drawn else lambda table: {}
+    vars(made).update(NAME=name, TITLE=TITLES[name], OPTIONS=(), claims=CLAIMS[name], draw=draw)
     return made
 
 
@@ -215,11 +215,11 @@ def origin(study: str, seed: int) -> dict:
     }
 
 
-def written(folder: Path, name: str, study: Study) -> list[Joined]:
+def written(folder: Path, name: str, study: Study, is_drawn: bool) -> list[Joined]:
     """Every experiment of a study, joined and in its folder."""
     origins = [origin(name, seed) for seed in range(study.trainings)]
     return [
-        runs.write_joined(module(experiment), table, origins, folder / experiment)
+        runs.write_joined(module(experiment, is_drawn), table, origins, folder / experiment)
         for experiment, table in tables(study).items()
     ]
 
@@ -229,10 +229,10 @@ def results(study: Study) -> list[claims.Result]:
     return [claims.measure(claim, table) for name, table in tables(study).items() for claim in CLAIMS[name](table)]
 
 
-def pages_of(folder: Path, names: Sequence[str] = tuple(STUDIES)) -> Path:
-    """Writes the pages of some studies, and the index over them."""
-    for name in names:
-        experiments = written(folder / name, name, STUDIES[name])
+def pages_of(folder: Path, drawn: Sequence[str] = tuple(STUDIES)) -> Path:
+    """Writes the pages of all studies and the index over them; figures, which take most of the time, of some."""
+    for name, study in STUDIES.items():
+        experiments = written(folder / name, name, study, name in drawn)
         sections = [
             pages.Section(TITLES[one.experiment], QUESTIONS[one.experiment], pages.published(one.experiment), one)
             for one in experiments

@@ -226,6 +226,7 @@ def test_a_sentence_has_digits_enough_for_its_verdict():
 
 def test_results_are_read_back_as_written(tmp_path):
     results = [
+        result(statistics.mixed_effects(np.ones((3, 4)), np.arange(4), None)),
         result(inference(1.0), inference(2.0), 0.02, headline=True, published="0.84", baselines=(("above", "oracle"),)),
         result(inference(1.0)._replace(error=NAN), is_timing=True, timing_p=0.25),
         result(None, why="no student", source=Source.SCOUT_TABLE_1),

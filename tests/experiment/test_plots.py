@@ -1,16 +1,21 @@
-"""Figures: as many panels as there are rows to compare, one entry for each method, words that explain the axes."""
+"""Figures: panels to compare, names that do not overlap, axes that are alike, nothing where nothing is."""
+
+import itertools
 
 import numpy as np
 import pytest
+from matplotlib import colors
 from matplotlib import pyplot as plt
+from scipy import optimize
 
-from galore.evaluation.methods import ORACLE, RANDOM, Method, Rule
+from galore.evaluation.methods import GAUSSIAN, ORACLE, RANDOM, Method, Rule, Score
 from galore.experiment import plots
 from galore.experiment.table import Cell, Row, Table
 
 METHODS = (Method(Rule.ATTRIBUTIVE), Method(Rule.MARGIN), RANDOM, ORACLE)
-NAMES = ["a", "margin", "random map", "oracle"]
+NAMES = ["attributive", "margin", "random map", "oracle"]
 USERS = [{"network": network, "user": user} for network in "abc" for user in ("beginner", "advanced")]
+CLASSES = np.repeat(np.arange(10), 4)
 
 
 @pytest.fixture(autouse=True)
@@ -19,60 +24,135 @@ def closed():
     plt.close("all")
 
 
-def rows(measure: str, *shape: int, labels=USERS) -> tuple[Row, ...]:
+def rows(measure: str, *shape: int, labels=USERS, methods=METHODS, oracle: float = 0.0) -> tuple[Row, ...]:
     rng = np.random.default_rng(0)
     return tuple(
-        Row(Cell(method, measure, None, tuple(some.items())), rng.random((2, 5, *shape)))
+        Row(Cell(method, measure, None, tuple(some.items())), rng.random((2, 40, *shape)) + oracle * (method == ORACLE),
+            classes=CLASSES)
         for some in labels
-        for method in METHODS
-    )
+        for method in methods
+    )  # fmt: skip
 
 
-def legend(figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+def named(axis) -> list[str]:
+    return [text.get_text() for text in axis.texts if not text.get_text().startswith("oracle")]
 
 
 def test_dots_have_a_panel_for_every_user_and_their_methods_at_the_left_of_every_line():
     figure = plots.dots(Table(rows("auroc")), "auroc")
     assert [axis.get_title() for axis in figure.axes][:2] == ["a, beginner user", "a, advanced user"]
-    assert len(figure.axes) == 6
-    named = [[label.get_text() for label in axis.get_yticklabels()] for axis in figure.axes]
-    assert named[0] == named[4] == NAMES and not any(named[1])
-    assert figure.get_supxlabel().startswith("AUROC (0.5: chance)")
+    assert len(figure.axes) == 6 and len({axis.get_xlim() for axis in figure.axes}) == 1
+    labels = [[label.get_text() for label in axis.get_yticklabels()] for axis in figure.axes]
+    assert labels[0] == labels[4] == NAMES and not any(labels[1])
+    caption = " ".join(figure.get_supxlabel().split())
+    assert "Shown: AUROC within the image (0.5: chance)." in caption and "Vertical line: 0.5." in caption
 
 
-def test_curves_have_one_entry_for_each_method_whatever_the_panels():
-    table = Table(rows("precision", 100) + rows("recall", 100))
-    figure = plots.region_curves(table)["precision_recall"]
-    assert len(figure.axes) == 6 and legend(figure) == NAMES
-    colours = {line.get_color() for axis in figure.axes for line in axis.get_lines() if line.get_label() == "margin"}
+def test_a_caption_speaks_only_of_what_is_there():
+    own = plots.dots(Table(rows("recall", methods=METHODS[:2])), "recall")
+    assert not any(word in own.get_supxlabel() for word in ("grey", "oracle", "line:"))
+    both = plots.dots(Table(rows("recall", methods=METHODS[:3])), "recall")
+    assert "grey" in both.get_supxlabel() and "oracle" not in both.get_supxlabel()
+
+
+def test_the_oracle_is_a_mark_at_the_edge_and_scales_no_axis():
+    without = plots.dots(Table(rows("piou", labels=[{}], methods=METHODS[:3])), "piou").axes[0]
+    far = plots.dots(Table(rows("piou", labels=[{}], oracle=9.0)), "piou").axes[0]
+    assert far.get_xlim() == without.get_xlim()
+    assert far.get_lines()[-1].get_xdata()[0] == far.get_xlim()[1] and far.texts[0].get_text().startswith("9.")
+    both = rows("precision", 100, labels=[{}], oracle=9.0) + rows("recall", 100, labels=[{}])
+    axis = plots.precision_recall(Table(both)).axes[0]
+    star = next(line for line in axis.get_lines() if line.get_marker() == "*")
+    assert axis.get_ylim()[1] < 2 and star.get_ydata()[0] == axis.get_ylim()[1]
+
+
+def test_curves_name_their_lines_at_the_end_in_the_same_colours_on_equal_axes():
+    figure = plots.precision_recall(Table(rows("precision", 100) + rows("recall", 100)))
+    assert len(figure.axes) == 6 and all(sorted(named(axis)) == sorted(NAMES[:3]) for axis in figure.axes)
+    assert not figure.legends
+    assert len({(axis.get_xlim(), axis.get_ylim()) for axis in figure.axes}) == 1
+    colours = {text.get_color() for axis in figure.axes for text in axis.texts if text.get_text() == "margin"}
     assert len(colours) == 1
 
 
-def test_an_oracle_that_is_a_point_can_be_seen():
-    values = np.ones((1, 3, 100))
-    both = tuple(Row(Cell(ORACLE, measure), values) for measure in ("precision", "recall"))
-    figure = plots.precision_recall(Table(both))
-    assert figure.axes[0].get_lines()[0].get_marker() == "o"
+def test_the_whole_table_of_maps_is_too_much_for_lines():
+    methods = (*METHODS, Method(Rule.WITHOUT_CONFIDENCE), Method(Rule.MARGIN_TIMES_CONFIDENCE, Score.SOFTMAX))
+    table = plots.primary(Table(rows("auroc", methods=methods, labels=[{}])))
+    assert [row.cell.method for row in table.rows] == list(METHODS)
 
 
 def test_curves_over_other_sizes_say_what_they_show():
-    figure = plots.curves(
-        Table(rows("deletion curve", 3, labels=[{}])), "deletion curve", ("blurred", "p"), (0.0, 0.5, 1.0)
-    )
-    (axis,) = figure.axes
+    table = Table(rows("deletion curve", 3, labels=[{}]))
+    (axis,) = plots.curves(table, "deletion curve", ("blurred", "p"), (0.0, 0.5, 1.0)).axes
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("blurred", "p")
     np.testing.assert_array_equal(axis.get_lines()[0].get_xdata(), [0, 50, 100])
 
 
 def test_lines_go_over_the_values_of_a_label():
     table = Table(rows("IoU of parts", labels=[{"shift": shift} for shift in "123"]))
-    figure = plots.lines(table, "IoU of parts", "shift", ("shift, pixels", "IoU"))
-    assert legend(figure) == NAMES and list(figure.axes[0].get_lines()[0].get_xdata()) == ["1", "2", "3"]
+    (axis,) = plots.lines(table, "IoU of parts", "shift", ("shift, pixels", "IoU")).axes
+    assert sorted(named(axis)) == sorted(NAMES[:3])
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2", "3"]
+
+
+def test_layers_become_one_line_over_depth_for_each_network():
+    labels = [{"network": network, "layer": f"{network}{depth}"} for network in "ab" for depth in range(9)]
+    figure = plots.over_depth(Table(rows("auroc", labels=labels)))
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == [f"b{depth}" for depth in range(9)]
+    assert len(figure.axes[0].get_lines()[0].get_xdata()) == 9
+
+
+@pytest.mark.parametrize(
+    "measure", ["specificity", "auroc", "precision at recall 0.5", "mean iou", "piou, every image"]
+)
+def test_dots_show_any_measure_and_its_chance(measure):
+    (axis,) = plots.dots(Table(rows(measure, labels=[{}])), measure).axes
+    # axvline's data are the place twice, and the height of the panel.
+    vertical = [line for line in axis.get_lines() if list(line.get_xdata()) == [0.5, 0.5]]
+    assert len(vertical) == (measure in ("specificity", "auroc"))
 
 
 def test_numbers_that_were_read_at_a_region_are_shown_by_it_alone():
-    at = Row(Cell(ORACLE, "moved", 0.05), np.ones((1, 5)))
+    at = Row(Cell(GAUSSIAN, "moved", 0.05), np.ones((1, 5)))
     table = Table((at, Row(Cell(RANDOM, "moved", 0.1), np.ones((1, 5)))))
     (axis,) = plots.dots(table, "moved", chance=None, region=0.05, names=lambda row: "the one").axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["the one"]
+
+
+def test_a_figure_without_numbers_has_no_axes():
+    missing = Table((Row(Cell(RANDOM, "recall"), np.full((2, 5), np.nan)),))
+    assert not plots.dots(missing, "recall").axes and not plots.dots(missing, "piou").axes
+    assert not plots.lines(missing, "recall", "shift", ("", "")).axes and not plots.curves(missing, "iou").axes
+
+
+@pytest.mark.parametrize("wanted", [[0.5, 0.5, 0.5], [0.0, 0.02, 0.9, 0.95], [0.9, 0.1, 0.12], [1.2, 1.2], [0.3], []])
+def test_names_are_a_gap_apart_in_the_order_of_their_lines_and_as_near_as_can_be(wanted):
+    places = plots.spread(wanted, 0.1)
+    order = np.argsort(wanted, kind="stable")
+    assert (np.diff(places[order]) > 0.1 - 1e-9).all() and ((places >= -1e-9) & (places <= 1 + 1e-9)).all()
+    if wanted:
+        apart = [{"type": "ineq", "fun": lambda x, a=a, b=b: x[b] - x[a] - 0.1} for a, b in itertools.pairwise(order)]
+        start = np.linspace(0, 1, len(wanted))[np.argsort(order)]
+        best = optimize.minimize(
+            lambda x: np.sum((x - wanted) ** 2), start, bounds=[(0, 1)] * len(wanted), constraints=apart
+        )
+        np.testing.assert_allclose(places, best.x, atol=1e-3)
+
+
+def test_letters_are_dark_enough_and_colours_differ_for_those_who_see_no_red_or_green():
+    for colour in plots.COLOURS:
+        assert plots.contrast(colors.to_rgb(plots._dark(colour)), (1.0, 1.0, 1.0)) >= 4.5
+    assert plots.contrast((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)) == pytest.approx(21)
+    # Machado et al., 2009, deuteranopia: to linear light and back is left out, which only makes colours more alike.
+    deutan = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+    seen = [deutan @ colors.to_rgb(colour) for colour in plots.COLOURS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 0.15
+
+
+def test_a_figure_is_described_in_sentences():
+    figure = plots.dots(Table(rows("auroc", labels=USERS[:2])), "auroc")
+    said = plots.described(figure, "Maps")
+    assert said.startswith("Maps. Panels: a, beginner user; a, advanced user. Shown: AUROC") and said.endswith(".")
+    curves = plots.curves(Table(rows("iou", 100, labels=[{}])), "iou")
+    assert plots.described(curves, "Maps").startswith("Maps. Shown: IoU over region, % of the image. Bands:")

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from omegaconf import open_dict
 
 from galore.errors import InputError
@@ -28,7 +29,7 @@ def experiment(name: str = "one") -> ModuleType:
 
 
 def small_table(value: float = 1.0) -> Table:
-    return Table((Row(A, np.full((1, 4), value)),))
+    return Table((Row(A, np.full((1, 4), value), classes=np.arange(4)),))
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +47,12 @@ def finished(cfg, tmp_path) -> Path:
 def test_a_run_is_read_back_with_the_options_that_acted(finished):
     there = {path.name for path in finished.iterdir()}
     for_people, as_data = (
-        {"table.csv", "table.md", "claims.md", "auroc.png"},
+        {"table.csv", "table.md", "claims.md", "auroc.png", "auroc.svg"},
         {"claims.json", "rows.json", "values.npz"},
     )
     assert there == for_people | as_data | {"options.yaml", "provenance.json"}
-    assert (finished / "claims.md").read_text() == "- **holds** It is positive. (ours) AUROC: 1.000 [1.000, 1.000]\n"
+    said = "- **cannot tell** It is positive. (ours) AUROC: 1.000 [1.000, 1.000] (1 training, a verdict needs 3)\n"
+    assert (finished / "claims.md").read_text() == said
     run = runs.load(finished, "one")
     assert run.table.summary().csv() == small_table().summary().csv()
     assert run.options["explanation.top"] == 5 and "explanation.keep" not in run.options
@@ -97,11 +99,36 @@ def test_other_options_or_another_training_are_not_taken_for_what_is_finished(fi
 def test_seeds_are_joined_and_read_back(finished, cfg, tmp_path):
     runs.save(experiment(), cfg, small_table(0.5), tmp_path / "again", 3.0)
     joined = runs.join(experiment(), [finished, tmp_path / "again"], tmp_path / "joined", with_pictures=True)
-    assert joined.numbers.rows[0].by_seed == (1.0, 0.5) and joined.pictures == ("auroc.png",)
+    assert joined.numbers.rows[0].by_seed == (1.0, 0.5) and list(joined.pictures) == ["auroc.svg"]
     assert joined.results[0].estimate.value == 0.75 and len(joined.provenances) == 2
     again = runs.load_joined(tmp_path / "joined")
     assert again.numbers == joined.numbers and str(again.results) == str(joined.results)
     assert not (tmp_path / "joined" / "values.npz").exists()
+
+
+def test_figures_are_svg_and_png_and_say_what_they_show_and_empty_ones_are_not_saved(tmp_path):
+    drawn = plots.auroc(small_table())
+    for name, figure in drawn.items():
+        runs.save_figure(figure, tmp_path / name, "One", f"The {name} of <it>.")
+    assert {path.name for path in tmp_path.iterdir()} == {"auroc.png", "auroc.svg"}
+    svg = (tmp_path / "auroc.svg").read_text()
+    assert "The auroc of &lt;it&gt;." in svg and ">attributive</text>" in svg
+    assert runs._pictures(tmp_path) == {"auroc.svg": "The auroc of <it>."}
+    runs.save_figure(plots.auroc(small_table())["auroc"], tmp_path / "auroc", "One", "The auroc of <it>.")
+    assert (tmp_path / "auroc.svg").read_text() == svg
+
+
+def test_photos_are_png_alone(tmp_path):
+    figure, axis = plt.subplots()
+    axis.imshow(np.zeros((2, 2)))
+    runs.save_figure(figure, tmp_path / "photo", "Photos", "A photo.")
+    assert runs._pictures(tmp_path) == {"photo.png": "A photo."} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_the_paper_judges_by_is_seen_first(tmp_path):
+    for name in ("auroc", "a", "specificity"):
+        runs.save_figure(plots.auroc(small_table())["auroc"], tmp_path / name, "One", name)
+    assert list(runs._pictures(tmp_path).values()) == ["specificity", "auroc", "a"]
 
 
 def test_collect_joins_seeds_and_keeps_experiments_apart(finished, tmp_path, capsys):

@@ -453,11 +453,12 @@ def _to_json(inference: Inference | None) -> list[Any] | None:
     if inference is None:
         return None
     numbers = [*inference.estimate, *inference[1:]]
-    return [None if math.isnan(number) else number for number in numbers]
+    return [number if math.isfinite(number) else None for number in numbers]
 
 
 def _from_json(numbers: list[Any] | None) -> Inference | None:
     if numbers is None:
         return None
     value, low, high, counted, error, degrees, *counts = (math.nan if one is None else one for one in numbers)
+    degrees = math.inf if error == 0 else degrees  # all values are one
     return Inference(Estimate(value, low, high, int(counted)), error, degrees, *map(int, counts))

@@ -86,14 +86,14 @@ class Plot:
     """The figure of a page's first screen.
 
     Attributes:
-        wide: for desks, and what its links are called; written as headline.svg and headline.png, too.
-        narrow: for phones, likewise.
+        wide: for desks; written as headline.svg and headline.png, too.
+        narrow: for phones.
         told: what it shows, in a sentence.
         caption: how it is read.
     """
 
-    wide: tuple[Figure, list[str]]
-    narrow: tuple[Figure, list[str]]
+    wide: Figure
+    narrow: Figure
     told: str
     caption: str
 
@@ -118,8 +118,7 @@ class Page:
 def write(folder: Path, page: Page) -> None:
     """Writes index.md, index.html and the figure."""
     if page.plot is not None:
-        figure, _ = page.plot.wide
-        for suffix, data in {"svg": svg(figure, "headline").encode(), "png": _png(figure)}.items():
+        for suffix, data in {"svg": svg(page.plot.wide, "headline").encode(), "png": _png(page.plot.wide)}.items():
             with atomic.file(folder / f"headline.{suffix}") as path:
                 path.write_bytes(data)
     for name, text in {"index.md": markdown(page), "index.html": to_html(page)}.items():
@@ -172,19 +171,13 @@ def svg(figure: Figure, salt: str) -> str:
     return text.getvalue()
 
 
-def _inside_html(figure: Figure, salt: str, told: str, links: Sequence[str]) -> str:
-    """The element of a figure: named, with names of its own, and every claim one link, however many lines it has."""
+def _inside_html(figure: Figure, salt: str, told: str) -> str:
+    """The element of a figure, with names of its own; the lines of a text are one link."""
     text = svg(figure, salt)
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'(<use [^>]*?xlink:href="#|url\(#| id=")', rf"\g<1>{salt}-", text)
-    names = iter(links)
-
-    def link(found: re.Match[str]) -> str:
-        name = html.escape(next(names), quote=True)
-        start = f'<a href="{found[1]}"'  # axe does not take the older xlink:href for a link
-        return f'{start} aria-label="{name}">' if name else f'{start} aria-hidden="true" tabindex="-1">'
-
-    text = re.sub(r'<a xlink:href="([^"]*)"[^>]*>', link, text)
+    text = re.sub(r'</a>(\s*)<a xlink:href="[^"]*"[^>]*>', r"\1", text)
+    text = re.sub(r'<a xlink:href="([^"]*)"[^>]*>', r'<a href="\1">', text)  # axe does not know the older name
     return text.replace("<svg ", f'<svg role="group" aria-label="{html.escape(told, quote=True)}" ', 1)
 
 
@@ -197,8 +190,8 @@ def _png(figure: Figure) -> bytes:
 def _plot(plot: Plot) -> str:
     """Both figures, of which style shows one."""
     both = "".join(
-        f"<div class={name}>{_inside_html(figure, name, plot.told, links)}</div>"
-        for name, (figure, links) in {"wide": plot.wide, "narrow": plot.narrow}.items()
+        f"<div class={name}>{_inside_html(figure, name, plot.told)}</div>"
+        for name, figure in {"wide": plot.wide, "narrow": plot.narrow}.items()
     )
     caption = MarkdownIt("commonmark", {"html": False}).renderInline(plot.caption)
     return f"<figure class=forest><figcaption>{caption}</figcaption>{both}</figure>"

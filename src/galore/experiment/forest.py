@@ -36,8 +36,13 @@ COLOURS = {
 INK, FAINT, BAND, RULE = "#222222", "#555555", "#e9eaec", "#bbbbbb"
 BESIDE = {"above": "▲", "like": "≈", "below": "▼"}
 """Where a method stands to a map that knows nothing."""
-LINE, SMALL_LINE, GAP = 0.2, 0.155, 0.13
+LINE, STEP, SMALL_LINE, GAP = 0.2, 0.18, 0.155, 0.13
+"""Heights: of a study, of a line of a claim, of a small line, and between claims."""
+SPACING = 1.23
+"""Of the lines of a claim, in heights of its letters: `STEP`."""
 FONT, SMALL = 9.0, 8.0
+LETTERS = 23
+"""A number has room for; longer ones are smaller."""
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -65,7 +70,7 @@ class Layout:
     is_narrow: bool = False
 
 
-WIDE = Layout(12.4, 0.05, 3.75, 5.4, 7.1, 7.2, 8.75, 10.9, (50, 58))
+WIDE = Layout(12.4, 0.05, 3.6, 5.25, 6.9, 7.0, 8.75, 10.9, (48, 55))
 NARROW = Layout(3.7, 0.02, 0.02, 0.1, 2.05, 2.15, 2.05, None, (50, 56), True)
 
 
@@ -109,15 +114,6 @@ def told(entries: Sequence[Entry]) -> str:
     )
 
 
-def links(entries: Sequence[Entry], layout: Layout) -> list[str]:
-    """What the links of the figure are called, in order: a claim at its first line, nothing at the others."""
-    return [
-        entry.text if place == 0 else ""
-        for entry in entries
-        for place in range(sum(not is_small for _, is_small in _lines(entry, layout)))
-    ]
-
-
 @dataclass(frozen=True)
 class _Sheet:
     """What is drawn on."""
@@ -141,11 +137,11 @@ class _Sheet:
         }
         for x, name in words.items():
             self.text(x, y, name, SMALL, FAINT)
-        self.text(self.place(0) - 0.06, y, "against", SMALL, FAINT, ha="right")
-        self.text(self.place(0) + 0.06, y, "for the claim", SMALL, FAINT)
+        self.text(self.place(0.0) - 0.06, y, "against", SMALL, FAINT, ha="right")
+        self.text(self.place(0.0) + 0.06, y, "for the claim", SMALL, FAINT)
         if layout.baselines is not None:
-            self.text(layout.baselines, y - 0.08, "above (▲) or below", SMALL, FAINT)
-            self.text(layout.baselines, y + 0.08, "(▼) blind maps", SMALL, FAINT)
+            self.text(layout.baselines, y - 0.08, "maps that know nothing:", SMALL, FAINT)
+            self.text(layout.baselines, y + 0.08, "▲ above, ≈ like, ▼ below", SMALL, FAINT)
 
     def paper(self, y: float, paper: Paper) -> None:
         """A line above the claims of a paper."""
@@ -154,19 +150,14 @@ class _Sheet:
 
     def entry(self, y: float, entry: Entry, marks: dict[str, tuple[str, str]]) -> None:
         """A claim in words, and a line for each study."""
-        below = y
-        for text, is_small in _lines(entry, self.layout):
-            step = SMALL_LINE if is_small else LINE - 0.02
-            more = {} if is_small else {"url": f"#{entry.experiment}"}
-            self.text(
-                self.layout.claim,
-                below + step / 2,
-                text,
-                SMALL if is_small else FONT,
-                FAINT if is_small else INK,
-                **more,
-            )
-            below += step
+        claim, small = _lines(entry, self.layout)
+        place = (self.layout.claim, y + 0.03)
+        more = {"fontsize": FONT, "color": INK, "va": "top", "linespacing": SPACING, "url": f"#{entry.experiment}"}
+        self.axis.text(*place, "\n".join(claim), **more)  # one text, to be one link
+        below = y + STEP * len(claim)
+        for text in small:
+            self.text(self.layout.claim, below + SMALL_LINE / 2, text, SMALL, FAINT)
+            below += SMALL_LINE
         start = below + 0.03 if self.layout.is_narrow else y
         step = 2 * LINE if self.layout.is_narrow else LINE
         for place, (name, judged) in enumerate(entry.by_study.items()):
@@ -181,7 +172,8 @@ class _Sheet:
         self.ground(at, judged.result.margin)
         self.interval(at, judged, mark)
         number = studies.number(judged)
-        self.text(layout.number, at, number, SMALL if layout.is_narrow else FONT)
+        size = (SMALL if layout.is_narrow else FONT) * min(1, LETTERS / len(number))
+        self.text(layout.number, at, number, size)
         verdict, why = studies.said(judged), studies.reason(judged)
         right = {"x": layout.width, "ha": "right"} if layout.is_narrow else {"x": layout.verdict}
         short = why and not layout.is_narrow
@@ -209,10 +201,10 @@ class _Sheet:
     def ground(self, y: float, margin: float) -> None:
         """Zero, and the differences that are too small to matter as a band."""
         around = [y - LINE / 2, y + LINE / 2]
-        self.axis.plot([self.place(0)] * 2, around, color="#888888", linewidth=0.8, zorder=0.5)
+        self.axis.plot([self.place(0.0)] * 2, around, color="#888888", linewidth=0.8, zorder=0.5)
         if not np.isnan(margin):
             x = [self.place(-margin), self.place(margin)]
-            self.axis.fill_between(x, *around, color=BAND, linewidth=0, zorder=0)
+            self.axis.fill_between(x, around[0], around[1], color=BAND, linewidth=0, zorder=0)
 
     def scale(self, bottom: float) -> None:
         """The axis below all claims, with its numbers."""
@@ -243,17 +235,18 @@ class _Sheet:
         return float(self.layout.axis + (inside - low) / (high - low) * (self.layout.axis_end - self.layout.axis))
 
 
-def _lines(entry: Entry, layout: Layout) -> list[tuple[str, bool]]:
-    """What stands below each other about a claim, and whether it is small."""
+def _lines(entry: Entry, layout: Layout) -> tuple[list[str], list[str]]:
+    """A claim, and what stands small below it."""
     large, small = layout.letters
-    said = [(text, False) for text in textwrap.wrap(entry.text, large)]
     told = [f"{entry.source.value}: {entry.number}", f"published: {entry.published}" if entry.published else ""]
-    return said + [(text, True) for some in told for text in textwrap.wrap(some, small)]
+    return textwrap.wrap(entry.text, large, break_on_hyphens=False), [
+        text for some in told for text in textwrap.wrap(some, small)
+    ]
 
 
 def _height(entry: Entry, layout: Layout) -> float:
-    words = sum(SMALL_LINE if is_small else LINE - 0.02 for _, is_small in _lines(entry, layout))
-    of_studies = LINE * len(entry.by_study)
+    claim, small = _lines(entry, layout)
+    words, of_studies = STEP * len(claim) + SMALL_LINE * len(small), LINE * len(entry.by_study)
     return GAP + (words + 2 * of_studies + 0.03 if layout.is_narrow else max(words, of_studies))
 
 

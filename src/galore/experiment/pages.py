@@ -199,8 +199,7 @@ def _plot(entries: Sequence[Entry]) -> Plot | None:
     some = studies.headlines(entries)
     if not some:
         return None
-    wide, narrow = ((forest.forest(some, one), forest.links(some, one)) for one in (forest.WIDE, forest.NARROW))
-    return Plot(wide, narrow, forest.told(some), CAPTION)
+    return Plot(forest.forest(some), forest.forest(some, forest.NARROW), forest.told(some), CAPTION)
 
 
 def _reading() -> tuple[Fold, ...]:

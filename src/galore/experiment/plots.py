@@ -18,6 +18,7 @@ matplotlib.use("Agg")
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -288,29 +289,17 @@ def _name_lines(axis: Axes, lines: Sequence[_Line], styles: dict[Method, dict[st
     """Names to the right of a panel, each with a stroke of its line, none on another one."""
     low, high = axis.get_ylim()
     height = axis.get_position().height * axis.figure.get_figheight()  # type: ignore[union-attr]
-    ends = [
-        float(np.nanmean(line.mean)) if not is_joined else float(line.mean[~np.isnan(line.mean)][-1]) for line in lines
-    ]
+    known = [~np.isnan(line.mean) for line in lines]
+    ends = [float(line.mean[some][-1] if is_joined else line.mean[some].mean()) for line, some in zip(lines, known)]
     places = spread([(end - low) / (high - low) for end in ends], 0.17 / max(height, 1.0))
-    for line, end, place in zip(lines, ends, places):
-        style = styles[line.method]
-        begin = (line.x[~np.isnan(line.mean)][-1], end) if is_joined else None
-        if begin is None:
-            axis.plot([1.0, 1.05], [place, place], transform=axis.transAxes, clip_on=False, **style)
-        else:
-            at = axis.transAxes.inverted().transform(axis.transData.transform(begin))
-            axis.plot(
-                [at[0], 1.05], [at[1], place], transform=axis.transAxes, clip_on=False, **style | {"linewidth": 0.8}
-            )
-        axis.text(
-            1.07,
-            place,
-            line.method.words,
-            transform=axis.transAxes,
-            fontsize=8.5,
-            va="center",
-            color=_dark(style["color"]),
-        )
+    for line, some, end, place in zip(lines, known, ends, places):
+        begin, style = (1.0, place), styles[line.method]
+        if is_joined:
+            begin = axis.transAxes.inverted().transform(axis.transData.transform((line.x[some][-1], end)))
+        width = 0.8 if is_joined else 1.5
+        inside: dict[str, Any] = {"transform": axis.transAxes, "clip_on": False}
+        axis.plot([begin[0], 1.05], [begin[1], place], **inside | style, linewidth=width)
+        axis.text(1.07, place, line.method.words, **inside, fontsize=8.5, va="center", color=_dark(style["color"]))
 
 
 def _mark_oracle(axis: Axes, line: _Line, limits: tuple[float, float]) -> None:
@@ -408,10 +397,10 @@ def _styles(methods: Iterable[Method]) -> dict[Method, dict[str, Any]]:
 
 def _dark(colour: str) -> str:
     """A colour for letters: the same hue, dark enough to be read on white."""
-    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    rgb = np.array(colors.to_rgb(colour))
     while contrast(tuple(rgb), (1.0, 1.0, 1.0)) < 4.5:
         rgb = rgb * 0.95
-    return matplotlib.colors.to_hex(tuple(rgb))
+    return colors.to_hex(tuple(rgb))
 
 
 def contrast(first: tuple[float, ...], second: tuple[float, ...]) -> float:

@@ -244,6 +244,7 @@ def save_figure(figure: Figure, path: Path, title: str, description: str) -> Non
         told = {"Title": title, "Description": description}
         figure.savefig(path.with_suffix(".png"), dpi=90, metadata=told)
         if not any(axis.images for axis in figure.axes):
+            figure.set_layout_engine("none")  # everything has its place by now
             with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):
                 figure.savefig(path.with_suffix(".svg"), metadata=told | {"Date": None})
     plt.close(figure)
@@ -263,7 +264,10 @@ def _provenance(folder: Path) -> dict[str, Any]:
 def _pictures(folder: Path) -> dict[str, str]:
     """Every figure, as SVG where there is one, with the description that lies in its PNG."""
     pictures = {}
-    for file in sorted(folder.glob("*.png")):
+    first = [f"{measure}.png" for measure in table.FIRST]
+    for file in sorted(
+        folder.glob("*.png"), key=lambda file: (file.name not in first, file.name != first[0], file.name)
+    ):
         with Image.open(file) as image:
             told = getattr(image, "text", {}).get("Description", "")
         drawn = file.with_suffix(".svg")

@@ -378,9 +378,9 @@ def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
 
 
 def words(estimate: Estimate, digits: int = 3) -> str:
-    """ "0.571 [0.560, 0.582]", with more digits where an end beside zero would look like zero; nothing for nothing."""
+    """ "0.571 [0.560, 0.582]", with more digits where an end beside zero would look like zero; "" for nothing."""
     digits, ends = 1 if abs(estimate.value) >= 100 else digits, estimate[1:3]
-    while digits < MOST_DIGITS and ends[0] * ends[1] > 0 and 0 in (round(end, digits) for end in ends):
+    while digits < MOST_DIGITS and any(end != 0 and round(end, digits) == 0 for end in ends):
         digits += 1
     return estimate.text(digits)
 
