@@ -1,6 +1,6 @@
 """Which layer, attribution, rule and score should one use? Chosen on one half of the classes, confirmed on the other.
 
-    python experiments/recommendation.py dataset=cub model=efficientnet_lite0 explanation.layers=[stage7,conv_head]
+    python experiments/recommendation.py dataset=cub model=efficientnet_lite0
 
 Ours. The number is the specificity, which position and size cannot flatter; on invented birds also the AUROC at the
 part whose replacement flips the decision, with a choice of its own. Sibling species share a half, so that what was
@@ -47,7 +47,10 @@ DEFAULT = Method(Rule.DISCRIMINANT, Score.SOFTMAX)
 def run(config: Config) -> Table:
     """One row per network, layer, attribution and rule."""
     table, birds = Table(()), inputs.birds_of(config)
+    # Every class's map at an early layer is a pass back through most of the network: the last two are enough.
     layers = {run: inputs.layers(config, run) for run in config.checkpoints}
+    if config.explanation.layers is None:
+        layers = {run: some[-2:] for run, some in layers.items()}
     for checkpoint, label in inputs.networks(config).items():
         flips = None
         for layer in layers[checkpoint]:
