@@ -64,7 +64,7 @@ def test_numbers_that_fewer_images_have_say_so():
     row = Row(dataclasses.replace(table.rows[0].cell, measure="recall", region=0.05), fewer, table.rows[0].left_out)
     text = Table((*table.rows, row)).summary().markdown()
     assert "| 36, 30 |" in text and "| 36 |" in text
-    assert f"the network is wrong: 4. Of the others, {tables.UNDEFINED}: recall at 0.05 6." in text
+    assert f"the network is wrong: 4. Of the others, {tables.UNDEFINED}: recall at 5 % 6." in text
 
 
 def test_values_that_are_missing_for_no_reason_are_undefined():

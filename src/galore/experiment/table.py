@@ -390,7 +390,7 @@ def _why(who: str, rows: list[RowSummary]) -> str:
     reasons = ", ".join(f"{reason}: {count}" for reason, count in rows[0].left_out.items())
     lacking: dict[str, list[int]] = {}
     for row in rows:
-        lacking.setdefault(row.cell.number, []).append(row.undefined)
+        lacking.setdefault(row.cell.heading, []).append(row.undefined)
     ranges = {number: sorted({min(some), max(some)}) for number, some in lacking.items() if max(some)}
     said = ", ".join(f"{number} {' to '.join(map(str, some))}" for number, some in ranges.items())
     about = f" ({who})" if who else ""
