@@ -2,12 +2,14 @@
 
     python experiments/part_iou_vs_region.py dataset=synthetic_birds model=small_cnn
 
-Cost: 20 s on two cores. Expect, for the beginner on invented birds, a PIoU of 0.30 at regions of 10 % against 0.04 for
-random maps; the paper's rises to about 0.5.
+By the authors' rule an image counts where both regions hold a part; "every image" is ours and counts the others as 0.
+
+Cost: COST
 """
 
-from galore.evaluation import queries
-from galore.evaluation.evaluate import Scores, evaluate, part_iou
+import dataclasses
+
+from galore.evaluation.evaluate import evaluate, part_iou
 from galore.evaluation.methods import RANDOM, Rule, main_rules
 from galore.experiment import inputs, plots, runner
 from galore.experiment.claims import Claim, Source, better
@@ -15,7 +17,7 @@ from galore.experiment.config import Config
 from galore.experiment.table import Table, rows_of
 
 TITLE = "Parts that query and counter image have in common, by region size"
-OPTIONS = ("attribution", "confidence", "explanation.batch_size")
+OPTIONS = ("attribution", "confidence", "explanation.batch_size", "explanation.counter_images")
 REGIONS = (0.02, 0.05, 0.1, 0.2)
 
 
@@ -24,11 +26,12 @@ def run(config: Config) -> Table:
     test_set = inputs.test_set(config, needs_parts=True)
     methods = main_rules(config.attribution, config.score_with(test_set.predictor))
     rows = ()
-    for user_queries in queries.users(test_set, config.seed):
-        arguments = (test_set, user_queries, methods, config.seed, config.explanation.batch_size)
-        pairs, scored = part_iou(*arguments), evaluate(*arguments).only("auroc")
+    for queries in inputs.users(config, test_set):
+        arguments = (test_set, queries, methods, config.seed, config.explanation.batch_size)
+        pairs, scored = part_iou(*arguments), evaluate(*arguments).only("specificity", "auroc")
         merged = {method: scored.by_method[method] | pairs.by_method[method] for method in pairs.by_method}
-        rows += rows_of(Scores(user_queries, merged), len(test_set), {"user": user_queries.user}, REGIONS)
+        both = dataclasses.replace(scored, by_method=merged)
+        rows += rows_of(both, test_set, {"user": queries.user}, REGIONS)
     return Table(rows, inputs.remarks(test_set))
 
 
@@ -41,11 +44,11 @@ def claims(table: Table) -> list[Claim]:
             text = (
                 f"At regions of {size:.0%} the pair shows the same parts more often than random maps do ({user} user)."
             )
-            number = f"PIoU at {size:.0%}, discriminant minus random map"
-            claim = better(
-                text, Source.SCOUT_FIGURE_4, ours, RANDOM, "piou", region=size, number=number, labels={"user": user}
-            )
-            stated.append(claim)
+            number, headline = f"PIoU at {size:.0%}, discriminant minus random map", size == 0.1 and user == "beginner"
+            named = {"region": size, "number": number, "labels": {"user": user}}
+            published = "PIoU about 0.5 (VGG16, region of 10 %)" if headline else ""
+            named |= {"headline": headline, "published": published}
+            stated.append(better(text, Source.SCOUT_FIGURE_4, ours, RANDOM, "piou", **named))
     return stated
 
 

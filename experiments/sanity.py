@@ -57,10 +57,11 @@ def _edited(config: Config, test_set: TestSet, user_queries: Queries, methods: t
     rows: tuple[Row, ...] = ()
     for method, some in zip((*methods, *BASELINES), curves):
         areas = {measure: np.asarray(faithfulness.area(curve, FRACTIONS)) for measure, curve in some.items()}
-        rows += rows_of(Scores(user_queries, {method: areas}), len(test_set))
+        rows += rows_of(Scores(user_queries, {method: areas}), test_set)
         for measure, curve in some.items():
             cell = Cell(method.without_shared, f"{measure} curve")
-            rows += (Row(cell, spread(curve, user_queries.rows, len(test_set))[None], user_queries.left_out),)
+            by_image = spread(curve, user_queries.rows, len(test_set))[None]
+            rows += (Row(cell, by_image, user_queries.left_out, test_set.labels),)
     return rows
 
 
@@ -81,7 +82,7 @@ def _randomised(
         changed = over_batches(maps_by, randomised, user_queries, config.seed, config.explanation.batch_size)
         for method, before, after in zip(methods, original, changed):
             values = {"correlation": np.asarray(correlation(jnp.asarray(before), jnp.asarray(after)))}
-            rows += rows_of(Scores(user_queries, {method: values}), len(test_set), {"randomised": f"{share:.0%}"})
+            rows += rows_of(Scores(user_queries, {method: values}), test_set, {"randomised": f"{share:.0%}"})
     return rows
 
 

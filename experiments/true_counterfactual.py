@@ -39,13 +39,15 @@ def run(config: Config) -> Table:
     test_set, batch_size = inputs.test_set(config), config.explanation.batch_size
     flips = true_counterfactuals.find_flips(test_set, birds, config.explanation.edited_images, config.seed)
     methods = all_rules(config.attribution, scores(test_set.predictor))
-    scored = evaluate(test_set, flips.queries, methods, config.seed, batch_size).only("auroc", "recall")
+    scored = evaluate(test_set, flips.queries, methods, config.seed, batch_size, every_class=False).only(
+        "auroc", "recall"
+    )
     moves = true_counterfactuals.decision_moves(test_set, flips, methods, config.seed, REGIONS, batch_size)
     rows = ()
     for method in scored.by_method:
         for some in (scored, moves):
             one = Scores(flips.queries, {method: some.by_method[method]}, fractions=some.fractions)
-            rows += rows_of(one, len(test_set), regions=REGIONS)
+            rows += rows_of(one, test_set, regions=REGIONS)
     return Table(tuple(row for row in rows if not row.is_curve), inputs.remarks(test_set))
 
 

@@ -1,62 +1,188 @@
 """Intervals that hold what they promise, compared with scipy and closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from galore import statistics
+from galore.statistics import Estimate, Inference
+from scripts.simulate_verdicts import DESIGNS, simulate
+
+SEEDS, CLASSES, EACH = 4, 6, 5
 
 
-def test_the_interval_is_scipys():
-    values = np.random.default_rng(0).gamma(2.0, size=200)
-    found = statistics.bootstrap(values[None], resamples=20000)
-    reference = scipy.stats.bootstrap(
-        (values,), np.mean, n_resamples=20000, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert found.value == pytest.approx(values.mean()) and found.counted == 200
-    assert found.low == pytest.approx(reference.low, abs=0.01) and found.high == pytest.approx(reference.high, abs=0.01)
+def balanced() -> np.ndarray:
+    """Trainings x classes x images with effects of all three and of training by class."""
+    rng = np.random.default_rng(7)
+    shapes = [(0.3, (SEEDS, 1, 1)), (0.4, (1, CLASSES, 1)), (0.2, (SEEDS, CLASSES, 1)), (0.3, (1, CLASSES, EACH))]
+    return 0.3 + sum(rng.normal(0, sd, shape) for sd, shape in [*shapes, (0.3, (SEEDS, CLASSES, EACH))])
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says():
-    rng, hits = np.random.default_rng(0), 0
-    for seed in range(200):
-        found = statistics.bootstrap(rng.normal(1.0, 1.0, (1, 60)), resamples=400, seed=seed)
-        hits += found.low <= 1.0 <= found.high
-    assert statistics.wilson(hits, 200).high > 0.92
+def infer(values: np.ndarray) -> Inference:
+    return statistics.mixed_effects(values.reshape(len(values), -1), np.repeat(np.arange(CLASSES), EACH))
 
 
-def test_images_that_do_not_count_leave_no_trace():
-    values = np.random.default_rng(0).normal(size=(1, 50))
-    holes = np.concatenate([values, np.full((1, 50), np.nan)], axis=1)
-    found = statistics.bootstrap(holes)
-    assert found.value == pytest.approx(values.mean()) and found.counted == 50
-    assert found.high - found.low == pytest.approx(4 * values.std() / np.sqrt(50), rel=0.25)
+def test_a_balanced_design_has_the_error_of_the_analysis_of_variance():
+    """Mean squares by loops: Var = (MS(training) + MS(class) - MS(training x class)) / N; degrees by Satterthwaite."""
+    values = balanced()
+    mean, number = values.mean(), values.size
+    of_training = sum(CLASSES * EACH * (values[s].mean() - mean) ** 2 for s in range(SEEDS)) / (SEEDS - 1)
+    of_class = sum(SEEDS * EACH * (values[:, c].mean() - mean) ** 2 for c in range(CLASSES)) / (CLASSES - 1)
+    interaction = 0.0
+    for s in range(SEEDS):
+        for c in range(CLASSES):
+            interaction += EACH * (values[s, c].mean() - values[s].mean() - values[:, c].mean() + mean) ** 2
+    interaction /= (SEEDS - 1) * (CLASSES - 1)
+    whole = of_training + of_class - interaction
+    squares = zip((of_training, of_class, interaction), (SEEDS - 1, CLASSES - 1, (SEEDS - 1) * (CLASSES - 1)))
+    found = infer(values)
+    assert found.estimate.value == pytest.approx(mean) and found.error == pytest.approx(np.sqrt(whole / number))
+    assert found.degrees == pytest.approx(whole**2 / sum(square**2 / degrees for square, degrees in squares))
+    half = scipy.stats.t.ppf(0.975, found.degrees) * found.error
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((mean - half, mean + half))
+    assert found[3:] == (SEEDS, CLASSES, CLASSES * EACH) and found.estimate.counted == number
+
+
+def test_the_error_is_that_of_the_mixed_model_of_statsmodels():
+    """Its numbers (0.15.0): for the balanced design MixedLM by REML with random trainings, classes, their product and
+    images; for the first training alone OLS with cov_type="cluster" over classes and use_t."""
+    whole, one = infer(balanced()), infer(balanced()[:1])
+    assert (whole.estimate.value, whole.error) == pytest.approx((0.01651502, 0.18239499), rel=1e-5)
+    assert (one.estimate.value, one.error) == pytest.approx((0.27619161, 0.14530388), rel=1e-7)
+    assert (one.estimate.low, one.estimate.high) == pytest.approx((-0.09732392, 0.64970713), rel=1e-6)
+    assert one.trainings == 1 and one.degrees == pytest.approx(CLASSES - 1)
+
+
+def test_counter_classes_are_crossed_with_classes_as_in_the_two_way_clusters_of_statsmodels():
+    """Its cov_cluster_2groups (Cameron, Gelbach and Miller), whose correction for few groups differs by a trifle."""
+    rng = np.random.default_rng(3)
+    counters, classes = rng.integers(0, 40, 600), np.repeat(np.arange(30), 20)
+    values = rng.normal(size=600) + rng.normal(size=40)[counters] * 0.5 + rng.normal(size=30)[classes] * 0.5
+    both = statistics.mixed_effects(values[None], classes, counters[None])
+    assert both.error == pytest.approx(0.12515675, rel=0.005)
+    assert statistics.mixed_effects(values[None], classes).error == pytest.approx(0.08902879, rel=0.005)
+    assert statistics.mixed_effects(values[None], counters).error == pytest.approx(0.10241081, rel=0.005)
+
+
+def test_independent_images_of_one_training_have_the_interval_of_students_t():
+    values = np.random.default_rng(0).gamma(2.0, size=50)
+    low, high = scipy.stats.t.interval(0.95, 49, values.mean(), scipy.stats.sem(values))
+    for classes in (None, np.zeros(50, int), np.arange(50)):
+        found = statistics.mixed_effects(values[None], classes)
+        assert found.estimate == pytest.approx((values.mean(), low, high, 50)) and found.degrees == pytest.approx(49)
+    assert statistics.mixed_effects(values[None], None).classes == 0
+    assert statistics.mixed_effects(values[None], np.zeros(50, int)).classes == 1
+    tested = scipy.stats.ttest_1samp(values, 1.8)
+    assert statistics.mixed_effects(values[None], None).p_two_sided(1.8) == pytest.approx(tested.pvalue)
+
+
+def test_trainings_that_saw_the_same_images_alike_know_no_more_than_one():
+    same = np.repeat(balanced()[:1], 3, axis=0)
+    one, three = infer(same[:1]), infer(same)
+    assert three.estimate.counted == 3 * one.estimate.counted
+    assert (three.error, three.degrees) == pytest.approx((one.error, one.degrees))
+
+
+def test_images_and_trainings_that_do_not_count_leave_no_trace():
+    values, classes = balanced().reshape(SEEDS, -1), np.repeat(np.arange(CLASSES), EACH)
+    holes = np.full((SEEDS + 1, 2 * values.shape[1]), np.nan)
+    holes[:SEEDS, ::2] = values
+    found = statistics.mixed_effects(holes, np.repeat(classes, 2) + 3)
+    expected = statistics.mixed_effects(values, classes)
+    assert found.estimate == pytest.approx(expected.estimate) and found[1:] == pytest.approx(expected[1:])
+    assert found.trainings == SEEDS
+
+
+def test_every_training_weighs_the_same_however_many_images_it_has():
+    values = balanced().reshape(SEEDS, -1)
+    values[0, 3:] = np.nan
+    found = infer(values)
+    assert found.estimate.value == pytest.approx(np.mean([np.nanmean(some) for some in values]))
+    assert found.images == values.shape[1] and found.error > 0
 
 
 def test_nothing_counted_gives_no_number_and_one_image_no_interval():
-    assert np.isnan(statistics.bootstrap(np.full((2, 5), np.nan)).value)
-    alone = statistics.bootstrap(np.array([[0.5, np.nan]]))
-    assert alone.value == 0.5 and alone.counted == 1 and np.isnan(alone.low)
-
-
-def test_seeds_are_averaged_and_their_images_drawn_together():
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=100)
-    same = np.stack([images, images, images])
-    one, three = statistics.bootstrap(same[:1]), statistics.bootstrap(same)
-    assert three.counted == 300
-    # Three looks at the same images know no more about other images than one.
-    assert (three.low, three.high) == pytest.approx((one.low, one.high))
+    assert statistics.mixed_effects(np.full((2, 5), np.nan), None) is statistics.NO_INFERENCE
+    alone = statistics.mixed_effects(np.array([[0.5, np.nan]]), np.array([0, 1]))
+    assert alone.estimate.value == 0.5 and alone.estimate.counted == 1
+    assert np.isnan([alone.estimate.low, alone.error, alone.degrees, alone.p_two_sided()]).all()
+    assert not alone.is_within(10.0)
 
 
 def test_a_curve_is_its_points():
-    values = np.random.default_rng(0).random((2, 30, 3))
-    values[:, :10, 1] = values[0, 5:, 0] = values[:, :, 2] = np.nan
-    mean, low, high = statistics.bootstrap_curve(values)
-    for point in range(2):
-        expected = statistics.bootstrap(values[:, :, point], resamples=300)
-        np.testing.assert_allclose((mean[point], low[point], high[point]), expected[:3], rtol=1e-4)
-    assert np.isnan([mean[2], low[2], high[2]]).all()
+    values, classes = np.random.default_rng(0).random((2, 30, 4)), np.repeat(np.arange(6), 5)
+    values[:, :10, 1] = values[0, :, 1] = values[0, 5:, 0] = values[:, 5:, 2] = values[:, :, 3] = np.nan
+    counters = np.random.default_rng(1).integers(0, 6, (2, 30))
+    for some in (None, counters):
+        mean, low, high = statistics.mixed_effects_curve(values, classes, some)
+        for point in range(3):
+            expected = statistics.mixed_effects(values[:, :, point], classes, some).estimate
+            np.testing.assert_allclose((mean[point], low[point], high[point]), expected[:3])
+        assert np.isnan([mean[3], low[3], high[3]]).all() and not np.isnan(low[:3]).any()
+
+
+def test_a_difference_of_the_same_images_is_the_mean_of_the_differences():
+    rng = np.random.default_rng(0)
+    first, second = balanced().reshape(SEEDS, -1), rng.normal(size=(SEEDS, CLASSES * EACH))
+    classes, counters = np.repeat(np.arange(CLASSES), EACH), rng.integers(0, CLASSES, first.shape)
+    paired = statistics.mixed_effects(first - second, classes, counters)
+    unpaired = statistics.mixed_effects_of_difference(first, second, classes, counters)
+    assert unpaired.estimate[:3] == pytest.approx(paired.estimate[:3]) and unpaired[1:] == pytest.approx(paired[1:])
+    others = statistics.mixed_effects_of_difference(first, second, classes, counters, counters[:, ::-1])
+    assert others.estimate.value == pytest.approx(paired.estimate.value) and others.error != paired.error
+
+
+def test_a_difference_of_other_images_is_close_to_that_of_two_independent_samples():
+    values = np.random.default_rng(0).normal(size=(1, 400))
+    first, second = values.copy(), values.copy()
+    first[:, 300:], second[:, :300] = np.nan, np.nan
+    found = statistics.mixed_effects_of_difference(first, second, None)
+    welch = scipy.stats.ttest_ind(values[0, :300], values[0, 300:], equal_var=False)
+    assert found.p_two_sided() == pytest.approx(welch.pvalue, rel=0.02) and found.images == 100
+    assert found.estimate.value == pytest.approx(values[0, :300].mean() - values[0, 300:].mean())
+    second[:] = np.nan
+    assert statistics.mixed_effects_of_difference(first, second, None) is statistics.NO_INFERENCE
+
+
+def test_conclusions_of_an_inference():
+    inference = Inference(Estimate(0.01, -0.011, 0.031, 99), 0.01, 20.0, 5, 25, 99)
+    turned = inference.negative()
+    assert turned.estimate == (-0.01, -0.031, 0.011, 99) and turned.p_two_sided() == inference.p_two_sided()
+    assert inference.p_two_sided() == pytest.approx(2 * scipy.stats.t.sf(1, 20))
+    # Two one-sided tests: 0.01 + 1.7247 * 0.01 is the smallest margin.
+    assert inference.is_within(0.0273) and not inference.is_within(0.0272) and turned.is_within(0.0273)
+    exact = inference._replace(error=0.0)
+    assert exact.p_two_sided() == 0 and exact.p_two_sided(0.01 + 1e-8) == 1 and exact.is_within(0.011)
+
+
+@pytest.mark.parametrize("training", [0.01, 0.03])
+def test_false_verdicts_are_as_rare_as_they_should_be(training):
+    """scripts/simulate_verdicts.py, with fewer repetitions: an interval that forgets trainings or classes fails."""
+    design, rng = replace(DESIGNS["5 trainings, 25 classes x 26"], training=training), np.random.default_rng(0)
+    rates = simulate(design, rng, repetitions=500)
+    assert 0.02 < rates.ours < 0.085 and rates.images_alone > 0.2
+    assert simulate(replace(design, difference=0.05), rng, repetitions=500).ours > 0.7
+
+
+def test_holm_by_hand():
+    """0.01 * 4, 0.02 * 3, 0.03 * 2 -> as large as the one before, 0.2."""
+    assert statistics.holm([0.03, 0.01, 0.2, 0.02]) == pytest.approx([0.06, 0.04, 0.2, 0.06])
+    assert statistics.holm([0.4, 0.9]) == pytest.approx([0.8, 0.9]) and statistics.holm([0.8, 0.9])[0] == 1
+    assert statistics.holm([]) == []
+
+
+def test_a_ratio_of_speeds_is_the_median_of_its_rounds():
+    second = np.array([[1.0, 2.0, 4.0, 1.0], [1.0, 1.0, 5.0, np.nan]])
+    first = second * np.array([[2.0, 3.0, 4.0, 5.0], [6.0, 7.0, 900.0, 1.0]])
+    found = statistics.median_ratio(first, second)
+    # Seven rounds: all lie on one side of the median in 2 / 2^7 = 1.6 % of cases, all but one in 12.5 %.
+    assert found == (5.0, 2.0, 900.0, 7)
+    assert statistics.p_of_median_ratio(first, second) == pytest.approx(2 / 2**7)
+    assert statistics.p_of_median_ratio(first, second, 5.5) == pytest.approx(1)
+    assert np.isnan(statistics.median_ratio(first[:, :2], second[:, :2]).low)
+    assert statistics.median_ratio(first * np.nan, second) == pytest.approx(statistics.NOTHING, nan_ok=True)
 
 
 def test_wilson_is_the_closed_form():

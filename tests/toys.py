@@ -8,7 +8,8 @@ import numpy as np
 from heads import CLASSES, DEPTH, normal, plain_network
 
 from galore.confidence import Predictor
-from galore.evaluation.test_set import Parts, Scenes, TestSet
+from galore.evaluation.ground_truth import AttributeTable
+from galore.evaluation.test_set import OtherTruth, Parts, Scenes, TestSet
 
 IMAGES, PARTS, SIZE = 60, 8, (16, 16)
 
@@ -25,11 +26,13 @@ def toy_test_set(scenes: bool = False) -> TestSet:
     distinct = rng.random((CLASSES, CLASSES, PARTS)) < 0.7
     distinct |= distinct.transpose(1, 0, 2)
     if scenes:
-        annotations = Scenes(rng.integers(0, PARTS + 1, (IMAGES, *SIZE)).astype(np.uint8), SIZE)
+        annotations = Scenes(rng.integers(0, PARTS + 1, (IMAGES, *SIZE)).astype(np.uint8), SIZE, PARTS)
     else:
         points = rng.uniform(0, 16, (IMAGES, PARTS, 2)).astype(np.float32)
         box = np.tile(np.array([2.0, 2.0, 12.0, 12.0], np.float32), (IMAGES, 1))
         annotations = Parts(points, rng.random((IMAGES, PARTS)) < 0.9, box, SIZE)
+    other = rng.random((CLASSES, CLASSES, PARTS)) < 0.5
+    by_other_tables = OtherTruth(other, ~other, AttributeTable.NEURIPS, AttributeTable.SCOUT)
     kernel = jnp.asarray(normal(9, DEPTH))
     predictor = Predictor(kernel, lambda k, F: jax.nn.sigmoid(jnp.mean(F, axis=(0, 1)) @ k / 100))
     return TestSet(
@@ -44,4 +47,5 @@ def toy_test_set(scenes: bool = False) -> TestSet:
         np.arange(IMAGES),
         predictor,
         student,
+        None if scenes else by_other_tables,
     )

@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 import toys
 
 from galore import explain
 from galore.attribution import gradient_x_activation, requests
 from galore.evaluation import metrics, queries
 from galore.evaluation.evaluate import evaluate, over_batches, part_iou
+from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import (
     BASELINES,
     GRADIENT,
@@ -26,6 +28,7 @@ from galore.evaluation.methods import (
     insecurities,
     main_rules,
 )
+from galore.regions import upsample
 
 METHODS = all_rules(GRADIENT, tuple(Score))
 
@@ -59,6 +62,52 @@ def test_every_number_equals_a_loop_over_images(test_set, scored):
             np.testing.assert_allclose(values["auroc"][position], metrics.auroc(ranks, truth, visible), atol=1e-6)
             curves = metrics.precision_recall(ranks, truth, visible, test_set.size)
             np.testing.assert_allclose(values["recall"][position], curves.recall, atol=1e-6)
+
+
+def test_the_other_table_judges_the_same_maps(test_set, scored):
+    assert scored.other_table is AttributeTable.NEURIPS
+    exchanged = dataclasses.replace(test_set, discriminant=test_set.other.discriminant)
+    again = evaluate(exchanged, queries.beginner(exchanged, 0), METHODS, seed=0)
+    for method, measures in again.by_method.items():
+        for name, values in measures.items():
+            np.testing.assert_allclose(scored.by_other_table[method][name], values, atol=1e-6)
+
+
+def test_specificity_asks_about_every_other_class(test_set, scored):
+    parts, method = test_set.annotations, Method(Rule.MARGIN, None, GRADIENT)
+    for position in (0, 11):
+        row, y = scored.queries.rows[position], int(scored.queries.predicted[position])
+        images = jnp.asarray(test_set.inputs(np.array([row])))
+        others = [c for c in range(len(test_set.class_names)) if c != y]
+        raw = [explain.discriminant(test_set.net, images, y, c, signs=explain.RAW) for c in others]
+        maps = np.stack([one.predicted_maps[0] - one.counter_maps[0] for one in raw])
+        cells = np.array(maps.shape[1:]) / test_set.size
+        places = parts.points[row][:, ::-1].T * cells[:, None] - 0.5
+        values = np.stack([scipy.ndimage.map_coordinates(m, places, order=1, mode="nearest") for m in maps])
+        expected = metrics.specificity(
+            *map(jnp.asarray, (values, test_set.discriminant[y, others], parts.visible[row].astype(bool)))
+        )
+        np.testing.assert_allclose(scored.by_method[method]["specificity"][position], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("scenes", [False, True])
+def test_only_the_question_moves_the_specificity(scenes):
+    toy = toys.toy_test_set(scenes=scenes)
+    scored = evaluate(toy, queries.beginner(toy, 0), METHODS[:4], seed=0)
+    values = {method: measures["specificity"] for method, measures in scored.by_method.items()}
+    for blind in (METHODS[0], *BASELINES):
+        if blind != ORACLE:
+            np.testing.assert_allclose(values[blind], 0.5, atol=1e-6)
+    assert np.nanmin(values[ORACLE]) > 0.9 and np.nanstd(values[METHODS[1]]) > 0.01
+
+
+def test_the_mean_over_an_objects_pixels_is_read_from_the_cells():
+    scenes = jax.tree.map(lambda leaf: jnp.asarray(leaf[3]), toys.toy_test_set(scenes=True).annotations)
+    maps = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 4)), jnp.float32)
+    mask, enlarged = np.asarray(scenes.mask), np.asarray(upsample(maps, scenes.size))
+    expected = [[enlarged[c][mask == k].mean() for k in range(1, toys.PARTS + 1)] for c in range(3)]
+    np.testing.assert_allclose(scenes.read(maps), expected, atol=1e-5)
+    assert np.asarray(scenes.present).tolist() == [k in mask for k in range(1, toys.PARTS + 1)]
 
 
 def test_methods_keep_their_order_and_baselines_come_last(scored):

@@ -57,7 +57,7 @@ def test_every_rule_equals_its_formula():
     net, images = heads.plain_network(), heads.images(2)
     y, c = jnp.array([0, 1]), jnp.array([3, 2])
     compared = methods.all_rules(GRADIENT, (Score.SOFTMAX,))
-    maps = jax.jit(lambda *x: methods.counterfactual_maps(compared, net, None, *x))(images, y, c)
+    maps = jax.jit(lambda *x: methods.counterfactual_maps(compared, net, None, *x))(images, y, c[:, None])
     raw = explain.discriminant(net, images, y, c, signs=explain.RAW)
     clipped = explain.discriminant(net, images, y, c)
     a, b = (np.where(m < 0, 1e-7, m) for m in (raw.predicted_maps, raw.counter_maps))
@@ -67,7 +67,7 @@ def test_every_rule_equals_its_formula():
     expected = [a, a * complement, a * complement * s, margin, floored * s]
     assert [method.rule for method in compared] == list(Rule)[:5]
     for map_, formula in zip(maps, expected, strict=True):
-        np.testing.assert_allclose(map_, formula, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(map_[:, 0], formula, rtol=1e-4, atol=1e-9)
 
 
 @requests(positive_gradient=True)
@@ -85,9 +85,9 @@ def test_mirrored_keeps_what_follows_the_image_and_averages_out_the_rest():
     images = jnp.asarray(np.random.default_rng(0).uniform(1, 2, (2, 3, 4, 5)).astype(np.float32))
     setting = dataclasses.replace(AttributionSetting.of(left_and_image), mirrored=True)
     (map_,) = methods.counterfactual_maps(
-        [Method(Rule.ATTRIBUTIVE, None, setting)], pixels, None, images, jnp.zeros(2, int), jnp.ones(2, int)
+        [Method(Rule.ATTRIBUTIVE, None, setting)], pixels, None, images, jnp.zeros(2, int), jnp.ones((2, 1), int)
     )
-    np.testing.assert_allclose(map_, images.sum(-1) + 2.5, rtol=1e-6)
+    np.testing.assert_allclose(map_[:, 0], images.sum(-1) + 2.5, rtol=1e-6)
 
 
 def test_options_reach_the_attribution_function():

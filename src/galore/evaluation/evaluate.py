@@ -7,7 +7,7 @@ counterfactual query has one map and one truth per image, a deliberative one has
 import dataclasses
 import functools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped
 
-from galore import batching
+from galore import batching, explain
 from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.evaluation import metrics
@@ -26,13 +26,24 @@ from galore.evaluation.queries import HardImages, Queries
 from galore.evaluation.test_set import Annotations, Measures, Parts, TestSet
 from galore.network import Network
 
+RECALL = 0.5
+RECALLS = tuple(percent / 100 for percent in range(10, 100, 10))
+"""Where precision is read at equal recall: at one recall, and along the whole curve."""
+SCENE_REGIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""The region sizes whose IoUs the authors average on scenes."""
+
+
+PRECISION_AT_RECALL, AREA, MEAN_IOU = "precision at recall 0.5", "area under precision-recall", "mean iou"
+"""What the papers' curves come down to, beside "specificity" and "auroc", which are ours."""
+
 
 class Model(NamedTuple):
-    """What an evaluation runs, the same for every batch."""
+    """What an evaluation runs, the same for every batch; ground truth by table of attributes, the chosen one first."""
 
     net: Network
     predictor: Predictor | None
-    shared: Bool[Array, "C C P"]
+    discriminant: Bool[Array, "A C C P"]
+    shared: Bool[Array, "A C C P"]
 
 
 class ImageBatch(NamedTuple):
@@ -61,8 +72,8 @@ class Scores:
     Attributes:
         queries: what the numbers belong to.
         by_method: measure -> one number [k], or one curve [k, T], per query; the baselines come last.
-        insecurities: of deliberative methods, "strength" [k, K] and "precision" [k, K, T] of each insecurity of an
-            image, NaN where it does not occur.
+        insecurities: of deliberative methods, of each insecurity of an image, NaN where it does not occur: "strength"
+            [k, K], "strengths" [k, K, T] of regions of each size, and on parts "precision" [k, K, T].
         fractions: the region sizes of the curves.
         by_other_table: the same measures by the other table of attributes; empty: there is none.
         other_table: which one that is.
@@ -90,7 +101,13 @@ class Scores:
 
 
 def evaluate(
-    test_set: TestSet, queries: Queries | HardImages, methods: Sequence[Method], seed: int, batch_size: int = 16
+    test_set: TestSet,
+    queries: Queries | HardImages,
+    methods: Sequence[Method],
+    seed: int,
+    batch_size: int = 16,
+    *,
+    every_class: bool = True,
 ) -> Scores:
     """Scores each method's maps at the truth of the queries, and those of the four baselines.
 
@@ -101,6 +118,7 @@ def evaluate(
         methods: counterfactual or deliberative ones, as the queries.
         seed: of the random baselines.
         batch_size: images at once.
+        every_class: ask about every other class as well, for the specificity; the classes share one linearisation.
 
     Raises:
         InputError: no query, or a method needs a predictor and there is none.
@@ -109,18 +127,52 @@ def evaluate(
         if (score := method.score_with(test_set.predictor)) is not None:
             score.confidence(test_set.predictor)
     if isinstance(queries, Queries):
-        program = _counterfactual_program(tuple(methods))
-        values = over_batches(program, test_set, queries, seed, batch_size)
-        return Scores(queries, dict(zip((*methods, *BASELINES), values)))
+        program = _counterfactual_program(tuple(methods), every_class)
+        table = None if test_set.other is None or queries.other_truth is None else test_set.other.discriminant_table
+        by_table = [queries.truth] if table is None else [queries.truth, queries.other_truth]
+        truths = np.stack(by_table, axis=1)  # type: ignore[arg-type]
+        values = over_batches(program, test_set, queries, seed, batch_size, truths)
+        return _scores(queries, (*methods, *BASELINES), values, table)
     program = _deliberative_program(tuple(methods), queries.top, queries.keep)
-    means, each = over_batches(program, test_set, queries, seed, batch_size)
-    return Scores(queries, dict(zip((*methods, *BASELINES), means)), dict(zip(methods, each)))
+    values, each = over_batches(program, test_set, queries, seed, batch_size)
+    table = None if test_set.other is None else test_set.other.shared_table
+    scores = _scores(queries, (*methods, *BASELINES), values, table)
+    return dataclasses.replace(scores, insecurities=dict(zip(methods, each)))
+
+
+def _scores(
+    queries: Queries | HardImages,
+    methods: tuple[Method, ...],
+    values: Sequence[Mapping[str, Shaped[np.ndarray, "k A ..."]]],
+    table: AttributeTable | None,
+) -> Scores:
+    """Scores of measures by table of attributes, the chosen one first."""
+
+    def at(place: int) -> dict[Method, dict[str, np.ndarray]]:
+        by = zip(methods, values)
+        return {method: _summarised({name: some[:, place] for name, some in one.items()}) for method, one in by}
+
+    return Scores(queries, at(0), by_other_table={} if table is None else at(1), other_table=table)
+
+
+def _summarised(measures: dict[str, Shaped[np.ndarray, "k ..."]]) -> dict[str, Shaped[np.ndarray, "k ..."]]:
+    """With the numbers by which the papers' curves are compared: precision at equal recall, the IoUs' mean."""
+    if "precision" in measures:
+        curves = (measures["precision"], measures["recall"])
+        at_recall = metrics.equal_recall_by_image(*curves, (RECALL,))
+        area = metrics.equal_recall_by_image(*curves, RECALLS)
+        measures = {PRECISION_AT_RECALL: at_recall, AREA: area} | measures
+    if "iou" in measures:
+        places = [metrics.FRACTIONS.index(region) for region in SCENE_REGIONS]
+        measures = {MEAN_IOU: measures["iou"][:, places].mean(axis=1)} | measures
+    return measures
 
 
 def part_iou(test_set: TestSet, queries: Queries, methods: Sequence[Method], seed: int, batch_size: int = 16) -> Scores:
     """PIoU of each method's region on the query with its region on the counter image, classes exchanged.
 
-    The baselines are there too; the oracle points at the parts that tell the classes apart.
+    "piou" by the authors' rule and "piou, every image" by ours (`metrics.part_iou`). The baselines are there too; the
+    oracle points at the parts that tell the classes apart.
 
     Raises:
         TypeError: the annotations are no parts.
@@ -132,8 +184,14 @@ def part_iou(test_set: TestSet, queries: Queries, methods: Sequence[Method], see
     )
     here = over_batches(program, test_set, queries, keys[::2], batch_size)
     there = over_batches(program, test_set, exchanged, keys[1::2], batch_size)
-    curves = (part_iou_of_ranks(test_set, queries, ranks, counter_ranks) for ranks, counter_ranks in zip(here, there))
-    return Scores(queries, {method: {"piou": curve} for method, curve in zip((*methods, *BASELINES), curves)})
+    by_method = {
+        method: {
+            name: part_iou_of_ranks(test_set, queries, *both, every_image=every_image)
+            for name, every_image in (("piou", False), ("piou, every image", True))
+        }
+        for method, *both in zip((*methods, *BASELINES), here, there)
+    }
+    return Scores(queries, by_method)
 
 
 def part_iou_of_ranks(
@@ -142,14 +200,16 @@ def part_iou_of_ranks(
     ranks: Int[np.ndarray, "k P"],
     counter_ranks: Int[np.ndarray, "k P"],
     fractions: metrics.Fractions = metrics.FRACTIONS,
+    *,
+    every_image: bool = False,
 ) -> Float[np.ndarray, "k T"]:
     """PIoU of two maps per query whose ranks at the parts (`metrics.ranks`) are known."""
     parts = test_set.annotations
     if not isinstance(parts, Parts):
         raise TypeError("PIoU needs a test set with parts")
     visible, counter_visible = (jnp.asarray(parts.visible[rows], bool) for rows in (queries.rows, queries.counter_rows))
-    here, there = jnp.asarray(ranks), jnp.asarray(counter_ranks)
-    return np.asarray(metrics.part_iou(here, there, visible, counter_visible, parts.size, fractions))
+    given = (jnp.asarray(ranks), jnp.asarray(counter_ranks), visible, counter_visible, parts.size, fractions)
+    return np.asarray(metrics.part_iou(*given, every_image=every_image))
 
 
 def over_batches(
@@ -180,7 +240,10 @@ def over_batches(
     if count == 0:
         raise InputError("no image counts, so that there is nothing to evaluate")
     keys = jax.random.split(jax.random.key(seed), count) if isinstance(seed, int) else seed
-    model = Model(test_set.net, test_set.predictor, jnp.asarray(test_set.shared))
+    other = test_set.other
+    truths = [test_set] if other is None else [test_set, other]
+    discriminant, shared = (jnp.stack([getattr(t, name) for t in truths]) for name in ("discriminant", "shared"))
+    model = Model(test_set.net, test_set.predictor, discriminant, shared)
 
     def batch_of(positions: Int[np.ndarray, " b"]) -> tuple[Any, ...]:
         rows = queries.rows[positions]
@@ -203,22 +266,63 @@ def with_baselines(maps: Sequence[Float[Array, "B h w"]], batch: Batch) -> list[
 
 def maps_of(methods: Sequence[Method], model: Model, batch: Batch) -> list[Float[Array, "B h w"]]:
     """The maps of counterfactual methods for a batch."""
-    return counterfactual_maps(methods, model.net, model.predictor, batch.images, batch.predicted, batch.counter)
+    return [maps[:, 0] for maps in _maps_against(methods, model, batch, batch.counter[:, None])]
+
+
+def _maps_against(
+    methods: Sequence[Method], model: Model, batch: Batch, counters: Int[Array, "B K"]
+) -> list[Float[Array, "B K h w"]]:
+    return counterfactual_maps(methods, model.net, model.predictor, batch.images, batch.predicted, counters)
 
 
 @functools.lru_cache(maxsize=8)
-def _counterfactual_program(methods: tuple[Method, ...]) -> Callable[..., list[Measures]]:
+def _counterfactual_program(methods: tuple[Method, ...], every_class: bool) -> Callable[..., list[Measures]]:
+    """(model, batch, truths [B, A, P]) -> for each method and baseline measures [B, A, ...]."""
+
     @jax.jit
-    def program(model: Model, batch: Batch) -> list[Measures]:
-        maps = with_baselines(maps_of(methods, model, batch), batch)
-
-        def score(annotations: Annotations, maps: list[Array], truth: Array) -> list[Measures]:
-            return _by_shape(lambda map_: annotations.score(map_, truth), maps)
-
-        # One image at a time, so that its pixels stay in the cache.
-        return jax.lax.map(lambda one: score(*one), (batch.annotations, maps, batch.truth))
+    def program(model: Model, batch: Batch, truths: Bool[Array, "B A P"]) -> list[Measures]:
+        if not every_class:
+            maps = maps_of(methods, model, batch)
+            return _scored_by_image(batch, maps, truths)
+        # Every class but the predicted one, in order.
+        others = jnp.arange(model.discriminant.shape[1] - 1)
+        others = others + (others >= batch.predicted[:, None])
+        against = _maps_against(methods, model, batch, others)
+        asked = batch.counter - (batch.counter > batch.predicted)
+        measures = _scored_by_image(batch, [maps[jnp.arange(len(maps)), asked] for maps in against], truths)
+        specific = jax.vmap(lambda a, maps, y, c: _specificities(a, maps, model.discriminant[:, y, c]))
+        for one, values in zip(measures, specific(batch.annotations, against, batch.predicted, others)):
+            one["specificity"] = values
+        return measures
 
     return program
+
+
+def _scored_by_image(batch: Batch, maps: list[Float[Array, "B h w"]], truths: Bool[Array, "B A P"]) -> list[Measures]:
+    """The measures of the maps and of the baselines, by each truth of an image."""
+    shape = (maps[0].shape[1], maps[0].shape[2])
+
+    def score(annotations: Annotations, maps: list[Array], truths: Array, key: Array) -> list[Measures]:
+        own = _by_shape(lambda map_: jax.vmap(lambda truth: annotations.score(map_, truth))(truths), maps)
+        return own + _score_baselines(annotations, key, truths, shape)
+
+    # One image at a time, so that its pixels stay in the cache.
+    return jax.lax.map(lambda one: score(*one), (batch.annotations, maps, truths, batch.keys))
+
+
+def _specificities(
+    annotations: Annotations, maps: Sequence[Float[Array, "K h w"]], truths: Bool[Array, "A K P"]
+) -> list[Float[Array, " A"]]:
+    """Of the maps of one image against every other class, and of the baselines: what sees no class, and an oracle."""
+    present = annotations.present
+
+    def specificity(values: Float[Array, "K P"]) -> Float[Array, " A"]:
+        return jax.vmap(lambda truth: metrics.specificity(values, truth, present))(truths)
+
+    own = [specificity(annotations.read(one)) for one in maps]
+    blind = specificity(jnp.zeros(truths.shape[1:]))
+    best = jax.vmap(lambda truth: metrics.specificity(truth.astype(jnp.float32), truth, present))(truths)
+    return own + [best if method == ORACLE else blind for method in BASELINES]
 
 
 @functools.lru_cache(maxsize=8)
@@ -237,29 +341,54 @@ def _rank_program(methods: tuple[Method, ...]) -> Callable[..., list[Array]]:
 
 @functools.lru_cache(maxsize=8)
 def _deliberative_program(methods: tuple[Method, ...], top: int, keep: int) -> Callable[..., Any]:
+    """(model, batch) -> for each method and baseline measures [B, A, ...], the means over an image's insecurities; and
+    for each method its insecurities."""
+
     @jax.jit
     def program(model: Model, batch: ImageBatch) -> tuple[list[Measures], list[dict[str, Array]]]:
         explained = [deliberative_maps(m, model.net, model.predictor, batch.images, top, keep) for m in methods]
-        truths = [model.shared[one.pairs[..., 0], one.pairs[..., 1]] for one in explained]
-        maps, truth = jnp.stack([one.maps for one in explained], axis=1), jnp.stack(truths, axis=1)
-        scores = jax.vmap(lambda a, m, t: jax.vmap(lambda *pair: _score_each(a, *pair))(m, t))
-        values = scores(batch.annotations, maps, truth)
-        by_method = [jax.tree.map(lambda leaf, k=k: leaf[:, k], values) for k in range(len(methods))]
-        shape = (maps.shape[3], maps.shape[4])
-        baselines = jax.vmap(lambda a, key, t: _score_baselines(a, key, t, shape))
-        others = baselines(batch.annotations, batch.keys, truths[0])
-        occurs = [one.occurs for one in explained] + [explained[0].occurs] * len(others)
-        means = [
-            jax.tree.map(lambda leaf, o=occurring: _mean_where(leaf, o), every)
-            for every, occurring in zip([*by_method, *others], occurs)
-        ]
-        each = []
-        for one, every in zip(explained, by_method):
-            strength = {"strength": jnp.where(one.occurs, one.strengths, jnp.nan)}
-            each.append(strength | ({"precision": every["precision"]} if "precision" in every else {}))
+        by_table = [_deliberated(batch, explained, shared) for shared in model.shared]
+        means = [_stacked(some) for some in zip(*(means for means, _ in by_table))]
+        each = [_described(one, measures) for one, measures in zip(explained, by_table[0][1])]
         return means, each
 
     return program
+
+
+def _deliberated(
+    batch: ImageBatch, explained: Sequence[explain.Deliberative], shared: Bool[Array, "C C P"]
+) -> tuple[list[Measures], list[Measures]]:
+    """By one table of attributes: the means over an image's insecurities [B, ...] of each method and baseline, and the
+    measures of each insecurity [B, K, ...] of each method."""
+    truths = [shared[one.pairs[..., 0], one.pairs[..., 1]] for one in explained]
+    maps, truth = jnp.stack([one.maps for one in explained], axis=1), jnp.stack(truths, axis=1)
+    scores = jax.vmap(lambda a, m, t: jax.vmap(lambda *pair: _score_each(a, *pair))(m, t))
+    values = scores(batch.annotations, maps, truth)
+    by_method = [jax.tree.map(lambda leaf, k=k: leaf[:, k], values) for k in range(len(explained))]
+    shape = (maps.shape[3], maps.shape[4])
+    baselines = jax.vmap(lambda a, key, t: _score_baselines(a, key, t, shape))
+    others = baselines(batch.annotations, batch.keys, truths[0])
+    occurs = [one.occurs for one in explained] + [explained[0].occurs] * len(others)
+    means = [
+        jax.tree.map(lambda leaf, o=occurring: _mean_where(leaf, o), every)
+        for every, occurring in zip([*by_method, *others], occurs)
+    ]
+    return means, by_method
+
+
+def _described(one: explain.Deliberative, measures: Measures) -> dict[str, Array]:
+    """The strength of each insecurity, over its region and over those of every size, and its precision."""
+    cells = jnp.sort(one.maps.reshape(*one.maps.shape[:2], -1), axis=-1, descending=True)
+    counts = np.ceil(np.array(metrics.FRACTIONS) * cells.shape[-1]).astype(int)
+    strengths = jnp.cumsum(cells, axis=-1)[..., counts - 1] / counts
+    there = jnp.where(one.occurs, 1.0, jnp.nan)
+    described = {"strength": one.strengths * there, "strengths": strengths * there[..., None]}
+    return described | ({"precision": measures["precision"]} if "precision" in measures else {})
+
+
+def _stacked(measures: Sequence[Measures]) -> Measures:
+    """Measures by several tables of attributes side by side, [B, A, ...]."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *measures)
 
 
 def _by_shape(function: Callable[[Array], Any], maps: Sequence[Float[Array, "..."]]) -> list[Any]:

@@ -1,9 +1,10 @@
 """Which parts or objects tell two classes apart, and which they share: what explanations are judged against.
 
-Birds (CUB-200-2011). Every part owns groups of attributes (`PART_GROUPS`). A group's percentages of a class become a
+Birds (CUB-200-2011). Every part owns groups of attributes (`AttributeTable`). A group's percentages of a class become a
 distribution p by a softmax; the distance of two classes on a part is the mean over its groups of a divergence of p and
-q. Over all pairs of different classes and all parts, the 20 % smallest distances are shared parts, the 80 % largest
-discriminant ones (Wang and Vasconcelos, "A Generalized Explanation Framework", TPAMI 2023; SCOUT, CVPR 2020).
+q. Over all classes a and b and all parts, a = b and both orders included, the 20 % smallest distances are shared parts,
+the others discriminant ones (Wang and Vasconcelos, "A Generalized Explanation Framework", TPAMI 2023; SCOUT, CVPR 2020;
+the threshold as their code takes it).
 
 Scenes (ADE20K). An object's frequency in a scene class is its attribute; see `discriminant_objects`, `shared_objects`.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import rel_entr
 
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
@@ -32,6 +34,11 @@ class AttributeTable(enum.Enum):
     def title(self) -> str:
         """As tables show it."""
         return {AttributeTable.SCOUT: "SCOUT's table", AttributeTable.NEURIPS: "NeurIPS table"}[self]
+
+    @property
+    def phrase(self) -> str:
+        """As sentences name it."""
+        return self.title if self is AttributeTable.SCOUT else f"the {self.title}"
 
     @property
     def other(self) -> "AttributeTable":
@@ -78,11 +85,9 @@ Divergence = Callable[[Float[np.ndarray, "c k"]], Float[np.ndarray, "c c"]]
 
 def jensen_shannon(p: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c c"]:
     """sum p log(2p / (p + q)) + q log(2q / (p + q)): the formula of the authors' code, from 0 to 2 log 2."""
-    entropy = _sum_p_log_p(p)
-    result = np.empty((len(p), len(p)))
-    for a in range(len(p)):
-        result[a] = entropy[a] + entropy - 2 * _sum_p_log_p((p[a] + p) / 2)
-    return np.maximum(result, 0)
+    total = p[:, None] + p
+    one_way = rel_entr(2 * p[:, None], total).sum(axis=-1) / 2
+    return one_way + one_way.T
 
 
 def exponential_kl(p: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c c"]:
@@ -131,50 +136,79 @@ def part_distances(
 
 
 def discriminant_parts(
-    dataset: PartDataset, fraction: float = 0.8, divergence: Divergence = jensen_shannon
+    dataset: PartDataset,
+    table: AttributeTable | str = AttributeTable.SCOUT,
+    divergence: Divergence | str = jensen_shannon,
+    *,
+    shared: float = 0.2,
 ) -> Bool[np.ndarray, "c c p"]:
-    """The parts that tell class a from class b: the largest distances of all pairs and parts.
+    """The parts that tell class a from class b: those that are not shared by the same table (`shared_parts`).
 
-    The threshold is taken over every class of the data set (`all_class_attributes`), whichever are selected, and the
-    result is cut out for the selected ones. It is strict: distances equal to the threshold are not discriminant, so
-    that parts that look the same never are. A part without attributes and a class against itself are all False.
+    A part without attributes is never discriminant, nor is any part of a class against itself.
 
     Args:
         dataset: its class attributes are used, no image is read.
-        fraction: how many of the (pair, part) triples are discriminant, in (0, 1).
-        divergence: `jensen_shannon` (the authors' code) or `exponential_kl` (the paper's text).
+        table: which attributes belong to which part, an `AttributeTable` or its name, "scout" or "neurips".
+        divergence: `jensen_shannon` or "code", the authors' code; `exponential_kl` or "text", their papers; or yours.
+        shared: how many of all (class, class, part) are shared, in (0, 1).
 
     Returns:
         [a, b, part], symmetric in a and b.
 
     Raises:
-        InputError: the fraction is outside (0, 1), or no part has attributes.
+        InputError: no such table or formula, the share is outside (0, 1), or no part has attributes.
     """
-    distances, threshold = _distances_and_threshold(dataset, 1 - fraction, divergence)
+    distances, threshold = _distances_and_threshold(dataset, table, divergence, shared)
     return distances > threshold
 
 
 def shared_parts(
-    dataset: PartDataset, fraction: float = 0.2, divergence: Divergence = jensen_shannon
+    dataset: PartDataset,
+    table: AttributeTable | str = AttributeTable.NEURIPS,
+    divergence: Divergence | str = jensen_shannon,
+    *,
+    shared: float = 0.2,
 ) -> Bool[np.ndarray, "c c p"]:
-    """The parts on which class a looks like class b: the smallest distances of all pairs and parts.
+    """The parts on which class a looks like class b: distances up to a threshold over every class of the data set.
 
-    As `discriminant_parts`, except that distances equal to the threshold do count: with fractions that sum to 1 every
-    part with attributes is either shared or discriminant, and a class shares all of them with itself.
+    The threshold is the value at position int(shared * n) of all n distances in ascending order, a = b and both orders
+    included, as in the authors' code; distances equal to it count. It is taken over all classes
+    (`all_class_attributes`), whichever are selected, and the result is cut out for the selected ones.
 
     Args:
-        dataset: its class attributes are used, no image is read.
-        fraction: how many of the (pair, part) triples are shared, in (0, 1).
-        divergence: `jensen_shannon` (the authors' code) or `exponential_kl` (the paper's text).
+        dataset, table, divergence, shared: as `discriminant_parts`.
 
     Returns:
-        [a, b, part], symmetric in a and b.
+        [a, b, part], symmetric in a and b; a class shares all parts that have attributes with itself.
 
     Raises:
-        InputError: the fraction is outside (0, 1), or no part has attributes.
+        InputError: as `discriminant_parts`.
     """
-    distances, threshold = _distances_and_threshold(dataset, fraction, divergence)
+    distances, threshold = _distances_and_threshold(dataset, table, divergence, shared)
     return distances <= threshold
+
+
+def divergence_named(name: str) -> Divergence:
+    """The formula of the authors' code ("code") or of the papers' text ("text").
+
+    Raises:
+        InputError: there is no such formula.
+    """
+    if name not in _DIVERGENCES:
+        raise InputError(f"divergence {name!r}: no such formula, there are {' and '.join(_DIVERGENCES)}")
+    return _DIVERGENCES[name]
+
+
+def table_named(name: str) -> AttributeTable:
+    """The table of attributes with a name.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    names = [table.value for table in AttributeTable]
+    if name not in names:
+        raise InputError(f"attribute table {name!r}: no such table, there are {' and '.join(names)}")
+    return AttributeTable(name)
 
 
 def object_frequencies(present: Bool[np.ndarray, "n o"], dataset: SceneDataset) -> Float[np.ndarray, "c o"]:
@@ -182,7 +216,7 @@ def object_frequencies(present: Bool[np.ndarray, "n o"], dataset: SceneDataset) 
 
     Args:
         present: which objects occur in each image, from `galore.data.ade20k.objects_present(dataset)`.
-        dataset: whose labels are counted, all images of it; take a subset to count the training images only.
+        dataset: whose labels are counted, all images of it; the papers count training images only, a subset.
 
     Returns:
         Frequencies in [0, 1], float64.
@@ -213,11 +247,12 @@ def shared_objects(
     """The objects that are frequent in both classes.
 
     An object is shared by a and b where it occurs in at least `minimum` of the images of each, and the mean of its
-    two frequencies is among the largest `fraction` of all (pair of different classes, object). Means equal to the
-    threshold count, so that ties (every class with one image has frequencies of 1) can make them more.
+    two frequencies is among the largest `fraction` of all (class, class, object), a = b and both orders included.
+    Means equal to the threshold count, so that ties (every class with one image has frequencies of 1) can make them
+    more.
 
     Args:
-        frequencies: from `object_frequencies`.
+        frequencies: from `object_frequencies`, of training images.
         minimum: the smallest frequency in each class.
         fraction: the share of the largest means.
 
@@ -230,16 +265,12 @@ def shared_objects(
     _check_fraction(fraction)
     if len(frequencies) < 2:
         raise InputError("shared objects need at least two classes")
-    values = frequencies.astype(np.float32)
-    first, second = np.triu_indices(len(values), 1)
-    means = np.empty((values.shape[1], len(first)), np.float32)
-    for position, column in enumerate(values.T):
-        means[position] = (column[first] + column[second]) / 2
-    means = means.ravel()
-    position = means.size - max(1, round(fraction * means.size))
-    means.partition(position)
-    threshold = means[position]
-    frequent = frequencies >= minimum
+    values, frequent = frequencies.astype(np.float32), frequencies >= minimum
+    # Only means of two frequent ones can be shared: the others are counted, not kept.
+    kept = [((column[some, None] + column[some]) / 2).ravel() for column, some in zip(values.T, frequent.T)]
+    means = np.sort(np.concatenate(kept))
+    wanted = max(1, int(fraction * len(values) ** 2 * values.shape[1]))
+    threshold = means[-wanted] if wanted <= len(means) else 0.0
     shared = frequent[:, None, :] & frequent[None, :, :]
     for a, row in enumerate(values):
         shared[a] &= (row + values) / 2 >= threshold
@@ -247,28 +278,26 @@ def shared_objects(
 
 
 def _distances_and_threshold(
-    dataset: PartDataset, fraction: float, divergence: Divergence
+    dataset: PartDataset, table: AttributeTable | str, divergence: Divergence | str, shared: float
 ) -> tuple[Float[np.ndarray, "c c p"], float]:
-    """Distances of the selected classes, and the quantile over all pairs of different classes of the data set."""
-    _check_fraction(fraction)
+    """Distances of the selected classes, and the threshold over all pairs of classes of the data set."""
+    _check_fraction(shared)
+    groups = (table_named(table) if isinstance(table, str) else table).groups
+    divergence = divergence_named(divergence) if isinstance(divergence, str) else divergence
     if dataset.all_class_attributes is None:
         population, selected = dataset.class_attributes, np.arange(len(dataset.class_names))
     else:
         population, selected = dataset.all_class_attributes, np.array(dataset.class_numbers) - 1
-    distances = part_distances(population, dataset.attribute_names, dataset.part_names, divergence)
-    # Every unordered pair once: distances are symmetric, and a class against itself is no pair.
-    triples = distances[np.triu_indices(len(population), 1)]
-    triples = np.sort(triples[~np.isnan(triples)])
-    if triples.size == 0:
+    distances = part_distances(population, dataset.attribute_names, dataset.part_names, divergence, part_groups=groups)
+    triples = np.sort(distances[~np.isnan(distances)])
+    if triples.size == 0 or len(population) < 2:
         raise InputError(f"{dataset.name}: no pair of classes has a part with attributes, expected two classes or more")
-    count = round(fraction * triples.size)
-    threshold = triples[count - 1] if count else -np.inf
-    return distances[np.ix_(selected, selected)], float(threshold)
+    return distances[np.ix_(selected, selected)], float(triples[int(shared * triples.size)])
 
 
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
-        raise InputError(f"fraction {fraction} of the triples: expected a number between 0 and 1")
+        raise InputError(f"a share of {fraction} of all triples: expected a number between 0 and 1")
 
 
 def _softmax(values: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c k"]:
@@ -276,5 +305,4 @@ def _softmax(values: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c k"]:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _sum_p_log_p(p: Float[np.ndarray, "c k"]) -> Float[np.ndarray, "c"]:
-    return np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0).sum(axis=-1)
+_DIVERGENCES: dict[str, Divergence] = {"code": jensen_shannon, "text": exponential_kl}

@@ -31,6 +31,7 @@ class Rule(enum.Enum):
     DISCRIMINANT = "a * comp(b) * s"
     MARGIN = "margin"
     MARGIN_TIMES_CONFIDENCE = "margin * s"
+    ATTRIBUTIVE_TIMES_CONFIDENCE = "a * s"
     # Deliberative: products of two class maps, without and with the map of a difficulty.
     CLASS_PAIR = "none"
     INSECURITY = "a * b * d"
@@ -135,6 +136,15 @@ class Method:
         return ", ".join(filter(None, [*start, *names]))
 
     @property
+    def words(self) -> str:
+        """As figures and sentences call it, without a formula."""
+        score = "" if self.score is None else self.score.value
+        insecurity = self.rule is Rule.INSECURITY and self.score is not None
+        start = [self.score.difficulty] if insecurity else [WORDS.get(self.rule, self.rule.value), score]  # type: ignore[union-attr]
+        names = [setting.name for setting in (self.attribution, self.score_attribution) if setting is not None]
+        return ", ".join(filter(None, [*start, *names]))
+
+    @property
     def is_baseline(self) -> bool:
         """Whether it knows nothing of the network."""
         return self in BASELINES
@@ -147,10 +157,21 @@ class Method:
 
     def score_with(self, predictor: Predictor | None) -> Score | None:
         """The confidence score that it really takes."""
-        needs_score = self.rule in (Rule.DISCRIMINANT, Rule.MARGIN_TIMES_CONFIDENCE, Rule.INSECURITY)
+        with_score = (Rule.ATTRIBUTIVE_TIMES_CONFIDENCE, Rule.DISCRIMINANT, Rule.MARGIN_TIMES_CONFIDENCE)
+        needs_score = self.rule in (*with_score, Rule.INSECURITY)
         return self.score or (default_score(predictor) if needs_score else None)
 
 
+WORDS = {
+    Rule.ATTRIBUTIVE: "attributive",
+    Rule.WITHOUT_CONFIDENCE: "discriminant without confidence",
+    Rule.DISCRIMINANT: "discriminant",
+    Rule.MARGIN_TIMES_CONFIDENCE: "margin times confidence",
+    Rule.CLASS_PAIR: "no difficulty map",
+    Rule.SEARCH: "exhaustive search, ours",
+    Rule.SEARCH_BY_HEAD: "exhaustive search, as published",
+}
+"""Rules in plain words, where their labels are formulas."""
 BASELINES = tuple(Method(rule) for rule in (Rule.GAUSSIAN, Rule.ORACLE, Rule.RANDOM, Rule.WHOLE_OBJECT))
 """The maps that every other one is compared with, in the order in which annotations make them."""
 GAUSSIAN, ORACLE, RANDOM, WHOLE_OBJECT = BASELINES
@@ -198,8 +219,8 @@ def counterfactual_maps(
     predictor: Predictor | None,
     images: Float[Array, "B H W c"],
     predicted: Int[Array, " B"],
-    counter: Int[Array, " B"],
-) -> list[Float[Array, "B h w"]]:
+    counters: Int[Array, "B K"],
+) -> list[Float[Array, "B K h w"]]:
     """The maps of counterfactual methods; those of one attribution share one linearisation of the head.
 
     Args:
@@ -208,10 +229,10 @@ def counterfactual_maps(
         predictor: of the easiness; None: there is none.
         images: the network's inputs.
         predicted: y.
-        counter: c.
+        counters: the classes c that are asked about, K for each image.
 
     Returns:
-        A map for each method, in order.
+        Maps for each method, in order; those of a rule without c are the same for each.
 
     Raises:
         InputError: a method needs a predictor and there is none.
@@ -224,11 +245,11 @@ def counterfactual_maps(
             straight = _maps_by(setting, alike, net, predictor, image, y, c)
             if setting.mirrored:
                 mirrored = _maps_by(setting, alike, net, predictor, image[:, ::-1], y, c)
-                straight = [(map_ + other[:, ::-1]) / 2 for map_, other in zip(straight, mirrored)]
+                straight = [(map_ + other[..., ::-1]) / 2 for map_, other in zip(straight, mirrored)]
             maps |= dict(zip(alike, straight))
         return [maps[method] for method in methods]
 
-    return jax.vmap(one)(images, predicted, counter)
+    return jax.vmap(one)(images, predicted, counters)
 
 
 def deliberative_maps(
@@ -260,8 +281,8 @@ def _maps_by(
     predictor: Predictor | None,
     image: Float[Array, "H W c"],
     y: Int[Array, ""],
-    c: Int[Array, ""],
-) -> list[Float[Array, "h w"]]:
+    c: Int[Array, " K"],
+) -> list[Float[Array, "K h w"]]:
     """The maps of one image by one attribution."""
     needed = {method.score_with(predictor) for method in methods}
     with_maps = [score for score in Score if score in needed]
@@ -269,18 +290,22 @@ def _maps_by(
     options = explain.MapOptions(setting.function(), signs=explain.Signs(class_floor=None))
     confidences = [score.confidence(predictor) for score in with_maps]
     F, _ = net(image)
-    maps = explain.score_maps(net, image, F, jnp.stack([y, c]), confidences, options)
-    by_score = dict(zip(with_maps, maps.confidences))
-    return [_put_together(method.rule, *maps.classes, by_score.get(method.score_with(predictor))) for method in methods]  # type: ignore[arg-type]
+    maps = explain.score_maps(net, image, F, jnp.append(y, c), confidences, options)
+    b = maps.classes[1:]
+    a = jnp.broadcast_to(maps.classes[0], b.shape)
+    by_score = {score: jnp.broadcast_to(map_, b.shape) for score, map_ in zip(with_maps, maps.confidences)}
+    return [_put_together(method.rule, a, b, by_score.get(method.score_with(predictor))) for method in methods]  # type: ignore[arg-type]
 
 
 def _put_together(
-    rule: Rule, a: Float[Array, "h w"], b: Float[Array, "h w"], s: Float[Array, "h w"] | None
-) -> Float[Array, "h w"]:
-    """The map of a rule from the signed class maps and the confidence's map."""
+    rule: Rule, a: Float[Array, "K h w"], b: Float[Array, "K h w"], s: Float[Array, "K h w"] | None
+) -> Float[Array, "K h w"]:
+    """The maps of a rule from the signed class maps and the confidence's map."""
     match rule:
         case Rule.ATTRIBUTIVE:
             return explain.floored(a)
+        case Rule.ATTRIBUTIVE_TIMES_CONFIDENCE if s is not None:
+            return explain.floored(a) * s
         case Rule.WITHOUT_CONFIDENCE | Rule.DISCRIMINANT:
             return explain.discriminant_map(explain.floored(a), explain.floored(b), s)
         case Rule.MARGIN:

@@ -116,6 +116,42 @@ def auroc(ranks: Int[Array, "*#n P"], truth: Bool[Array, "*#n P"], visible: Bool
     return jnp.sum(wins * pairs, axis=(-2, -1)) / _nan_if_zero(count)
 
 
+def specificity(
+    values: Float[Array, "*n C P"], truth: Bool[Array, "*n C P"], visible: Bool[Array, "*n P"]
+) -> Float[Array, "*n"]:
+    """Whether a map moves to the parts that tell *this* counter class apart, when the same image is asked about many.
+
+    The map's values for each counter class are ranked among the visible parts (ties get their mean rank). For each part
+    that is discriminant for some counter classes and not for others: the AUROC, over the classes, of its rank against
+    "is discriminant"; the mean over parts. Whatever ignores the counter class scores exactly 0.5, for any truth, so
+    that position, size and base rates cannot flatter it. Ours; the papers judge by precision and recall.
+
+    Args:
+        values: of one image's maps at its parts (or the means over its objects), for every class asked about.
+        truth: which parts are discriminant for each class.
+        visible: which parts the image shows.
+
+    Returns:
+        [...]; NaN where no visible part is discriminant for some classes and not for others, or a value is NaN.
+    """
+    values = values.astype(jnp.float32)
+    others = visible[..., None, None, :]
+    smaller, equal = values[..., :, None] > values[..., None, :], values[..., :, None] == values[..., None, :]
+    doubled_rank = jnp.sum((2 * smaller + equal) * others, axis=-1)
+    # A rank is one of few numbers, so that counting the classes at each of them replaces comparing all with all.
+    levels = jnp.arange(2 * values.shape[-1] + 1)
+    at = doubled_rank[..., None] == levels
+    positive = jnp.sum(at & truth[..., None], axis=-3, dtype=jnp.float32)
+    negative = jnp.sum(at & ~truth[..., None], axis=-3, dtype=jnp.float32)
+    below = jnp.cumsum(negative, axis=-1) - negative / 2
+    pairs = positive.sum(-1) * negative.sum(-1)
+    counts = visible & (pairs > 0)
+    wins = jnp.sum(positive * below, axis=-1) / jnp.where(counts, pairs, 1.0)
+    mean = jnp.sum(wins * counts, axis=-1) / _nan_if_zero(_count(counts))
+    unknown = jnp.any(jnp.isnan(values) & visible[..., None, :], axis=(-2, -1))
+    return jnp.where(unknown, jnp.nan, mean)
+
+
 def part_iou(
     ranks: Int[Array, "*#n P"],
     counter_ranks: Int[Array, "*#n P"],
@@ -123,6 +159,8 @@ def part_iou(
     counter_visible: Bool[Array, "*#n P"],
     size: tuple[int, int],
     fractions: Fractions = FRACTIONS,
+    *,
+    every_image: bool = False,
 ) -> Float[Array, "*n T"]:
     """PIoU: intersection over union of the *sets of parts* in the query's and in the counter image's region.
 
@@ -133,13 +171,77 @@ def part_iou(
         counter_visible: which parts the counter image shows; only parts visible in both count.
         size: (height, width) of the network's input.
         fractions: T region sizes between 0 and 1.
+        every_image: count an image where only one of the two regions holds such a part as 0. The authors' code leaves
+            it out, which makes numbers at small regions several times as large.
 
     Returns:
-        [..., T]; NaN where neither region holds such a part.
+        [..., T]; NaN where one of the regions (with `every_image`: both) holds no such part.
     """
     both = (visible & counter_visible)[..., None, :]
     query, counter = in_regions(ranks, size, fractions) & both, in_regions(counter_ranks, size, fractions) & both
-    return _count(query & counter) / _nan_if_zero(_count(query | counter))
+    common, union = _count(query & counter), _count(query | counter)
+    counts = union > 0 if every_image else jnp.any(query, axis=-1) & jnp.any(counter, axis=-1)
+    return common / _nan_if_zero(jnp.where(counts, union, 0))
+
+
+def precision_at_recalls(
+    precision: Float[np.ndarray, "*n T"], recall: Float[np.ndarray, "*n T"], recalls: tuple[float, ...]
+) -> Float[np.ndarray, "*n"]:
+    """The mean precision of a curve over the region size, read where its recall is each of the given ones.
+
+    Between two region sizes the curve is a straight line; beyond its ends it stays as it is there. The papers compare
+    curves, not region sizes: a map's precision at equal recall.
+
+    Args:
+        precision, recall: of regions of rising size; NaN where nothing counts. Recall must not fall.
+        recalls: between 0 and 1.
+    """
+    flat = zip(precision.reshape(-1, precision.shape[-1]), recall.reshape(-1, recall.shape[-1]))
+    means = [_read_curve(p, r, recalls) for p, r in flat]
+    return np.array(means).reshape(precision.shape[:-1])
+
+
+def equal_recall_by_image(
+    precision: Float[np.ndarray, "n T"], recall: Float[np.ndarray, "n T"], recalls: tuple[float, ...]
+) -> Float[np.ndarray, " n"]:
+    """Each image's share in the precision at equal recall of the mean curves: jackknife pseudo-values.
+
+    The papers' curves are means over images, at each region size over those that count there. One value an image lets
+    such a number be averaged, paired and put in an interval like any mean (Tukey, 1958).
+
+    Args:
+        precision, recall: of every image; NaN where it does not count.
+        recalls: see `precision_at_recalls`.
+
+    Returns:
+        [n], whose mean is (nearly) that of the mean curves; NaN for images without any recall.
+    """
+    there = ~np.isnan(recall).all(axis=-1)
+    curves = [_whole_and_left_out(some[there]) for some in (precision, recall)]
+    count = int(there.sum())
+    result = np.full(len(recall), np.nan)
+    if count > 1:
+        whole, without = (precision_at_recalls(p, r, recalls) for p, r in zip(*curves))
+        result[there] = count * whole - (count - 1) * without
+    return result
+
+
+def _whole_and_left_out(values: Float[np.ndarray, "n T"]) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "n T"]]:
+    """The mean over images at each region size, and the means without each of them."""
+    counted, filled = ~np.isnan(values), np.nan_to_num(values)
+    counts, sums = counted.sum(axis=0), filled.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums / counts, (sums - filled) / (counts - counted)
+
+
+def _read_curve(
+    precision: Float[np.ndarray, " T"], recall: Float[np.ndarray, " T"], recalls: tuple[float, ...]
+) -> float:
+    known = ~(np.isnan(precision) | np.isnan(recall))
+    if not known.any():
+        return float("nan")
+    rising = np.maximum.accumulate(recall[known])
+    return float(np.mean(np.interp(recalls, rising, precision[known])))
 
 
 class RankedRegion(NamedTuple):

@@ -4,6 +4,7 @@ A beginner picks a counter class at random; an advanced user is wrong where the 
 the class that they would have said (SCOUT, CVPR 2020). Only images that the network gets right count.
 """
 
+import enum
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Queries(NamedTuple):
         counter_rows: a test image of the counter class for each.
         truth: which parts or objects an explanation should point at.
         left_out: how many images were left out, by reason.
+        other_truth: the same by the other table of attributes; None: there is none.
     """
 
     user: str
@@ -34,15 +36,17 @@ class Queries(NamedTuple):
     counter_rows: Int[np.ndarray, "k"]
     truth: Bool[np.ndarray, "k P"]
     left_out: dict[str, int]
+    other_truth: Bool[np.ndarray, "k P"] | None = None
 
     __repr__ = representation.fields
 
     def sample(self, count: int, seed: int) -> "Queries":
         """At most `count` of the queries, drawn by the seed."""
         drawn = np.sort(np.random.default_rng(seed).permutation(len(self.rows))[:count])
-        arrays = ("rows", "predicted", "counter", "counter_rows", "truth")
+        arrays = ("rows", "predicted", "counter", "counter_rows", "truth", "other_truth")
         left_out = self.left_out | {"not drawn": len(self.rows) - len(drawn)}
-        return self._replace(left_out=left_out, **{name: getattr(self, name)[drawn] for name in arrays})
+        kept = {name: getattr(self, name) for name in arrays if getattr(self, name) is not None}
+        return self._replace(left_out=left_out, **{name: array[drawn] for name, array in kept.items()})
 
 
 class HardImages(NamedTuple):
@@ -62,7 +66,17 @@ class HardImages(NamedTuple):
     __repr__ = representation.fields
 
 
-def beginner(test_set: TestSet, seed: int) -> Queries:
+class CounterImages(enum.Enum):
+    """Which image of the counter class stands beside the query: one that is drawn, or always the first of its class.
+
+    The authors' code takes the first of the list; a drawn one makes the numbers those of a class, not of an image.
+    """
+
+    DRAWN = "drawn"
+    FIRST = "first"
+
+
+def beginner(test_set: TestSet, seed: int, counter_images: CounterImages = CounterImages.DRAWN) -> Queries:
     """Counter classes drawn at random from the classes that have an image."""
     rng = np.random.default_rng(seed)
     present = np.unique(test_set.labels)
@@ -70,10 +84,11 @@ def beginner(test_set: TestSet, seed: int) -> Queries:
     if len(present) < 2:
         raise InputError("the test images are of one class: there is no class to ask 'why not' about")
     counter = np.array([rng.choice(present[present != label]) for label in test_set.labels], np.int32)
-    return _queries("beginner", test_set, right, counter, {"the network is wrong": int((~right).sum())}, rng)
+    reasons = {"the network is wrong": int((~right).sum())}
+    return _queries("beginner", test_set, right, counter, reasons, rng, counter_images)
 
 
-def advanced(test_set: TestSet, seed: int) -> Queries:
+def advanced(test_set: TestSet, seed: int, counter_images: CounterImages = CounterImages.DRAWN) -> Queries:
     """Counter classes that a weaker network predicts, where it is wrong and the network is right.
 
     Raises:
@@ -89,12 +104,34 @@ def advanced(test_set: TestSet, seed: int) -> Queries:
         "no test image of the counter class": int((right & mistaken & ~present).sum()),
     }
     rng = np.random.default_rng(seed)
-    return _queries("advanced", test_set, right & mistaken & present, test_set.student, reasons, rng)
+    counts = right & mistaken & present
+    return _queries("advanced", test_set, counts, test_set.student, reasons, rng, counter_images)
 
 
-def users(test_set: TestSet, seed: int) -> list[Queries]:
+def users(test_set: TestSet, seed: int, counter_images: CounterImages = CounterImages.DRAWN) -> list[Queries]:
     """The beginner, and the advanced user where there is a student."""
-    return [beginner(test_set, seed)] + ([advanced(test_set, seed)] if test_set.student is not None else [])
+    asked = [beginner] + ([advanced] if test_set.student is not None else [])
+    return [user(test_set, seed, counter_images) for user in asked]
+
+
+def least_probable(test_set: TestSet, place: int, seed: int) -> Queries:
+    """Why not the class that is the least probable but `place`? What an image has that such classes lack is unique.
+
+    SCOUT, supplement: unique explanations ask about the ten least probable classes.
+
+    Raises:
+        InputError: the network has too few classes, or gets no image right.
+    """
+    if place + 1 >= test_set.logits.shape[1]:
+        raise InputError(
+            f"the network has {test_set.logits.shape[1]} classes: there is no {place + 1}-th least probable"
+        )
+    right, present = test_set.predicted == test_set.labels, np.unique(test_set.labels)
+    # Classes without a test image have no counter image; they come last.
+    logits = np.where(np.isin(np.arange(test_set.logits.shape[1]), present), test_set.logits, np.inf)
+    counter = np.argsort(logits, axis=1, kind="stable")[:, place].astype(np.int32)
+    reasons = {"the network is wrong": int((~right).sum())}
+    return _queries("any", test_set, right, counter, reasons, np.random.default_rng(seed), CounterImages.FIRST)
 
 
 def hardest(
@@ -112,6 +149,7 @@ def _queries(
     counter: Int[np.ndarray, "n"],
     reasons: dict[str, int],
     rng: np.random.Generator,
+    counter_images: CounterImages,
 ) -> Queries:
     rows = np.flatnonzero(counts)
     if len(rows) == 0:
@@ -119,8 +157,10 @@ def _queries(
         raise InputError(f"no image counts for the {user} user ({why})")
     by_class = {label: np.flatnonzero(test_set.labels == label) for label in np.unique(test_set.labels)}
     counter = counter[rows].astype(np.int32)
-    counter_rows = np.array([rng.choice(by_class[c]) for c in counter])
+    first = counter_images is CounterImages.FIRST
+    counter_rows = np.array([by_class[c][0] if first else rng.choice(by_class[c]) for c in counter])
     left_out = {reason: count for reason, count in reasons.items() if count}
     predicted = test_set.predicted[rows]
     truth = test_set.discriminant[predicted, counter]
-    return Queries(user, rows, predicted, counter, counter_rows, truth, left_out)
+    other = None if test_set.other is None else test_set.other.discriminant[predicted, counter]
+    return Queries(user, rows, predicted, counter, counter_rows, truth, left_out, other)

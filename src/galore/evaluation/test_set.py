@@ -4,7 +4,7 @@ Annotations differ by data set (points of parts, masks of objects), and bring th
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,9 @@ from galore.data import loader
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
 from galore.evaluation import baselines, metrics
+from galore.evaluation.ground_truth import AttributeTable
 from galore.network import Network
+from galore.regions import upsample
 
 Measures = dict[str, Array]
 """Named numbers of one map: "auroc" [], and curves over `metrics.FRACTIONS` [T]."""
@@ -42,6 +44,18 @@ class Parts:
         curves = metrics.precision_recall(ranks, truth, self.visible, self.size)
         return {"auroc": metrics.auroc(ranks, truth, self.visible), **curves._asdict()}
 
+    def read(self, maps: Float[Array, "C h w"]) -> Float[Array, "C P"]:
+        """The values of maps at the parts, bilinear between the centres of their cells."""
+        height, width = maps.shape[1:]
+        x = self.points[:, 0] * (width / self.size[1]) - 0.5
+        y = self.points[:, 1] * (height / self.size[0]) - 0.5
+        return jax.vmap(lambda map_: jax.scipy.ndimage.map_coordinates(map_, [y, x], order=1, mode="nearest"))(maps)
+
+    @property
+    def present(self) -> Bool[Any, "*n P"]:
+        """Which parts the image shows."""
+        return self.visible.astype(bool)
+
     def baselines(self, key: Key[Array, ""], truth: Bool[Array, " P"], shape: tuple[int, int]) -> list[Array]:
         """The maps that know nothing of the network: Gaussian, oracle, random, whole object (`methods.BASELINES`)."""
         first, second = jax.random.split(key)
@@ -60,6 +74,22 @@ class Scenes:
 
     mask: Num[Any, "*n H W"]
     size: tuple[int, int] = dataclasses.field(metadata={"static": True})
+    objects: int = dataclasses.field(metadata={"static": True})
+
+    def read(self, maps: Float[Array, "C h w"]) -> Float[Array, "C O"]:
+        """The means of upsampled maps over the pixels of each object; 0 where it is not in the image."""
+        pixels = jax.nn.one_hot(self.mask.astype(jnp.int32) - 1, self.objects, axis=0)
+        # The mean over an object is linear in the map: its weights are those of its pixels, brought down to the cells.
+        enlarged = lambda map_: upsample(map_, self.size)  # noqa: E731
+        to_cells = jax.linear_transpose(enlarged, jax.ShapeDtypeStruct(maps.shape[1:], jnp.float32))
+        weights = jax.vmap(lambda one: to_cells(one)[0])(pixels)
+        areas = jnp.sum(pixels, axis=(1, 2))
+        return jnp.einsum("chw,ohw->co", maps, weights) / jnp.maximum(areas, 1)
+
+    @property
+    def present(self) -> Bool[Array, " O"]:
+        """Which objects are in the image."""
+        return jnp.zeros(self.objects + 1, bool).at[self.mask.astype(jnp.int32).ravel()].set(True)[1:]
 
     def true_pixels(self, truth: Bool[Array, " O"]) -> Bool[Array, "H W"]:
         """The union of the ground-truth objects."""
@@ -84,6 +114,15 @@ class Scenes:
 Annotations = Parts | Scenes
 
 
+class OtherTruth(NamedTuple):
+    """The ground truth by those tables of attributes that were not chosen, to stand beside it."""
+
+    discriminant: Bool[np.ndarray, "C C P"]
+    shared: Bool[np.ndarray, "C C P"]
+    discriminant_table: AttributeTable
+    shared_table: AttributeTable
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TestSet:
     """A network and the test images that it is evaluated on.
@@ -100,6 +139,7 @@ class TestSet:
         predictor: of the easiness 1 - hardness(x); None: there is none.
         student: the classes that a weaker network predicts, the advanced user; None: there is none.
         image_ids: of the images, to find them again.
+        other: the ground truth by the other tables of attributes; None: there is none.
     """
 
     net: Network
@@ -113,6 +153,7 @@ class TestSet:
     image_ids: Int[np.ndarray, "n"]
     predictor: Predictor | None = None
     student: Int[np.ndarray, "n"] | None = None
+    other: "OtherTruth | None" = None
 
     __test__ = False  # pytest would take the class for tests
     __repr__ = representation.fields
@@ -154,6 +195,7 @@ def build(
     *,
     predictor: Predictor | None = None,
     student: Int[np.ndarray, "n"] | None = None,
+    other: OtherTruth | None = None,
     batch_size: int = 32,
 ) -> TestSet:
     """Decodes the images of a data set and lets the network classify them.
@@ -164,6 +206,7 @@ def build(
         discriminant, shared: the ground truth by pair of classes.
         predictor: of the easiness.
         student: what the advanced user predicts for these images.
+        other: the ground truth by the other tables of attributes.
         batch_size: how many images at once.
 
     Raises:
@@ -195,7 +238,7 @@ def build(
         annotations: Annotations = Parts(arrays["points"].astype(np.float32), arrays["visible"], box, size)
         image_ids = dataset.image_ids
     else:
-        annotations, image_ids = Scenes(arrays["mask"], size), np.arange(len(dataset))
+        annotations, image_ids = Scenes(arrays["mask"], size, discriminant.shape[-1]), np.arange(len(dataset))
     return TestSet(
         net=net,
         images=arrays["image"],
@@ -208,4 +251,5 @@ def build(
         image_ids=np.asarray(image_ids),
         predictor=predictor,
         student=student,
+        other=other,
     )

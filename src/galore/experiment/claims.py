@@ -17,15 +17,18 @@ from typing import Any
 import numpy as np
 
 from galore import statistics
+from galore.errors import InputError
 from galore.evaluation.ground_truth import AttributeTable
-from galore.evaluation.methods import Method
-from galore.experiment.table import NO_LABELS, Cell, Table, words
+from galore.evaluation.methods import GAUSSIAN, RANDOM, WHOLE_OBJECT, Method
+from galore.experiment.table import NO_LABELS, Cell, Row, Table, words
 from galore.statistics import Estimate, Inference
 
 ALPHA = 0.05
 """The risk of a wrong "holds" or "does not hold" among all claims of one paper in one study."""
 MINIMUM_TRAININGS, MINIMUM_CLASSES, MINIMUM_IMAGES = 3, 5, 30
 """Fewer of any, and nothing is said."""
+MINIMUM_ROUNDS = 6
+"""Of a timing: fewer could all have one order by chance."""
 MARGINS = {
     "specificity": 0.01,
     "auroc": 0.02,
@@ -161,6 +164,8 @@ class Result:
         margin: the smallest difference that matters; NaN: none is stated.
         why: why it could not be measured.
         is_timing: the value is a ratio of speeds less the factor claimed, not a mean over images.
+        timing_p: of a timing, by the sign test over its rounds.
+        baselines: how the method that the claim names first stands to maps that know nothing of the network.
     """
 
     text: str
@@ -173,6 +178,8 @@ class Result:
     headline: bool = False
     published: str = ""
     is_timing: bool = False
+    timing_p: float = math.nan
+    baselines: tuple[tuple[str, str], ...] = ()
 
     @property
     def estimate(self) -> Estimate | None:
@@ -185,17 +192,17 @@ class Result:
         if self.inference is None:
             return self.why or "not measured"
         if self.inference.estimate.counted == 0:
-            return "no image counts"
-        if self.is_timing:
-            return ""
+            return "no round counts" if self.is_timing else "no image counts"
         counted = {
             "training": (self.inference.trainings, MINIMUM_TRAININGS),
             "class": (self.inference.classes, MINIMUM_CLASSES),
             "image": (self.inference.images, MINIMUM_IMAGES),
         }
+        if self.is_timing:
+            counted = {"round": (self.inference.estimate.counted, MINIMUM_ROUNDS)}
         for name, (count, minimum) in counted.items():
             if count < minimum:
-                return f"{count} {_plural(name, count)}, a verdict needs {minimum}"
+                return f"{counting(name, count)}, a verdict needs {minimum}"
         return ""
 
     @property
@@ -203,14 +210,12 @@ class Result:
         """Of no difference, two-sided; NaN where there is too little for a verdict."""
         if self.shortage or self.inference is None:
             return math.nan
-        if self.is_timing:
-            low, high = self.inference.estimate.low, self.inference.estimate.high
-            return 0.0 if low > 0 or high < 0 else 1.0
-        return self.inference.p_two_sided()
+        return self.timing_p if self.is_timing else self.inference.p_two_sided()
 
     def sentence(self, verdict: Verdict) -> str:
         """Verdict, statement and number in Markdown."""
-        shown = words(self.estimate) if self.estimate else self.shortage
+        number = words(self.estimate) if self.estimate else ""
+        shown = f"{number} ({self.shortage})" if number and self.shortage else number or self.shortage
         return f"- **{verdict.value}** {self.text} ({self.source.value}) {self.number}: {shown}"
 
 
@@ -229,9 +234,9 @@ def better(
     published: str = "",
 ) -> Claim:
     """The claim that a measure of one method is larger than that of another."""
-    cells = tuple(Cell(method, measure, region, tuple(labels.items())) for method in (first, second))
-    number = number or f"{cells[0].number}, {first.label} minus {second.label}"
-    return Claim(text, source, number, Difference(*cells), otherwise, headline=headline, published=published)
+    ours, theirs = (Cell(method, measure, region, tuple(labels.items())) for method in (first, second))
+    number = number or f"{ours.heading}, {first.words} minus {second.words}"
+    return Claim(text, source, number, Difference(ours, theirs), otherwise, headline=headline, published=published)
 
 
 def measure(claim: Claim, table: Table) -> Result:
@@ -239,14 +244,15 @@ def measure(claim: Claim, table: Table) -> Result:
     about = (claim.text, claim.source, claim.number)
     named = {"why": claim.otherwise, "headline": claim.headline, "published": claim.published}
     if isinstance(claim.quantity, Faster):
-        return Result(*about, _faster(claim.quantity, table), None, is_timing=True, **named)
+        inference, p = _faster(claim.quantity, table)
+        return Result(*about, inference, None, is_timing=True, timing_p=p, **named)
     inference = _inference(claim.quantity, table)
     others = (_inference(_by_table(claim.quantity, one), table) for one in AttributeTable)
     second = next((one for one in others if one is not None), None)
     margin = claim.margin if claim.margin is not None else MARGINS.get(_measure_of(claim.quantity), math.nan)
     if claim.is_reversed:
         inference, second = (None if one is None else one.negative() for one in (inference, second))
-    return Result(*about, inference, second, margin, **named)
+    return Result(*about, inference, second, margin, baselines=_beside_baselines(claim.quantity, table), **named)
 
 
 def judge(results: Sequence[Result]) -> list[Verdict]:
@@ -259,19 +265,27 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     verdicts = [Verdict.UNKNOWN] * len(results)
     for paper in Paper:
         places = [place for place, one in enumerate(results) if one.source.paper is paper and not math.isnan(one.p)]
-        adjusted = statistics.holm([results[place].p for place in places])
-        for place, p in zip(places, adjusted):
-            verdicts[place] = _verdict(results[place], p)
+        judged = [results[place] for place in places]
+        adjusted = statistics.holm([result.p for result in judged])
+        by_other = statistics.holm([_p_by_other(result) for result in judged])
+        for place, result, *both in zip(places, judged, adjusted, by_other):
+            verdicts[place] = _verdict(result, *both)
     return verdicts
 
 
-def _verdict(result: Result, adjusted: float) -> Verdict:
+def _p_by_other(result: Result) -> float:
+    """Of no difference by the other table of attributes; 1 where that says nothing."""
+    p = math.nan if result.other is None else result.other.p_two_sided()
+    return 1.0 if math.isnan(p) else p
+
+
+def _verdict(result: Result, p: float, p_by_other: float) -> Verdict:
+    """By adjusted values of p."""
     inference, other = result.inference, result.other
     assert inference is not None
-    value, significant = inference.estimate.value, adjusted <= ALPHA
-    if other is not None and value * other.estimate.value < 0:
-        if significant or other.p_two_sided() <= ALPHA:
-            return Verdict.DEPENDS
+    value, significant = inference.estimate.value, p <= ALPHA
+    if other is not None and value * other.estimate.value < 0 and min(p, p_by_other) <= ALPHA:
+        return Verdict.DEPENDS
     if significant:
         return Verdict.HOLDS if value > 0 else Verdict.FAILS
     if not math.isnan(result.margin) and inference.is_within(result.margin):
@@ -279,49 +293,80 @@ def _verdict(result: Result, adjusted: float) -> Verdict:
     return Verdict.UNKNOWN
 
 
-def _faster(quantity: Faster, table: Table) -> Inference | None:
-    rows = [table.find(cell) for cell in (quantity.first, quantity.second)]
-    if rows[0] is None or rows[1] is None:
-        return None
-    ratio = statistics.median_ratio(rows[0].values, rows[1].values)
+def _faster(quantity: Faster, table: Table) -> tuple[Inference | None, float]:
+    """The median ratio less the factor, and the p of the factor; None where a row is missing, or rounds do not fit."""
+    rows = [row for cell in (quantity.first, quantity.second) if (row := table.find(cell)) is not None]
+    if len(rows) < 2 or rows[0].values.shape != rows[1].values.shape:
+        return None, math.nan
+    first, second = (row.values for row in rows)
+    ratio = statistics.median_ratio(first, second)
     value, low, high = (number - quantity.factor for number in ratio[:3])
-    count = len(rows[0].values)
-    return Inference(Estimate(value, low, high, ratio.counted), math.nan, math.nan, count, 0, 0)
+    inference = Inference(Estimate(value, low, high, ratio.counted), math.nan, math.nan, len(first), 0, 0)
+    return inference, statistics.p_of_median_ratio(first, second, quantity.factor)
 
 
 def _inference(quantity: Quantity, table: Table) -> Inference | None:
     """None where a row is missing, or rows do not fit."""
-    rows = [row for cell in _cells(quantity) if (row := table.find(cell)) is not None]
-    if not rows:
+    rows = [table.find(cell) for cell in _cells(quantity)]
+    found = [row for row in rows if row is not None]
+    if not found or len(found) < len(rows) or not all(_fit(found[0], row) for row in found):
         return None
-    classes, counters = rows[0].classes, rows[0].counters
-    if isinstance(quantity, Difference) and not quantity.is_paired:
-        first, second = _values(quantity.first, table), _values(quantity.second, table)
-        if not isinstance(first, np.ndarray) or not isinstance(second, np.ndarray):
-            return None
-        return statistics.mixed_effects_of_difference(first, second, classes, counters)
-    values = _values(quantity, table)
-    return statistics.mixed_effects(values, classes, counters) if isinstance(values, np.ndarray) else None
+    classes = found[0].classes
+    counters = _counters(quantity, table)
+    if isinstance(quantity, Difference):
+        first, second = (_values(part, table) for part in (quantity.first, quantity.second))
+        asked, asked_second = (_counters(part, table) for part in (quantity.first, quantity.second))
+        is_of_two = isinstance(first, np.ndarray) and isinstance(second, np.ndarray)
+        if is_of_two and not (quantity.is_paired and _same(asked, asked_second)):
+            if quantity.is_paired:
+                missing = np.isnan(first - second)
+                first, second = (np.where(missing, np.nan, some) for some in (first, second))
+            return statistics.mixed_effects_of_difference(first, second, classes, asked, asked_second)
+    return statistics.mixed_effects(_values(quantity, table), classes, counters)
 
 
-def _values(quantity: Quantity, table: Table) -> np.ndarray | float | int | None:
-    """[seeds, images]; None where a row is missing, or rows do not fit."""
+def _fit(first: Row, second: Row) -> bool:
+    """Whether they are numbers of the same images of as many trainings; a curve is not one number."""
+    return not first.is_curve and first.values.shape == second.values.shape and _same(first.classes, second.classes)
+
+
+def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    return first is second or (first is not None and second is not None and np.array_equal(first, second))
+
+
+def _counters(quantity: Quantity, table: Table) -> np.ndarray | None:
+    """The counter classes that all rows of a quantity asked about; None where they asked about different ones."""
+    rows = [row for cell in _cells(quantity) if (row := table.find(cell)) is not None]
+    return rows[0].counters if rows and all(_same(rows[0].counters, row.counters) for row in rows) else None
+
+
+def _beside_baselines(quantity: Quantity, table: Table) -> tuple[tuple[str, str], ...]:
+    """("above", "random map"): the method named first beside each of its table, where they differ at 5 %."""
+    first = next(iter(_cells(quantity)), None)
+    if first is None or first.method.is_baseline:
+        return ()
+    said = []
+    for baseline in (RANDOM, GAUSSIAN, WHOLE_OBJECT):
+        beyond = _inference(Difference(first, dataclasses.replace(first, method=baseline)), table)
+        if beyond is not None and not math.isnan(p := beyond.p_two_sided()):
+            where = "like" if p > ALPHA else "above" if beyond.estimate.value > 0 else "below"
+            said.append((where, baseline.label))
+    return tuple(said)
+
+
+def _values(quantity: Quantity, table: Table) -> Any:
+    """[seeds, images], or one number for all; of rows that are there and fit."""
     match quantity:
         case Cell():
             row = table.find(quantity)
-            return None if row is None else row.values
+            assert row is not None
+            return row.values
         case Multiple():
-            values = _values(quantity.of, table)
-            return None if values is None else quantity.factor * values
+            return quantity.factor * _values(quantity.of, table)
         case Difference():
-            first, second = _values(quantity.first, table), _values(quantity.second, table)
-            if first is None or second is None:
-                return None
-            if isinstance(first, np.ndarray) and isinstance(second, np.ndarray) and first.shape != second.shape:
-                return None
-            return first - second
+            return _values(quantity.first, table) - _values(quantity.second, table)
         case Faster():
-            return None
+            raise InputError("a ratio of speeds is no number of an image: a claim compares it with its factor")
         case _:
             return quantity
 
@@ -356,8 +401,9 @@ def _by_table(quantity: Quantity, table: AttributeTable) -> Quantity:
             return quantity
 
 
-def _plural(name: str, count: int) -> str:
-    return name if count == 1 else {"class": "classes"}.get(name, f"{name}s")
+def counting(name: str, count: int) -> str:
+    """ "1 class", "5 classes"."""
+    return f"{count} {name if count == 1 else {'class': 'classes'}.get(name, f'{name}s')}"
 
 
 def save(results: Sequence[Result], path: Path) -> None:
@@ -374,21 +420,33 @@ def save(results: Sequence[Result], path: Path) -> None:
             "headline": result.headline,
             "published": result.published,
             "is_timing": result.is_timing,
+            "timing_p": None if math.isnan(result.timing_p) else result.timing_p,
+            "baselines": result.baselines,
         }
         for result in results
     ]
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def load(path: Path) -> list[Result]:
     """Reads what `save` wrote."""
-    results = []
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        inferences = [_from_json(row.pop(name)) for name in ("inference", "other")]
-        text, source, number = row.pop("text"), Source(row.pop("source")), row.pop("number")
-        margin = row.pop("margin")
-        results.append(Result(text, source, number, *inferences, math.nan if margin is None else margin, **row))
-    return results
+    return [
+        Result(
+            row["text"],
+            Source(row["source"]),
+            row["number"],
+            _from_json(row["inference"]),
+            _from_json(row["other"]),
+            math.nan if row["margin"] is None else row["margin"],
+            row["why"],
+            row["headline"],
+            row["published"],
+            row["is_timing"],
+            math.nan if row["timing_p"] is None else row["timing_p"],
+            tuple((where, baseline) for where, baseline in row["baselines"]),
+        )
+        for row in json.loads(path.read_text(encoding="utf-8"))
+    ]
 
 
 def _to_json(inference: Inference | None) -> list[Any] | None:

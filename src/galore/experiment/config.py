@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 """The project's folder: relative paths among the options start here, wherever a program runs."""
 CONF = ROOT / "conf"
 
-COMMON = ("dataset", "model", "seed", "train.seed", "experiment")
+COMMON = ("dataset", "model", "seed", "train.seed", "experiment", "ground_truth")
 """What every experiment uses; the seed of the training is part of the checkpoint's name."""
 
 
@@ -66,6 +66,16 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
+class GroundTruthConfig:
+    """What explanations of birds are judged against; conf/ground_truth/default.yaml says what each means."""
+
+    group: ClassVar[str] = "ground_truth"
+    discriminant: Literal["scout", "neurips"] = "scout"
+    shared: Literal["scout", "neurips"] = "neurips"
+    divergence: Literal["code", "text"] = "code"
+
+
+@dataclass(frozen=True)
 class ExplanationConfig:
     """How explanations are evaluated; conf/explanation/default.yaml says what each means."""
 
@@ -74,6 +84,8 @@ class ExplanationConfig:
     keep: AtLeastTwo = 3
     difficult: Count = 100
     edited_images: Count = 200
+    path_images: Count = 200
+    counter_images: Literal["drawn", "first"] = "drawn"
     batch_size: Count = 16
     layers: tuple[str, ...] | None = None
     checkpoints: tuple[str, ...] | None = None
@@ -94,6 +106,7 @@ class Config:
     attribution: AttributionSetting
     score: Score | None
     explanation: ExplanationConfig
+    ground_truth: GroundTruthConfig
     seed: int
 
     def score_with(self, predictor: Any) -> Score:
@@ -122,6 +135,7 @@ def typed(cfg: Any) -> Config:
         attribution=_attribution(given["attribution"]),
         score=_score(given["confidence"]["score"]),
         explanation=options.from_mapping(ExplanationConfig, given["explanation"]),
+        ground_truth=options.from_mapping(GroundTruthConfig, given["ground_truth"]),
         seed=options.parsed("seed=", given["seed"], Seed),
     )
 

@@ -11,17 +11,20 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from galore import provenance
+from galore.attribution import image_path_integrated_gradients
 from galore.data import ade20k, cub
 from galore.data.ade20k import objects_present
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.errors import InputError
-from galore.evaluation import ground_truth, stability
+from galore.evaluation import ground_truth, queries, stability
 from galore.evaluation import test_set as test_sets
-from galore.evaluation.methods import Score
-from galore.evaluation.test_set import TestSet
-from galore.experiment.config import Config, DatasetConfig, path
+from galore.evaluation.ground_truth import AttributeTable
+from galore.evaluation.methods import AttributionSetting, Score
+from galore.evaluation.queries import CounterImages, Queries
+from galore.evaluation.test_set import OtherTruth, TestSet
+from galore.experiment.config import Config, DatasetConfig, GroundTruthConfig, path
 from galore.models.layers import check_layer
 from galore.training import architectures, checkpoint
 from galore.training.header import Description
@@ -94,7 +97,20 @@ def test_set(config: Config, *, run: str | None = None, layer: str | None = None
     described = _checked(config, run)
     if config.score is Score.EASINESS and described.predictor_layer is None:
         raise InputError(f"confidence=easiness needs a hardness predictor, and {run} was trained without one")
-    return _test_set(config.dataset, run, layer, config.explanation.batch_size)
+    return _test_set(config.dataset, config.ground_truth, run, layer, config.explanation.batch_size)
+
+
+def users(config: Config, evaluated: TestSet) -> list[Queries]:
+    """The queries of each user, with the counter images of the options."""
+    return queries.users(evaluated, config.seed, CounterImages(config.explanation.counter_images))
+
+
+def along_images(evaluated: TestSet) -> AttributionSetting:
+    """Integrated gradients as the authors take them: along the image from a black one, as the network sees it."""
+    preprocessing = evaluated.net.preprocessing
+    black = (0.0,) if preprocessing is None else preprocessing.normalise(np.zeros((1, 3), np.uint8))[0]
+    path = tuple(float(value) for value in black)
+    return AttributionSetting.of(image_path_integrated_gradients, "integrated gradients", black=path, steps=50)
 
 
 def with_margin(config: Config, evaluated: TestSet, rows: np.ndarray) -> TestSet:
@@ -146,7 +162,14 @@ def remarks(evaluated: TestSet) -> tuple[str, ...]:
         said.append("no hardness predictor, so that rows with easiness and hardness are missing")
     if evaluated.student is None:
         said.append("no student, so that there is no advanced user")
-    return ("; ".join(said) + ".",)
+    judged = []
+    if evaluated.other is not None:
+        discriminant, shared = evaluated.other.discriminant_table.other, evaluated.other.shared_table.other
+        judged.append(
+            f"Parts that tell classes apart are those of {discriminant.phrase}, shared parts those of {shared.phrase}, "
+            "unless a number names the other one."
+        )
+    return ("; ".join(said) + ".", *judged)
 
 
 def hashes(config: Config) -> dict[str, str]:
@@ -205,14 +228,19 @@ def _class_names(config: DatasetConfig) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=2)
-def _test_set(config: DatasetConfig, run: str, layer: str | None, batch_size: int) -> TestSet:
+def _test_set(
+    config: DatasetConfig, judged: GroundTruthConfig, run: str, layer: str | None, batch_size: int
+) -> TestSet:
     opened = checkpoint.read(path(run))
     net = opened.network(layer)
     whole = _dataset(config)
     test = whole.subset(~whole.is_training)
     easiness = None if opened.description.predictor_layer is None else opened.predictor(net.layer)
     student = _student(path(run), test)
-    return test_sets.build(net, test, *_truth(config), predictor=easiness, student=student, batch_size=batch_size)
+    discriminant, shared, other = _truth(config, judged)
+    return test_sets.build(
+        net, test, discriminant, shared, predictor=easiness, student=student, other=other, batch_size=batch_size
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -221,13 +249,23 @@ def _dataset(config: DatasetConfig) -> Dataset:
 
 
 @functools.lru_cache(maxsize=2)
-def _truth(config: DatasetConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Discriminant and shared parts or objects by pair of classes."""
+def _truth(config: DatasetConfig, judged: GroundTruthConfig) -> tuple[np.ndarray, np.ndarray, OtherTruth | None]:
+    """Discriminant and shared parts or objects by pair of classes; of parts also by the other tables of attributes."""
     whole = _dataset(config)
-    if isinstance(whole, PartDataset):
-        return ground_truth.discriminant_parts(whole), ground_truth.shared_parts(whole)
-    frequencies = ground_truth.object_frequencies(objects_present(whole), whole)
-    return ground_truth.discriminant_objects(frequencies), ground_truth.shared_objects(frequencies)
+    if isinstance(whole, SceneDataset):
+        training = whole.subset(whole.is_training)
+        frequencies = ground_truth.object_frequencies(objects_present(training), training)
+        return ground_truth.discriminant_objects(frequencies), ground_truth.shared_objects(frequencies), None
+    chosen = AttributeTable(judged.discriminant), AttributeTable(judged.shared)
+
+    def by(discriminant: AttributeTable, shared: AttributeTable) -> tuple[np.ndarray, np.ndarray]:
+        return (
+            ground_truth.discriminant_parts(whole, discriminant, judged.divergence),
+            ground_truth.shared_parts(whole, shared, judged.divergence),
+        )
+
+    others = (chosen[0].other, chosen[1].other)
+    return *by(*chosen), OtherTruth(*by(*others), *others)
 
 
 def _student(run: Path, test: Any) -> np.ndarray | None:

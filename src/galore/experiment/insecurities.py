@@ -1,23 +1,37 @@
-"""What the deliberative experiments share: the insecurities of the most difficult images, scored at shared parts."""
+"""What the deliberative experiments share: the insecurities of the most difficult images, scored at shared parts.
 
-from collections.abc import Mapping, Sequence
+As in the authors' code, every difficulty score is judged on the images that are hardest by that score. Insecurities
+without a difficulty map are judged on each of these sets, so that what a map adds is paired; two scores are compared by
+their means, since their images differ.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
 
-from galore.confidence import softmax_score
+from galore import batching
+from galore.confidence import Predictor
 from galore.evaluation import queries
-from galore.evaluation.evaluate import evaluate
+from galore.evaluation.evaluate import MEAN_IOU, PRECISION_AT_RECALL, evaluate
 from galore.evaluation.methods import AttributionSetting, Method, Rule, Score, insecurities, scores
 from galore.evaluation.queries import HardImages
 from galore.evaluation.test_set import TestSet
-from galore.experiment import inputs
+from galore.experiment import inputs, plots
+from galore.experiment.claims import Claim, Difference, Source
 from galore.experiment.config import Config
-from galore.experiment.table import NO_LABELS, Table, rows_of
+from galore.experiment.table import NO_LABELS, Cell, Table, rows_of
+from galore.network import Network
 
 OPTIONS = ("attribution", "explanation.top", "explanation.keep", "explanation.difficult", "explanation.batch_size")
 """The options that `hard_images` and `table` use."""
 NO_DIFFICULTY = Method(Rule.CLASS_PAIR)
+HARDEST = "hardest by"
+"""The label that says by which score the images of a row are the hardest."""
 
 
 def difficulty(score: Score, attribution: AttributionSetting | None = None) -> Method:
@@ -25,22 +39,40 @@ def difficulty(score: Score, attribution: AttributionSetting | None = None) -> M
     return Method(Rule.INSECURITY, score, None, attribution)
 
 
-def hard_images(config: Config, test_set: TestSet) -> HardImages:
-    """The most difficult test images by hesitancy, 100 as in the authors' code."""
-    hesitancy = 1 - np.asarray(softmax_score(jnp.asarray(test_set.logits)))
+def difficulties(test_set: TestSet, batch_size: int) -> dict[Score, Float[np.ndarray, " n"]]:
+    """How hard each test image is by each score that there is, 1 - s(x)."""
+    logits, predictor = jnp.asarray(test_set.logits), test_set.predictor
+    hard = {
+        score: 1 - np.asarray(jax.vmap(score.confidence(None))(logits))  # type: ignore[arg-type]
+        for score in scores(None)
+    }
+    if predictor is not None:
+        batch_of = lambda rows: test_set.inputs(rows)  # noqa: E731
+        easiness = batching.run(
+            lambda images: _easiness(test_set.net, predictor, images), batch_of, len(test_set), batch_size
+        )
+        hard[Score.EASINESS] = 1 - np.asarray(easiness)
+    return hard
+
+
+def hard_images(config: Config, test_set: TestSet, score: Score = Score.SOFTMAX) -> HardImages:
+    """The test images that are hardest by a score, 100 as in the authors' code."""
     options = config.explanation
-    return queries.hardest(test_set, options.difficult, hesitancy, options.top, options.keep)
+    by = difficulties(test_set, options.batch_size)[score]
+    return queries.hardest(test_set, options.difficult, by, options.top, options.keep)
 
 
-def methods(
+def by_score(
     config: Config,
     test_set: TestSet,
     some: Sequence[Score] = tuple(Score),
     score_attributions: Sequence[AttributionSetting | None] = (None,),
-) -> tuple[Method, ...]:
-    """Without difficulty, and by each of some difficulty scores that there is, by each attribution of it."""
-    there = [score for score in scores(test_set.predictor) if score in some]
-    return insecurities(config.attribution, there, score_attributions)
+) -> Iterator[tuple[Mapping[str, str], HardImages, tuple[Method, ...]]]:
+    """For each score that there is: the label of its rows, its hardest images, and the insecurities to compare on them,
+    without a difficulty map and by each attribution of the score."""
+    for score in (one for one in scores(test_set.predictor) if one in some):
+        compared = insecurities(config.attribution, (score,), score_attributions)
+        yield {HARDEST: score.difficulty}, hard_images(config, test_set, score), compared
 
 
 def table(
@@ -50,8 +82,42 @@ def table(
     score_attributions: Sequence[AttributionSetting | None] = (None,),
     labels: Mapping[str, str] = NO_LABELS,
 ) -> Table:
-    """Scores the insecurities of `methods`, with labels for every row if given."""
-    compared = methods(config, test_set, some, score_attributions)
-    hard = hard_images(config, test_set)
-    scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-    return Table(rows_of(scored, len(test_set), labels), inputs.remarks(test_set))
+    """Insecurities of each score, by each attribution of it and without it, scored on the score's hardest images."""
+    rows = ()
+    for hardest, hard, compared in by_score(config, test_set, some, score_attributions):
+        scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
+        rows += rows_of(scored, test_set, {**labels, **hardest})
+    return Table(rows, inputs.remarks(test_set))
+
+
+def cell(table: Table, method: Method, score: Score, labels: Mapping[str, str] = NO_LABELS) -> Cell:
+    """Where the papers' measure of insecurities on a score's hardest images stands."""
+    return Cell(method, primary(table), None, tuple({**labels, HARDEST: score.difficulty}.items()))
+
+
+def primary(table: Table) -> str:
+    """The papers' measure: precision at equal recall of parts, the mean IoU of objects."""
+    return PRECISION_AT_RECALL if table.select(PRECISION_AT_RECALL) else MEAN_IOU
+
+
+def better(text: str, source: Source, first: Cell, second: Cell, **more: Any) -> Claim:
+    """The claim that one cell is larger than another; unpaired where they are about other images."""
+    paired = first.label(HARDEST) == second.label(HARDEST)
+    number = f"{first.number}, {first.method.label} minus {second.method.label}"
+    number += "" if paired else " (each on its own hardest images)"
+    return Claim(text, source, number, Difference(first, second, paired), "one of the two is missing here", **more)
+
+
+def draw(table: Table) -> dict[str, Figure]:
+    """The papers' measure of every method, and its curves."""
+    return {"primary": plots.dots(table, primary(table), chance=None)} | plots.region_curves(table)
+
+
+@jax.jit
+def _easiness(net: Network, predictor: Predictor, images: Float[Array, "B H W c"]) -> Float[Array, " B"]:
+    def one(image: Array) -> Array:
+        own = predictor.features
+        F = net.activation(image) if own is None else own(predictor.params, image)
+        return jnp.asarray(predictor.head(predictor.params, F), jnp.float32).reshape(())
+
+    return jax.vmap(one)(images)

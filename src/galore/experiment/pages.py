@@ -1,63 +1,74 @@
-"""The pages of results: one folder per data set and network, and an index over all of them."""
+"""The pages of results: one folder per data set and network, and an index over all of them.
 
-import html
+Both begin with the headline claims as one figure; the claims of each paper and the tables of each experiment are folded
+below it.
+"""
+
 import importlib.resources
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markdown_it import MarkdownIt
-
 from galore import atomic
-from galore.evaluation.methods import GAUSSIAN, RANDOM, Method, Rule, Score
-from galore.experiment import runs
-from galore.experiment.claims import Result, Verdict
+from galore.experiment import forest, runs, studies
+from galore.experiment.claims import MARGINS, MINIMUM_CLASSES, MINIMUM_IMAGES, MINIMUM_TRAININGS, Paper, Verdict
+from galore.experiment.document import Fold, Group, Page, Plot, table, write
 from galore.experiment.runs import Joined
-from galore.experiment.table import Cell, words
+from galore.experiment.studies import Entry, Fate, Judged, Study
 
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1,h2,h3{line-height:1.2}h2{margin-top:2.5rem;border-top:1px solid #ddd;padding-top:1rem}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem}
-th,td{border-bottom:1px solid #e3e3e3;padding:.25rem .6rem;text-align:left;vertical-align:top}
-th{background:#f6f6f6}img{max-width:100%;height:auto}code{background:#f3f3f3;padding:0 .2rem}
-.interval{white-space:nowrap}
-.holds{background:#dcf3df}.does-not-hold{background:#fbdcd9}.cannot-tell{background:#eeeeee}
+VERDICTS = f"""
+- **✓ holds**, **✗ does not hold**: the difference is surely above (below) zero.
+- **≈ no difference that matters**: it is surely smaller than the smallest difference that matters, by two one-sided
+  tests at 5 % each.
+- **⇄ depends on the ground truth**: by one of the authors' two tables of attributes the difference is surely not zero,
+  and by the other it has the other sign.
+- **? cannot tell**: none of these, or too little was measured: a verdict needs {MINIMUM_TRAININGS} trainings,
+  {MINIMUM_CLASSES} classes and {MINIMUM_IMAGES} images.
+
+Every claim has one endpoint, the measure by which its own paper judges, named before the run. The more claims a paper
+makes, the more of them would seem to hold by chance: *surely* is at 5 % for all claims of a paper in a study together
+(Holm, 1979), so a claim can be open although its own 95 % interval leaves out zero.
+
+**The interval** of a number says what would be measured with other trainings of the network (other seeds), other
+classes and other images of them, all of which are drawn at random; where an image is asked about several counter
+classes, those too. How many trainings, classes and images there were stands beside it. Differences are of the same
+images. Timings are medians of interleaved rounds: how many times as fast, less the factor that is claimed.
 """
-_WORDS = (
-    "**The numbers.** *AUROC* is how often a map is larger at a part (a pixel of an object) that it should point at "
-    "than at another visible one of the same image: 0.5 is chance, 1 the best. Counterfactual maps should point at "
-    "what tells the two classes apart, insecurities at what their two classes have in common. A *beginner* asks "
-    "about a class drawn at random, an *advanced* user about the class that a weaker network mistook the image for.",
-    "",
-    "**The maps.** *a* supports the predicted class, *b* the counter class, *comp(b)* is max(b) - b, *s* supports "
-    "the confidence (softmax score, certainty, or easiness by the hardness predictor); *margin* supports the "
-    "difference of the two classes' logits. An insecurity multiplies the maps of two classes and of a difficulty: "
-    "*hesitancy* (1 - softmax score), *entropy*, *hardness* (by the predictor), or *none*. Four maps know nothing "
-    "of the network: *random map*, *centred Gaussian*, *whole object* (its bounding box), and *oracle*, the best "
-    "map there is.",
-    "",
+TABLES = """
+Which parts tell two species apart follows from CUB's attributes, and the authors used two tables of which attributes
+belong to which part: SCOUT's (CVPR 2020), by which counterfactual explanations are judged here, and that of the
+NeurIPS paper (2019), by which deliberative ones are. They agree on 79 % of all pairs of classes and parts. What
+follows by the other table stands beside the numbers; scenes have no such tables.
+"""
+WORDS = """
+**The numbers.** All but correlations and speeds lie between 0 and 1, and differences of them are in the same unit.
+*Specificity*: among many counter classes, is the map larger at a part for those classes that this part tells apart?
+0.5 for any map that ignores the question, 1 the best. *AUROC*: how often a map is larger at a part (a pixel of an
+object) that it should point at than at another visible one of the same image; 0.5 is chance. *Precision*, *recall*,
+*PIoU* and *IoU* are the papers'; "at 5 %" means of a region of 5 % of the image. A *beginner* asks about a class drawn
+at random, an *advanced* user about the class that a weaker network mistook the image for.
+
+**The maps.** *a*, attributive, supports the predicted class; *b* the counter class; *comp(b)* is max(b) - b; *s*
+supports the confidence (softmax score, certainty, or easiness by the hardness predictor); their product is the
+*discriminant* map, of counterfactual explanations. *margin* supports the difference of the two classes' logits. An
+*insecurity*, of deliberative explanations, multiplies the maps of two classes and of a difficulty: *hesitancy* (1 -
+softmax score), *entropy*, *hardness* (by the predictor), or *none*. Four maps know nothing of the network: *random
+map*, *centred Gaussian*, *whole object* (its bounding box), and *oracle*, the best map there is. Beside a claim stands
+whether its map is above, like or below three of them, by the same measure, at 5 %.
+"""
+CAPTION = (
+    "**Each line is one data set and network.** Point: the difference that we measured for a claim; bar: its 95 % "
+    "interval over trainings, classes and images. Right of zero speaks for the claim; the grey band is too small to "
+    "matter; an open point has no verdict. A claim opens its table."
 )
-_PAPERS = (
-    "SCOUT: Wang and Vasconcelos, CVPR 2020, counterfactual explanations. GALORE: the same authors, TPAMI 2023, which "
-    "puts attributive, deliberative and counterfactual explanations together."
+PAPERS = (
+    "SCOUT, *Deliberative explanations* and GALORE (Wang and Vasconcelos, 2019 to 2023) explain image classifiers: "
+    "what speaks for a class (attributive), where the network hesitates (deliberative), why it is not another class "
+    "(counterfactual)."
 )
-HEADLINE = ("discriminant_vs_attributive", "auroc")
-"""The experiment and the measure that the index begins with."""
-HEADLINE_METHODS = {
-    "attributive map a": Method(Rule.ATTRIBUTIVE),
-    "discriminant map a * comp(b) * s": Method(Rule.DISCRIMINANT, Score.SOFTMAX),
-    "margin": Method(Rule.MARGIN),
-    "centred Gaussian": GAUSSIAN,
-    "random map": RANDOM,
-}
-RECOMMENDATION = "recommendation"
-"""The experiment that chooses a combination."""
-COUNTED = {Verdict.HOLDS: "hold", Verdict.FAILS: "do not", Verdict.UNKNOWN: "open"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +88,6 @@ class Section:
     joined: Joined
 
 
-@dataclass(frozen=True, eq=False)
-class Study:
-    """The experiments of one data set and network, in order."""
-
-    name: str
-    experiments: tuple[Joined, ...]
-
-
 def published(experiment: str) -> list[dict[str, Any]]:
     """The papers' tables that stand beside those of an experiment."""
     file = importlib.resources.files("galore.experiment").joinpath("published.json")
@@ -93,23 +96,26 @@ def published(experiment: str) -> list[dict[str, Any]]:
 
 
 def write_study(folder: Path, title: str, sections: Sequence[Section], lines: Sequence[str]) -> None:
-    """Writes index.md, index.html and order.json of one data set and network.
+    """Writes index.md, index.html, the figure and order.json of one data set and network.
 
     Args:
         folder: that holds one folder per experiment, with figures.
-        title: of the page.
+        title: of the study: its folder's name.
         sections: in order.
-        lines: what else is to be said first.
+        lines: what else is to be said of the runs.
     """
-    lines = [*_introduction([origin for section in sections for origin in section.joined.provenances]), *lines]
-    text = [f"# {title}", "", *[f"{line}\n" for line in lines], "## The claims", "", *_legend(), *_WORDS, _PAPERS, ""]
-    text += ["| verdict | claim | source | number | ours, 95 % interval | counted |", "|---|---|---|---|---|---|"]
-    text += [_result_row(result) for section in sections for result in section.joined.results]
-    for section in sections:
-        text += _section(section)
+    study = Study(title, tuple(section.joined for section in sections))
+    entries = studies.entries([study])
+    lead = f"{PAPERS} What our runs say of their headline claims and of ours:\n\n{_tallies(entries)}"
+    runs_ = "\n\n".join([*_introduction([one for some in study.experiments for one in some.provenances]), *lines])
+    groups = (
+        Group("How to read this", (*_reading(), Fold("runs", "What was run", runs_))),
+        Group("The claims, one by one", tuple(_papers(entries, _claims_of_study))),
+        Group("The experiments", tuple(_experiment(section, entries) for section in sections)),
+    )
     with atomic.file(folder / "order.json") as file:
-        file.write_text(json.dumps([section.joined.experiment for section in sections]) + "\n")
-    _write(folder, title, "\n".join(text) + "\n")
+        file.write_text(json.dumps([joined.experiment for joined in study.experiments]) + "\n")
+    write(folder, Page(f"Results: {study.title}", lead, _plot(entries), groups))
 
 
 def load_studies(results: Path) -> list[Study]:
@@ -118,141 +124,185 @@ def load_studies(results: Path) -> list[Study]:
     Raises:
         InputError: a table of another format.
     """
-    studies = []
+    loaded = []
     for folder in sorted(path.parent for path in results.glob("*/order.json")):
         names = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-        studies.append(Study(folder.name, tuple(runs.load_joined(folder / name) for name in names)))
-    return studies
+        loaded.append(Study(folder.name, tuple(runs.load_joined(folder / name) for name in names)))
+    return loaded
 
 
-def write_index(results: Path, studies: Sequence[Study], titles: dict[str, str]) -> None:
-    """Writes index.md and index.html over all studies: what held and how surely.
+def write_index(results: Path, all_studies: Sequence[Study], titles: dict[str, str]) -> None:
+    """Writes index.md, index.html and the figure over all studies: what held, where, and how surely.
 
     Args:
         results: holds one folder per study.
-        studies: that it puts side by side.
+        all_studies: that it puts side by side.
         titles: of the experiments, in order.
     """
-    by_claim = gather(studies)
-    text = ["# Results", "", "What the papers say of their explanations, and what our runs say of it.", "", *_legend()]
-    text += [_PAPERS, "", "## At a glance", "", "How many claims, the papers' and ours, by data set and network:", ""]
-    text += [*counts(studies, titles), ""]
-    text += ["How well maps find the parts (objects) that tell two classes apart, by who asks; chance is 0.5:", ""]
-    text += [*headline(studies), "", *_WORDS, "## What held and what did not", ""]
-    text += [*verdicts(by_claim), "", "## What we would use", ""]
-    text += ["Chosen by the AUROC on one half of the classes, confirmed on the other:", "", *recommended(studies)]
-    columns = " | ".join(f"[{study.name}]({study.name}/index.md)" for study in studies)
-    text += ["", "## Every claim", "", f"| claim | source | {columns} |", "|" + "---|" * (2 + len(studies))]
-    for (statement, source), results_of in by_claim.items():
-        cells = [_verdict(results_of[study.name]) if study.name in results_of else "" for study in studies]
-        text.append(f"| {statement} | {source.value} | " + " | ".join(cells) + " |")
-    _write(results, "Results", "\n".join(text) + "\n")
+    entries = studies.entries(all_studies)
+    lead = f"{PAPERS} What our runs say of their headline claims and of ours:\n\n{_tallies(entries)}"
+    pages = "\n".join(f"- [{study.title}]({study.name}/index.md)" for study in all_studies)
+    there = {joined.experiment for study in all_studies for joined in study.experiments}
+    groups = (
+        Group(
+            "How to read this", (*_reading(), Fold("studies", "The data sets and networks, each on its page", pages))
+        ),
+        Group(
+            "The claims, one by one",
+            (
+                Fold("verdicts", "What held, what did not, and where", fates(entries)),
+                *_papers(entries, _claims_of_index),
+            ),
+        ),
+        Group(
+            "The experiments",
+            tuple(_over_studies(name, titles[name], all_studies, entries) for name in titles if name in there),
+        ),
+    )
+    write(results, Page("Do the explanations do what their papers say?", lead, _plot(entries), groups))
 
 
-ByClaim = dict[tuple[str, Any], dict[str, Result]]
-"""(claim, source) -> study -> what its numbers say."""
+def fates(entries: Sequence[Entry]) -> str:
+    """The papers' claims by what became of them over all studies, each with the studies that decided."""
+    papers = [entry for entry in entries if not entry.source.is_ours]
+    lines = [f"Of the papers' {len(papers)} claims that were put to a test here:"]
+    for fate in Fate:
+        some = [entry for entry in papers if studies.fate(entry) is fate]
+        if some:
+            lines += ["", f"**{fate.value}: {len(some)}**", "", *(f"- {_decided(entry)}" for entry in some)]
+    return "\n".join(lines)
 
 
-def gather(studies: Sequence[Study]) -> ByClaim:
-    """Every claim of every study, in the order of the experiments."""
-    by_claim: ByClaim = {}
-    for study in studies:
-        for result in (result for joined in study.experiments for result in joined.results):
-            by_claim.setdefault((result.text, result.source), {})[study.name] = result
-    return by_claim
-
-
-def headline(studies: Sequence[Study]) -> list[str]:
-    """The AUROC of the main maps by study and user, as a Markdown table."""
-    experiment, measure = HEADLINE
-    columns: dict[str, list[str]] = {}
-    for study in studies:
-        for numbers in (joined.numbers for joined in study.experiments if joined.experiment == experiment):
-            for user in dict.fromkeys(row.cell.label("user") for row in numbers.rows):
-                cells = [Cell(method, measure, None, (("user", user),)) for method in HEADLINE_METHODS.values()]
-                rows = [numbers.find(cell) for cell in cells]
-                columns[f"{study.name}, {user}"] = [words(row.estimate) if row else "" for row in rows]
-    if not columns:
-        return []
-    text = ["| AUROC | " + " | ".join(columns) + " |", "|" + "---|" * (1 + len(columns))]
-    for name, row in zip(HEADLINE_METHODS, zip(*columns.values())):
-        text.append(f"| {name} | " + " | ".join(row) + " |")
-    return text
-
-
-def verdicts(by_claim: ByClaim) -> list[str]:
-    """The papers' claims by what became of them, each list with the studies that decided."""
-    papers = {text: results for (text, source), results in by_claim.items() if not source.is_ours}
-    held, failed, both, unknown = [], [], [], []
-    for text, results in papers.items():
-        holds, fails = (
-            [study for study, result in results.items() if result.verdict is verdict]
-            for verdict in (Verdict.HOLDS, Verdict.FAILS)
-        )
-        if holds and fails:
-            both.append(f"{text} Holds on {_and(holds)}, not on {_and(fails)}.")
-        elif holds:
-            held.append(f"{text} ({_where(holds, results)})")
-        elif fails:
-            failed.append(f"{text} ({_where(fails, results)})")
-        else:
-            unknown.append(text)
-    lines = [
-        f"Of the papers' {len(papers)} claims that were put to a test here, {len(held)} hold and nothing contradicts "
-        f"them, {len(failed)} do not hold anywhere, {len(both)} hold on some data and fail on other, and about "
-        f"{len(unknown)} our images cannot tell.",
+def _decided(entry: Entry) -> str:
+    """A claim with the studies of every verdict but "cannot tell"."""
+    told = [
+        f"{verdict.value} {'' if place.startswith('everywhere') else 'on '}{place}"
+        for verdict in Verdict
+        if verdict is not Verdict.UNKNOWN and (place := studies.where(entry, verdict))
     ]
-    named = {"Held": held, "Did not hold": failed, "Depends on the data": both, "Cannot tell": unknown}
-    for title, texts in named.items():
-        if texts:
-            lines += ["", f"**{title}**", "", *[f"- {text}" for text in texts]]
-    return lines
+    return f"{entry.text} ({entry.source.value}{': ' if told else ''}{'; '.join(told)})"
 
 
-def recommended(studies: Sequence[Study]) -> list[str]:
-    """The combination that each study chose on half of its classes, and whether the other half confirmed it."""
-    return sorted(
-        f"- {study.name}: {result.text} **{result.verdict.value}** ({result.number}: {_number(result)})"
-        for study in studies
-        for joined in study.experiments
-        for result in joined.results
-        if joined.experiment == RECOMMENDATION
+def _tallies(entries: Sequence[Entry]) -> str:
+    """How often each verdict was given, by study, of the headline claims or of all."""
+    some = studies.headlines(entries) or list(entries)
+    by_study: dict[str, list[Judged]] = {}
+    for entry in some:
+        for name, judged in entry.by_study.items():
+            by_study.setdefault(name, []).append(judged)
+    return "\n".join(
+        f"- **{name}**, {len(judged)} claims: {studies.tally(judged)}" for name, judged in by_study.items()
     )
 
 
-def counts(studies: Sequence[Study], titles: dict[str, str]) -> list[str]:
-    """How many claims of each experiment hold, do not hold, or stay open in each study, as a Markdown table."""
-    text = ["| experiment | " + " | ".join(f"[{s.name}]({s.name}/index.md)" for s in studies) + " |"]
-    text.append("|" + "---|" * (1 + len(studies)))
-    for name, title in titles.items():
-        cells = []
-        for study in studies:
-            of_it = [result.verdict for one in study.experiments if one.experiment == name for result in one.results]
-            some = {word: of_it.count(verdict) for verdict, word in COUNTED.items()}
-            cells.append(", ".join(f"{count} {word}" for word, count in some.items() if count))
-        if any(cells):
-            text.append(f"| {title} | " + " | ".join(cells) + " |")
-    return text
+def _plot(entries: Sequence[Entry]) -> Plot | None:
+    some = studies.headlines(entries)
+    if not some:
+        return None
+    wide, narrow = ((forest.forest(some, one), forest.links(some, one)) for one in (forest.WIDE, forest.NARROW))
+    return Plot(wide, narrow, forest.told(some), CAPTION)
 
 
-def to_html(markdown: str, title: str) -> str:
-    """A page from Markdown, with verdicts in colour and tables that scroll by themselves."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    for verdict in (verdict.value for verdict in Verdict):
-        body = body.replace(f"<td>{verdict}", f'<td class="{verdict.replace(" ", "-")}">{verdict}')
-    body = re.sub(r"-?[\d.]+ \[[-\d., ]+\]", r"<span class=interval>\g<0></span>", body)
-    body = body.replace("<table>", "<div class=scroll><table>").replace("</table>", "</table></div>")
-    body = body.replace("<img ", "<img loading=lazy ")
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    head += f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
-    return f"<!doctype html>\n<html lang=en>\n<head>{head}</head>\n<body>\n{body}</body>\n</html>\n"
+def _reading() -> tuple[Fold, ...]:
+    by_margin: dict[float, list[str]] = {}
+    for measure, margin in MARGINS.items():
+        by_margin.setdefault(margin, []).append(measure)
+    listed = "; ".join(f"{margin:g} of {', '.join(measures)}" for margin, measures in by_margin.items())
+    margins = f"**The smallest difference that matters** is {listed}. Other measures have none."
+    return (
+        Fold("reading", "Verdicts, intervals, and the smallest difference that matters", VERDICTS + margins),
+        Fold("tables", "The two tables of attributes", TABLES),
+        Fold("words", "What the numbers and the maps are called", WORDS),
+    )
 
 
-def _write(folder: Path, title: str, markdown: str) -> None:
-    with atomic.file(folder / "index.md") as path:
-        path.write_text(markdown, encoding="utf-8")
-    with atomic.file(folder / "index.html") as path:
-        path.write_text(to_html(markdown.replace("index.md)", "index.html)"), title), encoding="utf-8")
+def _papers(entries: Sequence[Entry], told: Any) -> Iterable[Fold]:
+    """A fold for the headline claims and for each paper's claims, ours last."""
+    some = studies.headlines(entries)
+    if some:
+        yield Fold("headlines", "The headline claims as a table", told(some))
+    for paper in Paper:
+        of_paper = [entry for entry in entries if entry.source.paper is paper]
+        if of_paper:
+            count = f"{len(of_paper)} claim{'s' if len(of_paper) > 1 else ''}"
+            yield Fold(f"claims-{paper.name.lower()}", f"{paper.value}: {count}", told(of_paper))
+
+
+def _claims_of_study(entries: Sequence[Entry]) -> str:
+    """All that is known of claims in a study."""
+    columns = ["verdict", "claim", "number", "measured, 95 % interval", "by the other table", "counted"]
+    columns += ["smallest difference that matters", "beside maps that know nothing", "published"]
+    return table(columns, [_claim(entry, judged) for entry in entries for judged in entry.by_study.values()])
+
+
+def _claim(entry: Entry, judged: Judged) -> list[str]:
+    result, why = judged.result, studies.reason(judged)
+    other = "" if result.other is None else studies.shown(result.other, result)
+    counted = "" if result.inference is None else studies.counted(result.inference, result)
+    return [
+        f"{studies.said(judged)}{f' ({why})' if why else ''}",
+        _named(entry),
+        entry.number,
+        studies.number(judged),
+        other,
+        counted,
+        "" if math.isnan(result.margin) else f"{result.margin:g}",
+        studies.beside_baselines(result),
+        entry.published,
+    ]
+
+
+def _claims_of_index(entries: Sequence[Entry]) -> str:
+    """Claims with the verdict and the number of each study."""
+    names = list(dict.fromkeys(name for entry in entries for name in entry.by_study))
+    rows = []
+    for entry in entries:
+        cells = [_cell(entry.by_study[name]) if name in entry.by_study else "" for name in names]
+        rows.append([_named(entry), entry.number, *cells, entry.published])
+    return table(["claim", "number", *names, "published"], rows)
+
+
+def _named(entry: Entry) -> str:
+    """A claim that opens its table, with who makes it."""
+    return f"[{entry.text}](#{entry.experiment}) ({entry.source.value})"
+
+
+def _cell(judged: Judged) -> str:
+    why = studies.reason(judged)
+    number = "" if judged.result.inference is None else f": {studies.number(judged)}"
+    return f"{studies.said(judged)}{f' ({why})' if why else ''}{number}"
+
+
+def _experiment(section: Section, entries: Sequence[Entry]) -> Fold:
+    """An experiment of a study: its question, claims, numbers, the papers' numbers, figures."""
+    joined = section.joined
+    seeds = ", ".join(str(origin["seed"]) for origin in joined.provenances)
+    own = [entry for entry in entries if entry.experiment == joined.experiment]
+    text = [f"{section.question} (`experiments/{joined.experiment}.py`, seed {seeds})"]
+    text += ["**Claims**", _claims_of_study(own)] if own else []
+    text += ["**Numbers**", joined.numbers.markdown().strip()] if joined.numbers.rows else []
+    for published in section.published:
+        text.append(f"**Published**: {published['source']}. Empty cells could not be read.")
+        rows = [[row["network"], row["measure"], *row["cells"]] for row in published["rows"]]
+        text.append(table(["network", "measure", *published["columns"]], rows))
+    for name, told in joined.pictures.items():
+        path = f"{joined.experiment}/{name}"
+        text.append(f"![{_alt(told) or f'{section.title}: {Path(name).stem}.'}]({path})")
+        if name.endswith(".svg"):
+            text.append(f"[The same figure as PNG]({path.removesuffix('.svg')}.png)")
+    return Fold(joined.experiment, section.title, "\n\n".join(text))
+
+
+def _over_studies(name: str, title: str, all_studies: Sequence[Study], entries: Sequence[Entry]) -> Fold:
+    """An experiment over all studies: its claims, and where its tables and figures are."""
+    some = [study for study in all_studies if any(joined.experiment == name for joined in study.experiments)]
+    links = "\n".join(f"- [Tables and figures: {study.title}]({study.name}/index.md#{name})" for study in some)
+    own = [entry for entry in entries if entry.experiment == name]
+    return Fold(name, title, "\n\n".join(filter(None, [_claims_of_index(own) if own else "", links])))
+
+
+def _alt(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")").replace("\n", " ")
 
 
 def _introduction(origins: Sequence[dict[str, Any]]) -> list[str]:
@@ -276,55 +326,3 @@ def _introduction(origins: Sequence[dict[str, Any]]) -> list[str]:
         f"{listed(origin['device'] for origin in origins)}{spent}.",
         f"Code {code}; the provenance of every number is beside its table.",
     ]
-
-
-def _section(section: Section) -> list[str]:
-    joined = section.joined
-    seeds = ", ".join(str(origin["seed"]) for origin in joined.provenances)
-    by = f"`experiments/{joined.experiment}.py`, seed {seeds}"
-    text = ["", f"## {section.title}", "", f"{section.question} ({by})", "", joined.numbers.markdown().strip(), ""]
-    for published in section.published:
-        text += [f"Published: {published['source']}. Empty cells could not be read.", ""]
-        text += ["| network | measure | " + " | ".join(published["columns"]) + " |"]
-        text += ["|" + "---|" * (2 + len(published["columns"]))]
-        for row in published["rows"]:
-            text.append("| " + " | ".join([row["network"], row["measure"], *row["cells"]]) + " |")
-        text.append("")
-    return text + [line for name in joined.pictures for line in (_picture(joined.experiment, name), "")]
-
-
-def _legend() -> list[str]:
-    return [
-        "**holds**: the 95 % interval of the number lies above zero; **does not hold**: below; **cannot tell**: "
-        "neither, or it could not be measured. Intervals are bootstrapped over images; differences are paired by "
-        "image. *Counted*: how many values (of a seed and an image) a number is the mean of; several, in the order of "
-        "the columns, where they differ.",
-        "",
-    ]
-
-
-def _picture(section: str, name: str) -> str:
-    return f"![{Path(name).stem} of {section.replace('_', ' ')}]({section}/{name})"
-
-
-def _result_row(result: Result) -> str:
-    counted = result.estimate.counted if result.estimate else ""
-    cells = (result.verdict.value, result.text, result.source.value, result.number, _number(result), str(counted))
-    return "| " + " | ".join(cells) + " |"
-
-
-def _number(result: Result) -> str:
-    return words(result.estimate) if result.estimate else result.why
-
-
-def _verdict(result: Result) -> str:
-    said = result.verdict.value
-    return f"{said}: {words(result.estimate)}" if result.estimate else f"{said} ({result.why})"
-
-
-def _where(deciding: list[str], results: dict[str, Result]) -> str:
-    return "everywhere" if len(deciding) == len(results) > 1 else _and(deciding)
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

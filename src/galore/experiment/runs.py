@@ -1,6 +1,7 @@
 """The folder of a run: what a single run writes, `reproduce` and `collect` read and join, and pages are made from.
 
-    table.csv, table.md, claims.md, *.png       for people
+    table.csv, table.md, claims.md              for people
+    *.svg, *.png                                figures, what they show in words inside; photos as PNG alone
     claims.json                                 what claims.md says, as data
     rows.json, values.npz                       the table as data
     options.yaml                                the options that the experiment uses, as they were composed
@@ -17,11 +18,13 @@ from types import ModuleType
 from typing import Any
 
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
+from PIL import Image
 
 from galore import atomic, provenance, representation
 from galore.errors import InputError
-from galore.experiment import claims, inputs, table
+from galore.experiment import claims, inputs, plots, table
 from galore.experiment.claims import Result
 from galore.experiment.config import flat, plain, portable, restricted, typed
 from galore.experiment.table import Table, TableSummary
@@ -57,14 +60,14 @@ class Joined:
         numbers: of the joined table.
         results: what they say of the experiment's claims.
         provenances: of the runs.
-        pictures: names of the PNG files beside them.
+        pictures: what each figure beside them shows, in sentences, by the name of its file (SVG; of photos PNG).
     """
 
     experiment: str
     numbers: TableSummary
     results: list[Result]
     provenances: list[dict[str, Any]]
-    pictures: tuple[str, ...]
+    pictures: dict[str, str]
 
     __repr__ = representation.fields
 
@@ -84,7 +87,8 @@ def save(experiment: ModuleType, cfg: Any, result: Table, folder: Path, seconds:
     with atomic.folder(folder, overwrite=True) as unfinished:
         results = _measured(experiment, result)
         _save_for_people(experiment, result, results, unfinished)
-        (unfinished / "claims.md").write_text("".join(f"{one.sentence()}\n" for one in results), encoding="utf-8")
+        said = [one.sentence(verdict) for one, verdict in zip(results, claims.judge(results))]
+        (unfinished / "claims.md").write_text("".join(f"{line}\n" for line in said), encoding="utf-8")
         result.save(unfinished)
         used = OmegaConf.create(restricted(options, experiment.OPTIONS))
         (unfinished / "options.yaml").write_text(OmegaConf.to_yaml(used, resolve=False), encoding="utf-8")
@@ -179,14 +183,25 @@ def join(experiment: ModuleType, folders: Sequence[Path], target: Path, with_pic
         InputError: as `load`.
     """
     runs = [load(folder, experiment.NAME) for folder in folders]
-    joined, provenances = table.join([run.table for run in runs]), [run.provenance for run in runs]
-    results = _measured(experiment, joined)
-    numbers = joined.summary()
+    photos = sorted(folders[0].glob("*.png")) if with_pictures else []
+    provenances = [run.provenance for run in runs]
+    return write_joined(experiment, table.join([run.table for run in runs]), provenances, target, photos)
+
+
+def write_joined(
+    experiment: ModuleType,
+    joined: Table,
+    provenances: list[dict[str, Any]],
+    target: Path,
+    pictures: Sequence[Path] = (),
+) -> Joined:
+    """Writes a joined table; of the pictures those that it does not draw itself."""
+    results, numbers = _measured(experiment, joined), joined.summary()
     with atomic.folder(target, overwrite=True) as unfinished:
         _save_for_people(experiment, joined, results, unfinished)
         numbers.save(unfinished / "rows.json")
         (unfinished / "provenance.json").write_text(json.dumps(provenances, indent=1) + "\n", encoding="utf-8")
-        for picture in folders[0].glob("*.png") if with_pictures else ():
+        for picture in pictures:
             if not (unfinished / picture.name).exists():
                 (unfinished / picture.name).write_bytes(picture.read_bytes())
     return Joined(experiment.NAME, numbers, results, provenances, _pictures(target))
@@ -213,8 +228,25 @@ def _save_for_people(experiment: ModuleType, result: Table, results: list[Result
     (folder / "table.md").write_text(f"# {experiment.TITLE}\n\n{numbers.markdown()}", encoding="utf-8")
     claims.save(results, folder / "claims.json")
     for name, figure in experiment.draw(result).items():
-        figure.savefig(folder / f"{name}.png", dpi=90)
-        plt.close(figure)
+        save_figure(figure, folder / name, experiment.TITLE, plots.described(figure, experiment.TITLE))
+
+
+def save_figure(figure: Figure, path: Path, title: str, description: str) -> None:
+    """Writes a figure as SVG, letters as letters, and as PNG; photos as PNG alone, and nothing without any axes.
+
+    Args:
+        figure: is closed.
+        path: without a suffix.
+        title: goes into the files, as does the next.
+        description: what it shows, in sentences.
+    """
+    if figure.axes:
+        told = {"Title": title, "Description": description}
+        figure.savefig(path.with_suffix(".png"), dpi=90, metadata=told)
+        if not any(axis.images for axis in figure.axes):
+            with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):
+                figure.savefig(path.with_suffix(".svg"), metadata=told | {"Date": None})
+    plt.close(figure)
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
@@ -228,5 +260,12 @@ def _provenance(folder: Path) -> dict[str, Any]:
     return origin
 
 
-def _pictures(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(file.name for file in folder.glob("*.png")))
+def _pictures(folder: Path) -> dict[str, str]:
+    """Every figure, as SVG where there is one, with the description that lies in its PNG."""
+    pictures = {}
+    for file in sorted(folder.glob("*.png")):
+        with Image.open(file) as image:
+            told = getattr(image, "text", {}).get("Description", "")
+        drawn = file.with_suffix(".svg")
+        pictures[drawn.name if drawn.exists() else file.name] = told
+    return pictures

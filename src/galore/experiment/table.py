@@ -32,6 +32,16 @@ REGIONS = {"iou": (0.1, 0.3, 0.5, 0.7, 0.9)}
 """Region sizes at which curves are read: 5 % of the image for parts, which are points; objects are larger."""
 
 
+WORDS = {
+    "auroc": "AUROC",
+    "piou": "PIoU",
+    "piou, every image": "PIoU, every image",
+    "iou": "IoU",
+    "mean iou": "mean IoU",
+}
+"""Measures as people write them."""
+MOST_DIGITS = 6
+"""What is kept in single precision has no more."""
 NO_LABELS: Mapping[str, str] = {}
 
 
@@ -55,8 +65,15 @@ class Cell:
 
     @property
     def number(self) -> str:
-        """The measure as tables show it."""
+        """The measure as data name it."""
         at = self.measure if self.region is None else f"{self.measure} at {self.region:.3g}"
+        return at if self.table is None else f"{at}, {self.table.title}"
+
+    @property
+    def heading(self) -> str:
+        """The measure in words, above a column of a table."""
+        name = WORDS.get(self.measure, self.measure)
+        at = name if self.region is None else f"{name} at {100 * self.region:.3g} %"
         return at if self.table is None else f"{at}, {self.table.title}"
 
     @property
@@ -231,13 +248,17 @@ class TableSummary:
 
     def markdown(self) -> str:
         """Measures side by side, "0.571 [0.560, 0.582]", with how many values counted and why others did not."""
-        names, measures = self._names, list(dict.fromkeys(row.cell.number for row in self.rows))
+        names = self._names
+        # What the other table of attributes says stands beside what the experiment's own does.
+        places = list(dict.fromkeys((row.cell.measure, row.cell.region) for row in self.rows))
+        beside = sorted(self.rows, key=lambda row: places.index((row.cell.measure, row.cell.region)))
+        measures = list(dict.fromkeys(row.cell.heading for row in beside))
         lines = ["| " + " | ".join([*names, *measures, "counted"]) + " |"]
         lines.append("|" + "---|" * (len(names) + len(measures) + 1))
         by_labels: dict[tuple[str, ...], dict[str, Estimate]] = {}
         for row in self.rows:
             key = tuple(row.cell.columns.get(name, "") for name in names)
-            by_labels.setdefault(key, {})[row.cell.number] = row.estimate
+            by_labels.setdefault(key, {})[row.cell.heading] = row.estimate
         for key, estimates in by_labels.items():
             numbers = [words(estimates[measure]) if measure in estimates else "" for measure in measures]
             counted = [str(estimates[measure].counted) for measure in measures if measure in estimates]
@@ -356,9 +377,12 @@ def spread(values: np.ndarray, rows: np.ndarray, images: int) -> np.ndarray:
     return by_image
 
 
-def words(estimate: Estimate) -> str:
-    """ "0.571 [0.560, 0.582]"; nothing where nothing counted."""
-    return estimate.text(digits=1 if abs(estimate.value) >= 100 else 3)
+def words(estimate: Estimate, digits: int = 3) -> str:
+    """ "0.571 [0.560, 0.582]", with more digits where an end beside zero would look like zero; nothing for nothing."""
+    digits, ends = 1 if abs(estimate.value) >= 100 else digits, estimate[1:3]
+    while digits < MOST_DIGITS and ends[0] * ends[1] > 0 and 0 in (round(end, digits) for end in ends):
+        digits += 1
+    return estimate.text(digits)
 
 
 def _why(who: str, rows: list[RowSummary]) -> str:
@@ -377,8 +401,10 @@ def _joined(rows: list[Row]) -> Row:
     shapes, classes = {row.values.shape[1:] for row in rows}, [row.classes for row in rows]
     same = all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairwise(classes))
     if len(shapes) > 1 or not same:
-        raise InputError(f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
-                         "expected runs of the same data set and options")
+        raise InputError(
+            f"{rows[0].cell.number} of {rows[0].cell.method.label} is about other images in some runs: "
+            "expected runs of the same data set and options"
+        )
 
     left_out: dict[str, int] = {}
     for row in rows:
@@ -392,7 +418,7 @@ def _joined(rows: list[Row]) -> Row:
 def _write(path: Path, rows: Sequence[dict[str, Any]], remarks: Sequence[str]) -> None:
     """JSON with a line for each row."""
     head = json.dumps({"format": FORMAT, "version": VERSION, "remarks": remarks}).removesuffix("}")
-    lines = ",\n".join(json.dumps(row) for row in rows)
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
     path.write_text(f'{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
