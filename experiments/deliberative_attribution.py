@@ -10,7 +10,7 @@ Cost: COST
 
 from galore.attribution import gradient_x_activation, integrated_gradients, second_order
 from galore.evaluation.methods import AttributionSetting, Rule, Score
-from galore.experiment import inputs, insecurities, plots, runner
+from galore.experiment import inputs, insecurities, runner
 from galore.experiment.claims import Claim, Source
 from galore.experiment.config import Config
 from galore.experiment.insecurities import NO_DIFFICULTY, better, cell, difficulty
@@ -44,13 +44,13 @@ def claims(table: Table) -> list[Claim]:
                 source = Source.OURS if name == INTEGRATED.name else Source.GALORE_AND_NEURIPS
                 headline = score is Score.EASINESS and name == GRADIENT.name
                 other = cell(table, difficulty(score, setting), score)
-                stated.append(better(table, text, source, best, other, headline=headline))
+                stated.append(better(text, source, best, other, headline=headline))
         text = f"Second-order attribution of the {score.difficulty} improves on no difficulty map."
-        stated.append(better(table, text, Source.GALORE, best, cell(table, NO_DIFFICULTY, score)))
+        stated.append(better(text, Source.GALORE, best, cell(table, NO_DIFFICULTY, score)))
     return stated
 
 
-draw = plots.deliberative
+draw = insecurities.draw
 
 if __name__ == "__main__":
     runner.main(__file__)

@@ -9,7 +9,7 @@ Cost: COST
 """
 
 from galore.evaluation.methods import RANDOM, Score
-from galore.experiment import inputs, insecurities, plots, runner
+from galore.experiment import inputs, insecurities, runner
 from galore.experiment.claims import Claim, Source
 from galore.experiment.config import Config
 from galore.experiment.insecurities import NO_DIFFICULTY, better, cell, difficulty
@@ -31,18 +31,18 @@ def claims(table: Table) -> list[Claim]:
     for other in (Score.SOFTMAX, Score.CERTAINTY):
         text = f"The hardness, which is not self-referential, is a better difficulty score than the {other.difficulty}."
         pair, headline = (own[Score.EASINESS], own[other]), other is Score.SOFTMAX
-        stated.append(better(table, text, Source.GALORE_AND_NEURIPS, *pair, headline=headline))
+        stated.append(better(text, Source.GALORE_AND_NEURIPS, *pair, headline=headline))
     for score in Score:
         text = f"The map of the {score.difficulty} improves on the product of the two class maps."
         pair = (own[score], cell(table, NO_DIFFICULTY, score))
-        stated.append(better(table, text, Source.GALORE, *pair, headline=score is Score.EASINESS))
+        stated.append(better(text, Source.GALORE, *pair, headline=score is Score.EASINESS))
     for score in Score:
         text = f"Insecurities by {score.difficulty} beat random maps."
-        stated.append(better(table, text, Source.OURS, own[score], cell(table, RANDOM, score)))
+        stated.append(better(text, Source.OURS, own[score], cell(table, RANDOM, score)))
     return stated
 
 
-draw = plots.deliberative
+draw = insecurities.draw
 
 if __name__ == "__main__":
     runner.main(__file__)

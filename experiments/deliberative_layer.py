@@ -13,8 +13,8 @@ from galore.evaluation.methods import Score
 from galore.experiment import inputs, insecurities, plots, runner
 from galore.experiment.claims import Claim, Difference, Source
 from galore.experiment.config import Config
-from galore.experiment.insecurities import difficulty
-from galore.experiment.table import Cell, Table
+from galore.experiment.insecurities import cell, difficulty
+from galore.experiment.table import Table
 
 TITLE = "Layers in deliberative explanations"
 OPTIONS = (*insecurities.OPTIONS, "explanation.layers", "explanation.checkpoints")
@@ -37,19 +37,24 @@ def claims(table: Table) -> list[Claim]:
     stated = []
     for network in table.labels("network"):
         label = {"network": network} if network else {}
-        layers = list(dict.fromkeys(row.cell.label("layer") for row in table.select("auroc", label)))
+        measure = insecurities.primary(table)
+        layers = list(dict.fromkeys(row.cell.label("layer") for row in table.select(measure, label)))
         where = f" of {network}" if network else ""
         for layer in layers[:-1]:
-            cells = (
-                Cell(difficulty(Score.SOFTMAX), "auroc", None, tuple({**label, "layer": name}.items()))
+            last, other = (
+                cell(table, difficulty(Score.SOFTMAX), Score.SOFTMAX, {**label, "layer": name})
                 for name in (layers[-1], layer)
             )
             text = f"The last layer ({layers[-1]}{where}) makes better insecurities than {layer}."
-            stated.append(Claim(text, Source.GALORE, f"AUROC, {layers[-1]} minus {layer}", Difference(*cells)))
+            number = f"{measure}, {layers[-1]} minus {layer}"
+            stated.append(Claim(text, Source.GALORE, number, Difference(last, other)))
     return stated
 
 
-draw = plots.auroc
+def draw(table: Table) -> dict:
+    """The papers' measure over depth."""
+    return {"depth": plots.over_depth(table, insecurities.primary(table))}
+
 
 if __name__ == "__main__":
     runner.main(__file__)

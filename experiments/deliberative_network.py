@@ -9,7 +9,7 @@ Cost: COST
 """
 
 from galore.evaluation.methods import Score
-from galore.experiment import inputs, insecurities, plots, runner
+from galore.experiment import inputs, insecurities, runner
 from galore.experiment.claims import Claim, Difference, Source
 from galore.experiment.config import Config
 from galore.experiment.insecurities import cell, difficulty
@@ -48,7 +48,7 @@ def claims(table: Table) -> list[Claim]:
     return stated
 
 
-draw = plots.deliberative
+draw = insecurities.draw
 
 if __name__ == "__main__":
     runner.main(__file__)

@@ -61,31 +61,29 @@ def claims(table: Table) -> list[Claim]:
     stated = []
     for user in USERS:
         labels = {"user": user}
-        for text, *pair in PAPER:
-            headline = pair == [EASINESS, ATTRIBUTIVE]
-            named = {"otherwise": missing, "labels": labels, "headline": headline}
-            stated.append(better(text.format(user), Source.SCOUT_FIGURE_3, *pair, measure, **named))
-        for text, *pair in WITHIN:
-            stated.append(better(text.format(user), Source.OURS, *pair, "auroc", otherwise=missing, labels=labels))
+        for text, first, second in PAPER:
+            pair = (first, second, measure)
+            named = {"otherwise": missing, "labels": labels, "headline": (first, second) == (EASINESS, ATTRIBUTIVE)}
+            stated.append(better(text.format(user), Source.SCOUT_FIGURE_3, *pair, **named))
+        for text, first, second in WITHIN:
+            pair = (first, second, "auroc")
+            stated.append(better(text.format(user), Source.OURS, *pair, otherwise=missing, labels=labels))
     gain = Difference(_gain("advanced", measure), _gain("beginner", measure))
     number = f"gain of {measure} by the discriminant map, advanced minus beginner, same images"
     missing = "" if "advanced" in table.labels("user") else "there is no student"
     text = "Gains are larger for advanced users."
     stated.append(Claim(text, Source.SCOUT_SECTION_5, number, gain, missing, headline=True))
     labels = {"user": USERS[0]}
-    stated += [
-        better(
-            text, Source.OURS, *pair, "specificity", labels=labels, headline=pair[0] == SOFTMAX and pair[1] != MARGIN
-        )
-        for text, *pair in SPECIFIC
-    ]
+    for text, first, second in SPECIFIC:
+        headline = (first, second) == (SOFTMAX, ATTRIBUTIVE)
+        stated.append(better(text, Source.OURS, first, second, "specificity", labels=labels, headline=headline))
     return stated
 
 
 def _gain(user: str, measure: str) -> Difference:
     """Of the two users, compared on the images that both ask about."""
     labels = (("user", user),)
-    return Difference(*(Cell(method, measure, labels=labels) for method in (SOFTMAX, ATTRIBUTIVE)))
+    return Difference(Cell(SOFTMAX, measure, labels=labels), Cell(ATTRIBUTIVE, measure, labels=labels))
 
 
 def draw(table: Table) -> dict:

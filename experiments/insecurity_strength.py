@@ -15,9 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from galore.evaluation import methods
 from galore.evaluation.evaluate import Scores, evaluate
-from galore.evaluation.methods import Score, scores
+from galore.evaluation.methods import Score
 from galore.evaluation.metrics import FRACTIONS
 from galore.experiment import inputs, insecurities, plots, runner
 from galore.experiment.claims import Claim, Source
@@ -33,24 +32,15 @@ FIXED = f"correlation of strength and precision, regions of {REGION:.0%}"
 
 
 def run(config: Config) -> Table:
-    """One row per difficulty score: the correlation over all insecurities of its hardest images."""
-    test_set, rows = inputs.test_set(config, needs_parts=True), ()
-    for score in scores(test_set.predictor):
-        hard = insecurities.hard_images(config, test_set, score)
-        compared = methods.insecurities(config.attribution, (score,))
-        scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-        correlations = {method: correlated(each) for method, each in scored.insecurities.items()}
-        rows += rows_of(Scores(hard, correlations), test_set, {HARDEST: score.difficulty})
+    """One row per difficulty score: the AUROC of its maps, and the correlation over all insecurities of all images."""
+    test_set = inputs.test_set(config, needs_parts=True)
+    rows = ()
+    for hardest, hard, methods in insecurities.by_score(config, test_set):
+        scored = evaluate(test_set, hard, methods, config.seed, config.explanation.batch_size)
+        correlations = {method: _correlations(each) for method, each in scored.insecurities.items()}
+        rows += rows_of(scored.only("auroc"), test_set, hardest)
+        rows += rows_of(Scores(hard, correlations), test_set, hardest)
     return Table(rows, inputs.remarks(test_set))
-
-
-def correlated(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The pseudo-values of a method's correlations, from what `Scores.insecurities` says of it."""
-    at = each["precision"][..., FRACTIONS.index(REGION)]
-    return {
-        POOLED: pearson_pseudovalues(each["strengths"], each["precision"]),
-        FIXED: pearson_pseudovalues(each["strength"], at),
-    }
 
 
 def claims(table: Table) -> list[Claim]:
@@ -63,6 +53,7 @@ def claims(table: Table) -> list[Claim]:
             number,
             Cell(difficulty(score), POOLED, None, ((HARDEST, score.difficulty),)),
             missing,
+            headline=score is Score.SOFTMAX,
         )
         for score in Score
     ]
@@ -72,6 +63,15 @@ def draw(table: Table) -> dict:
     """The correlations."""
     words = "Pearson correlation of strength and precision, all region sizes"
     return {"correlation": plots.dots(table, POOLED, chance=0.0, words=words)}
+
+
+def _correlations(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of one method's insecurities: pooled over all region sizes, and at one of them."""
+    at = each["precision"][..., FRACTIONS.index(REGION)]
+    return {
+        POOLED: pearson_pseudovalues(each["strengths"], each["precision"]),
+        FIXED: pearson_pseudovalues(each["strength"], at),
+    }
 
 
 def pearson_pseudovalues(

@@ -12,10 +12,10 @@ invented birds.
 import numpy as np
 
 from galore.evaluation.methods import RANDOM, Score
-from galore.experiment import inputs, plots, runner
+from galore.experiment import inputs, insecurities, plots, runner
 from galore.experiment.claims import Claim, Difference, Source
 from galore.experiment.config import Config
-from galore.experiment.insecurities import difficulties, difficulty
+from galore.experiment.insecurities import difficulty
 from galore.experiment.table import Cell, Row, Table
 
 TITLE = "Accuracy after rejecting the hardest images"
@@ -30,11 +30,11 @@ def run(config: Config) -> Table:
     """One row per difficulty score, and for a random order, at each share of rejected images."""
     test_set = inputs.test_set(config)
     right = (test_set.predicted == test_set.labels).astype(float)
-    by_score = difficulties(test_set, config.explanation.batch_size)
-    values_of = {difficulty(score): values for score, values in by_score.items()}
-    values_of[RANDOM] = np.random.default_rng(config.seed).random(len(test_set))
     rows = []
-    for method, values in values_of.items():
+    by_score = insecurities.difficulties(test_set, config.explanation.batch_size)
+    orders = {difficulty(score): values for score, values in by_score.items()}
+    orders[RANDOM] = np.random.default_rng(config.seed).random(len(test_set))
+    for method, values in orders.items():
         hardest_first = np.argsort(-values, kind="stable")
         for percent in PERCENTS:
             rejected = hardest_first[: round(percent / 100 * len(test_set))]
@@ -64,6 +64,7 @@ def claims(table: Table) -> list[Claim]:
             f"Accuracy on the images that remain, {number}",
             Difference(first, second, is_paired=False),
             "there is no hardness predictor",
+            headline=second == at(hesitancy),
         )
         for what, first, second, number in stated
     ]

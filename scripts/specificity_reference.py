@@ -43,13 +43,13 @@ def main() -> None:
     head = lambda params, G: jnp.mean(G, axis=(0, 1)) @ params["weights"] + params["bias"]  # noqa: E731
     net = galore.Network(
         params={"trunk": trunk.params, "head": {"weights": weights, "bias": bias}},
-        features=lambda params, image: trunk.features(params["trunk"], image),
+        features=lambda params, image: trunk.features(params["trunk"], image),  # type: ignore[misc]
         head=lambda params, G: head(params["head"], G),
         preprocessing=trunk.preprocessing,
     )
     tested = built(net, birds, False)
     asked = queries.beginner(tested, 0)
-    enough = tested.annotations.present[asked.rows].sum(1) >= MINIMUM_PARTS
+    enough = np.asarray(tested.annotations.present)[asked.rows].sum(1) >= MINIMUM_PARTS
     record = {
         "accuracy": float((tested.predicted == tested.labels).mean()),
         "images": int(enough.sum()),
@@ -97,6 +97,7 @@ def from_activations(tested: TestSet, rows: np.ndarray, weights: jax.Array) -> d
     """Mean and standard error of every map's specificity, by both tables, one image after the other."""
     F, logits = tested.run(tested.images[rows], 32)
     found: dict[str, list[np.ndarray]] = {}
+    assert tested.other is not None
     for row, f, h in zip(rows, F, logits):
         y = int(h.argmax())
         others = np.delete(np.arange(len(h)), y)

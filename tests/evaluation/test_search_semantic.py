@@ -1,5 +1,8 @@
 """Search for replacements that mean the same, and the measures of how well it does."""
 
+import inspect
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -62,6 +65,58 @@ def test_the_first_edit_has_the_largest_score_among_the_candidates(head, candida
     assert tuple(found.cells[0]) == np.unravel_index(total.argmax(), total.shape)
 
 
+def test_the_defaults_are_those_that_were_released():
+    defaults = {name: one.default for name, one in inspect.signature(search.semantic).parameters.items()}
+    assert (defaults["weight"], defaults["temperature"], defaults["candidates"]) == (0.4, 0.1, 0.2)
+
+
+@pytest.mark.parametrize("candidates", [1.0, 0.2])
+def test_a_distractor_that_is_not_there_changes_nothing(candidates):
+    given, features = jnp.tile(DISTRACTORS, (2, 1, 1, 1)), jnp.tile(DISTRACTOR_FEATURES, (2, 1, 1, 1))
+    present = jnp.array([True, True, False, False])
+    options = {"edits": 4, "candidates": candidates}
+    found = search.semantic(network(), F, given, COUNTER, FEATURES, features, present=present, **options)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(find(**options))):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_edits_in_order_are_what_a_loop_makes():
+    net, counter = network(dense), int(jnp.argmin(dense(network().params, F)))
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(12), (2, 1)), axis=1).T
+    found = search.in_order(net, F, DISTRACTORS[0], counter, jnp.asarray(order))
+    edited, said = np.array(F).reshape(12, 5), []
+    for ours, theirs in order:
+        edited[ours] = np.asarray(DISTRACTORS[0]).reshape(12, 5)[theirs]
+        logits = np.asarray(dense(net.params, edited.reshape(3, 4, 5)))
+        said.append(logits[counter] - np.log(np.exp(logits).sum()))
+        if logits.argmax() == counter:
+            break
+    assert int(found.count) == len(said)
+    expected = Outcome.FLIPPED if logits.argmax() == counter else Outcome.EDIT_CAP
+    assert int(found.outcome) == expected
+    np.testing.assert_allclose(found.log_probabilities[1 : len(said) + 1], said, atol=1e-5)
+    np.testing.assert_array_equal(found.cells[: len(said)], order[: len(said)])
+    assert (found.cells[len(said) :] == -1).all() and np.isnan(found.log_probabilities[len(said) + 1 :]).all()
+
+
+def test_a_search_and_its_own_edits_in_order_are_the_same():
+    net = network()
+    plain = search.exhaustive(net, F, DISTRACTORS[0], COUNTER, edits=12)
+    cells = plain.cells[: int(plain.count)]
+    again = search.in_order(net, F, DISTRACTORS[0], COUNTER, cells)
+    assert int(plain.outcome) == Outcome.FLIPPED == int(again.outcome) and int(again.count) == len(cells)
+    np.testing.assert_allclose(again.log_probabilities, plain.log_probabilities[: len(cells) + 1], rtol=1e-5)
+
+
+def test_maps_name_edits_by_falling_value_and_equal_cells_come_in_any_order():
+    map_, counter_map = normal(5, 3, 4), jnp.where(jnp.arange(12) < 9, 0.0, 1.0).reshape(3, 4)
+    orders = [np.asarray(search.by_falling(map_, counter_map, jax.random.key(seed))) for seed in range(40)]
+    for order in orders:
+        np.testing.assert_array_equal(order[:, 0], np.argsort(-np.asarray(map_).reshape(-1)))
+        assert sorted(order[:3, 1]) == [9, 10, 11] and sorted(order[3:, 1]) == list(range(9))
+    assert len({order[3, 1] for order in orders}) > 5
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"candidates": 0.0}, "candidates"), ({"chunk": 0}, "chunk"), ({"predicted": 2}, "own class")],
@@ -101,3 +156,23 @@ def test_measures_of_edits_by_hand():
     assert measured.outcomes == {"flipped": 1, "edit_cap": 1, "out_of_cells": 0, "wrong_start": 0}
     first = search.edit_metrics(found, keypoints, distractor, first_only=True)
     assert (first.near_keypoint, first.same_keypoint) == (0.5, 0.5)
+
+
+def test_the_share_of_all_edits_is_the_mean_of_one_value_a_search():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 9, 300)
+    hits = np.where(np.arange(9) < counts[:, None], rng.random((300, 9)) < counts[:, None] / 9, np.nan)
+    values = search.share_of_edits(hits)
+    assert np.nanmean(values) == pytest.approx(np.nanmean(hits))
+    assert (np.isnan(values) == (counts == 0)).all()
+    drawn = rng.integers(0, 300, (2000, 300))
+    spread = np.std([np.nanmean(hits[some]) for some in drawn])
+    assert np.nanstd(values) / np.sqrt((counts > 0).sum()) == pytest.approx(spread, rel=0.1)
+    assert np.isnan(search.share_of_edits(np.full((3, 2), np.nan))).all()
+
+
+def test_left_and_right_are_one_keypoint():
+    keypoints = np.zeros((1, 1, 2, 4), bool)
+    keypoints[0, 0, 0, 3] = keypoints[0, 0, 1, 1] = True
+    merged = search.merged_sides(keypoints, ("back", "left eye", "tail", "right eye"))
+    assert merged[0, 0].tolist() == [[False, True, False], [False, True, False]]

@@ -5,7 +5,8 @@ distractor's F(x_c); the replacement that raises log p(c) most is made; its two 
 the prediction is c. The first edit alone costs (h w)^2 evaluations of the head.
 
 `semantic` is the variant of Vandenhende et al., "Making Heads or Tails: Towards Semantically Consistent Visual
-Counterfactuals", ECCV 2022: cells are exchanged for cells that mean the same.
+Counterfactuals", ECCV 2022: cells are exchanged for cells that mean the same. `in_order` searches for nothing: it makes
+the replacements that somebody else names, such as the largest cells of two maps, one after the other.
 
 The search is exact. What a head begins with (`galore.head_structure`) decides how its candidates are evaluated:
 
@@ -22,7 +23,7 @@ import dataclasses
 import enum
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from galore.errors import InputError, is_out_of_memory
 from galore.head_structure import DenseFirst, SumFirst, structure
@@ -116,9 +117,10 @@ def semantic(
     *,
     predicted: int | Int[Array, ""] | None = None,
     edits: int = 1,
+    present: Bool[Array, " N"] | None = None,
     weight: float = 0.4,
     temperature: float = 0.1,
-    candidates: float = 0.1,
+    candidates: float = 0.2,
     chunk: int = 1024,
     shortcuts: bool = True,
 ) -> Edits:
@@ -130,7 +132,9 @@ def semantic(
         log p(c | edited) + weight * log softmax_j( cos(u_i, u_j) / temperature ),
 
     with u the features that judge the resemblance. Theirs are self-supervised ones; any network's activations of the
-    same map size serve. The default numbers are those of their released configuration.
+    same map size serve. The default numbers are those of their released configurations, the same for VGG16 and
+    ResNet-50 (facebookresearch/visual-counterfactuals, counterfactuals/configs/counterfactuals/
+    counterfactuals_ours_cub_*.yaml): lambd 0.4, temperature 0.1, topk 0.2, with at most 20 distractors a query.
 
     Args:
         net: the network; only its head is used.
@@ -140,9 +144,10 @@ def semantic(
         features: what judges the resemblance of the query's cells, [h, w, u].
         distractor_features: the same for the distractors, [N, h, w, u].
         predicted, edits, chunk, shortcuts: as in `exhaustive`.
+        present: which distractors there are, so that queries with fewer of them share a program; None: all.
         weight: of the resemblance against the log probability.
         temperature: of the softmax over the distractors' cells.
-        candidates: the fraction of the pairs that is tried, the most similar ones, in (0, 1].
+        candidates: the fraction of the pairs that is tried, the most similar ones of all cells, in (0, 1].
 
     Returns:
         The edits, in order; a distractor's cell counts on from image to image.
@@ -159,14 +164,83 @@ def semantic(
         )
     if not 0 < candidates <= 1:
         raise InputError(f"candidates={candidates}: expected a fraction above 0 and at most 1")
+    there = jnp.ones(len(distractors), bool) if present is None else present
     similarity = cell_similarity(features, distractor_features)
+    of_one = similarity.size // len(distractors)
+    similarity = jnp.where(jnp.repeat(there, similarity.shape[1] // len(distractors)), similarity, -jnp.inf)
     bonus = weight * jax.nn.log_softmax(similarity / temperature, axis=-1).reshape(-1)
-    pairs = all_pairs(*similarity.shape)
-    if candidates < 1:
-        _, kept = jax.lax.top_k(similarity.reshape(-1), max(math.floor(candidates * similarity.size), 1))
-        pairs, bonus = pairs[kept], bonus[kept]
+    allowed = [max(math.floor(candidates * of_one * count), 1) for count in range(len(distractors) + 1)]
+    _, kept = jax.lax.top_k(similarity.reshape(-1), allowed[-1])
+    pairs = all_pairs(*similarity.shape)[kept]
+    bonus = jnp.where(jnp.arange(len(kept)) < jnp.asarray(allowed)[there.sum()], bonus[kept], -jnp.inf)
     cells = distractors.reshape(-1, distractors.shape[-1])
     return _greedy(head_of(net), F, cells, counter, pairs, bonus, predicted, edits, chunk, shortcuts)
+
+
+def in_order(
+    net: Network,
+    F: Float[Array, "h w d"],
+    distractor: Float[Array, "H W D"],
+    counter: int | Int[Array, ""],
+    cells: Int[Array, "E 2"],
+    *,
+    predicted: int | Int[Array, ""] | None = None,
+) -> Edits:
+    """Replacements that are given, one after the other, until the prediction is the counter class.
+
+    Args:
+        net: the network; only its head is used.
+        F: the query's activation, [h, w, d].
+        distractor: the activation of an image of the counter class, [h, w, d].
+        counter: the counter class c.
+        cells: per edit the query's cell and the distractor's, see `Edits.cells`; `by_falling` of two maps, for example.
+        predicted: as in `exhaustive`.
+
+    Returns:
+        The edits up to the one that flips the prediction. All were made without success: stopped at the cap.
+
+    Raises:
+        InputError: what `exhaustive` raises.
+    """
+    _check(F, distractor[None], counter, predicted, len(cells), 1)
+    head, theirs = head_of(net), distractor.reshape(-1, distractor.shape[-1])
+
+    def edit(activation: Array, pair: Array) -> tuple[Array, tuple[Array, Array]]:
+        changed = activation.reshape(-1, F.shape[-1]).at[pair[0]].set(theirs[pair[1]]).reshape(F.shape)
+        return changed, _log_probability_and_class(head, changed, counter)
+
+    start = _log_probability_and_class(head, F, counter)
+    after = jax.lax.scan(edit, F, cells)[1]
+    flips = after[1] == counter
+    is_wrong = _is_wrong_start(start[1], counter, predicted)
+    made = jnp.where(flips.any(), jnp.argmax(flips) + 1, len(cells))
+    count = jnp.where(is_wrong, 0, made).astype(jnp.int32)
+    ended = jnp.where(flips.any(), Outcome.FLIPPED, Outcome.EDIT_CAP)
+    outcome = jnp.where(is_wrong, Outcome.WRONG_START, ended).astype(jnp.int32)
+    is_made = jnp.arange(len(cells)) < count
+    log_probabilities = jnp.append(start[0], jnp.where(is_made, after[0], jnp.nan))
+    return Edits(jnp.where(is_made[:, None], cells, -1).astype(jnp.int32), count, log_probabilities, outcome)
+
+
+def by_falling(
+    map: Float[Array, "h w"], counter_map: Float[Array, "H W"], key: Key[Array, ""]
+) -> Int[Array, "cells 2"]:
+    """The edits that two maps name: the query's largest cell is replaced by the counter image's largest, and so on.
+
+    Args:
+        map: of the query.
+        counter_map: of the counter image, with as many cells.
+        key: of the order among cells of equal value, which would else follow their place.
+
+    Returns:
+        Every cell of both maps once, see `Edits.cells`.
+    """
+
+    def falling(values: Array, key: Array) -> Array:
+        return jnp.lexsort((jax.random.uniform(key, values.shape), -values))
+
+    first, second = jax.random.split(key)
+    return jnp.stack([falling(map.reshape(-1), first), falling(counter_map.reshape(-1), second)], axis=1)
 
 
 def _greedy(
@@ -198,47 +272,58 @@ def _greedy(
     depth = F.shape[-1]
     scores_of = scorer(head, F, cells, counter, pairs, chunk=chunk, shortcuts=shortcuts)
 
-    def log_probability(activation: Array) -> Array:
-        return jax.nn.log_softmax(head(activation).astype(jnp.float32))[counter]
-
     def is_open(state: tuple) -> Array:
         _, _, _, done, outcome = state
         return (outcome == Outcome.EDIT_CAP) & (done < edits)
 
     def edit(state: tuple) -> tuple:
         activation, used, log_probabilities, done, _ = state
-        total = jnp.where(_free(pairs, used), scores_of(activation) + bonus, -jnp.inf)
+        is_free = _free(pairs, used, F.shape[0] * F.shape[1], len(cells))
+        total = jnp.where(is_free, scores_of(activation) + bonus, -jnp.inf)
         best = jnp.argmax(total)
         query, distractor = pairs[best]
         is_possible = total[best] > -jnp.inf
         changed = activation.reshape(-1, depth).at[query].set(cells[distractor]).reshape(activation.shape)
-        logits = head(changed).astype(jnp.float32)
+        log_probability, says = _log_probability_and_class(head, changed, counter)
         edited = (
             changed,
             used.at[done].set(pairs[best]),
-            log_probabilities.at[done + 1].set(jax.nn.log_softmax(logits)[counter]),
+            log_probabilities.at[done + 1].set(log_probability),
             done + 1,
-            jnp.where(jnp.argmax(logits) == counter, Outcome.FLIPPED, Outcome.EDIT_CAP).astype(jnp.int32),
+            jnp.where(says == counter, Outcome.FLIPPED, Outcome.EDIT_CAP).astype(jnp.int32),
         )
         stuck = (*state[:-1], jnp.asarray(Outcome.OUT_OF_CELLS, jnp.int32))
         return jax.tree.map(lambda new, old: jnp.where(is_possible, new, old), edited, stuck)
 
-    start = jnp.argmax(head(F))
-    wrong = (start == counter) if predicted is None else (start == counter) | (start != predicted)
+    log_probability, says = _log_probability_and_class(head, F, counter)
+    is_wrong = _is_wrong_start(says, counter, predicted)
     state = (
         F,
         jnp.full((edits, 2), -1, jnp.int32),
-        jnp.full(edits + 1, jnp.nan, jnp.float32).at[0].set(log_probability(F)),
+        jnp.full(edits + 1, jnp.nan, jnp.float32).at[0].set(log_probability),
         jnp.zeros((), jnp.int32),
-        jnp.where(wrong, Outcome.WRONG_START, Outcome.EDIT_CAP).astype(jnp.int32),
+        jnp.where(is_wrong, Outcome.WRONG_START, Outcome.EDIT_CAP).astype(jnp.int32),
     )
     _, used, log_probabilities, done, outcome = jax.lax.while_loop(is_open, edit, state)
     return Edits(used, done, log_probabilities, outcome)
 
 
-def _free(pairs: Int[Array, "K 2"], used: Int[Array, "E 2"]) -> Bool[Array, " K"]:
-    """Which candidates touch no cell of an edit already used."""
-    return ~jnp.any(pairs[:, None, :] == used[None], axis=(1, 2))
+def _free(pairs: Int[Array, "K 2"], used: Int[Array, "E 2"], ours: int, theirs: int) -> Bool[Array, " K"]:
+    """Which candidates touch no cell of an edit already made."""
+    # What was not made yet is -1, the end of a list that is one longer than the cells.
+    taken = [jnp.zeros(count + 1, bool).at[used[:, k]].set(True) for k, count in enumerate((ours, theirs))]
+    return ~(taken[0][pairs[:, 0]] | taken[1][pairs[:, 1]])
+
+
+def _log_probability_and_class(head: Head, activation: Array, counter: int | Array) -> tuple[Array, Array]:
+    """log p(c) in float32, and the predicted class."""
+    logits = head(activation).astype(jnp.float32)
+    return jax.nn.log_softmax(logits)[counter], jnp.argmax(logits)
+
+
+def _is_wrong_start(says: Array, counter: int | Array, predicted: int | Array | None) -> Array:
+    """Whether the prediction is the counter class already, or not what it should be."""
+    return (says == counter) if predicted is None else (says == counter) | (says != predicted)
 
 
 def halving(search: Callable[..., Any], *arguments: Any, chunk: int, **options: Any) -> Any:
@@ -433,22 +518,74 @@ def edit_metrics(
     Returns:
         The averages; NaN where there was no edit at all.
     """
-    cells, count, outcome = (np.asarray(x) for x in (searches.cells, searches.count, searches.outcome))
-    parts = keypoints.shape[-1]
-    query, distractor = keypoints.reshape(len(cells), -1, parts), distractor_keypoints.reshape(len(cells), -1, parts)
-    limit = np.minimum(count, 1) if first_only else count
-    search, number = np.nonzero(np.arange(cells.shape[1]) < limit[:, None])
-    ours = query[search, cells[search, number, 0]]
-    theirs = distractor[search, cells[search, number, 1]]
-    near = 0.5 * (ours.any(-1).astype(float) + theirs.any(-1))
+    near, same = keypoint_hits(searches, keypoints, distractor_keypoints)
+    if first_only:
+        near, same = near[:, :1], same[:, :1]
+    count, outcome = np.asarray(searches.count), np.asarray(searches.outcome)
     flipped = outcome == Outcome.FLIPPED
     return EditMetrics(
-        near_keypoint=_mean(near),
-        same_keypoint=_mean((ours & theirs).any(-1)),
+        near_keypoint=_mean(near[~np.isnan(near)]),
+        same_keypoint=_mean(same[~np.isnan(same)]),
         edits=_mean(count[flipped]),
         success_rate=_mean(flipped),
         outcomes={kind.name.lower(): int((outcome == kind).sum()) for kind in Outcome},
     )
+
+
+def keypoint_hits(
+    searches: Edits, keypoints: Bool[np.ndarray, "S h w K"], distractor_keypoints: Bool[np.ndarray, "S N h w K"]
+) -> tuple[Float[np.ndarray, "S E"], Float[np.ndarray, "S E"]]:
+    """Near-KP and Same-KP of each edit, as the released code of Vandenhende et al. counts them.
+
+    Args:
+        searches: the edits of S searches, stacked.
+        keypoints: which keypoints lie in each cell of the query, see `keypoint_cells`; theirs make one of left and
+            right, see `merged_sides`.
+        distractor_keypoints: the same for each search's distractors.
+
+    Returns:
+        Near: a half for the query's cell where it holds a keypoint, and a half for the distractor's. Same: 1 where both
+        hold one and the same. NaN where no edit was made.
+    """
+    cells, parts = np.asarray(searches.cells), keypoints.shape[-1]
+    ours, theirs = (
+        np.take_along_axis(some.reshape(len(cells), -1, parts), np.maximum(cells[:, :, k, None], 0), axis=1)
+        for k, some in enumerate((keypoints, distractor_keypoints))
+    )
+    is_made = np.arange(cells.shape[1]) < np.asarray(searches.count)[:, None]
+    near = 0.5 * (ours.any(-1).astype(float) + theirs.any(-1))
+    return np.where(is_made, near, np.nan), np.where(is_made, (ours & theirs).any(-1), np.nan)
+
+
+def share_of_edits(hits: Float[np.ndarray, "S E"]) -> Float[np.ndarray, " S"]:
+    """One value per search whose mean is that of all edits of all searches, so that it has an interval like any mean.
+
+    The published averages are over edits, and searches have more or fewer of them: a ratio R of two means. Its
+    linearisation (Woodruff, 1971) gives a search with hits x in n edits the value R + (x - R n) / mean(n), whose mean
+    is R and whose spread is that of R.
+
+    Args:
+        hits: of each edit, see `keypoint_hits`; NaN where none was made.
+
+    Returns:
+        [S]; NaN for a search without an edit.
+    """
+    count, total = (~np.isnan(hits)).sum(axis=1), np.nansum(hits, axis=1)
+    if not count.any():
+        return np.full(len(hits), np.nan)
+    share = total.sum() / count.sum()
+    return np.where(count > 0, share + (total - share * count) / count[count > 0].mean(), np.nan)
+
+
+def merged_sides(keypoints: Bool[np.ndarray, "*cells K"], part_names: Sequence[str]) -> Bool[np.ndarray, "*cells G"]:
+    """Keypoints with one of the left and the right eye, leg and wing, as Vandenhende et al. count CUB's: 12 of 15.
+
+    Args:
+        keypoints: see `keypoint_cells`.
+        part_names: of the keypoints.
+    """
+    sideless = [name.removeprefix("left ").removeprefix("right ") for name in part_names]
+    return np.stack([keypoints[..., [s == one for s in sideless]].any(-1) for one in dict.fromkeys(sideless)], axis=-1)
 
 
 def keypoint_cells(

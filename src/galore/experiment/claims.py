@@ -258,9 +258,9 @@ def measure(claim: Claim, table: Table) -> Result:
 def judge(results: Sequence[Result]) -> list[Verdict]:
     """A verdict for each claim of one study, by Holm over the claims of each paper.
 
-    **holds**, **does not hold**: the difference is not zero, at 5 % for all claims of the paper together. **no
-    difference that matters**: two one-sided tests show that it is smaller than the margin. **depends on the ground
-    truth**: by one of the two tables of attributes it is not zero, and by the other it has the other sign.
+    **no difference that matters**: two one-sided tests show that it is smaller than the margin, be it zero or not.
+    **depends on the ground truth**: else, by one of the two tables of attributes it is not zero, and by the other it
+    has the other sign. **holds**, **does not hold**: it is not zero, at 5 % for all claims of the paper together.
     """
     verdicts = [Verdict.UNKNOWN] * len(results)
     for paper in Paper:
@@ -283,13 +283,13 @@ def _verdict(result: Result, p: float, p_by_other: float) -> Verdict:
     """By adjusted values of p."""
     inference, other = result.inference, result.other
     assert inference is not None
-    value, significant = inference.estimate.value, p <= ALPHA
-    if other is not None and value * other.estimate.value < 0 and min(p, p_by_other) <= ALPHA:
-        return Verdict.DEPENDS
-    if significant:
-        return Verdict.HOLDS if value > 0 else Verdict.FAILS
+    value = inference.estimate.value
     if not math.isnan(result.margin) and inference.is_within(result.margin):
         return Verdict.NO_DIFFERENCE
+    if other is not None and value * other.estimate.value < 0 and min(p, p_by_other) <= ALPHA:
+        return Verdict.DEPENDS
+    if p <= ALPHA:
+        return Verdict.HOLDS if value > 0 else Verdict.FAILS
     return Verdict.UNKNOWN
 
 

@@ -7,59 +7,121 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from galore import explain
 from galore.attribution import Attribution
 from galore.benchmark.timing import Workload, interleaved
 from galore.evaluation import metrics, search
-from galore.evaluation.evaluate import Batch, Model, over_batches, part_iou_of_ranks
+from galore.evaluation.evaluate import Batch, Model, over_batches
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import Parts, TestSet
 
+ABOVE_ZERO = 1.0
+"""The region of a cell in SCOUT's comparison: every pixel above zero of a map that is 1 in the cell and 0 elsewhere,
+enlarged bilinearly. That is its largest 100 %, strictly above the lowest value: four cells large, less at the edges."""
 
-def score_first_edits(test_set: TestSet, user_queries: Queries, unit: float, batch_size: int) -> dict[str, np.ndarray]:
-    """The scores of the cells that the first edit exchanges, as regions of one unit of the map.
 
-    Args:
-        test_set: with parts.
-        user_queries: whose images exchange cells with their counter images.
-        unit: the fraction of the image that a cell covers.
-        batch_size: images at once.
+def first_edits(test_set: TestSet, queries: Queries, batch_size: int) -> Int[np.ndarray, "k 2"]:
+    """The cell of each query that the first edit replaces, and the cell of its counter image that it puts there.
 
     Returns:
-        "auroc", "recall", "precision" and "PIoU" of each query.
+        Row * width + column in the network's map.
     """
-    parts = test_set.annotations
-    assert isinstance(parts, Parts)
-    counter_images, place = np.unique(user_queries.counter_rows, return_inverse=True)
+    counter_images, place = np.unique(queries.counter_rows, return_inverse=True)
     activations = test_set.run(test_set.images[counter_images], batch_size)[0][place]
 
     def edits(*, chunk: int) -> np.ndarray:
-        return over_batches(_first_edits(chunk), test_set, user_queries, 0, batch_size, activations)
+        return over_batches(_first_edits(chunk), test_set, queries, 0, batch_size, activations)
 
-    maps = jnp.asarray(search.halving(edits, chunk=1024))
-    rank = jax.jit(jax.vmap(lambda map_, points: metrics.ranks(map_, points, test_set.size)))
-    ranks, counter_ranks = (
-        rank(maps[:, k], jnp.asarray(parts.points[rows]))
-        for k, rows in enumerate((user_queries.rows, user_queries.counter_rows))
-    )
-    truth, visible = jnp.asarray(user_queries.truth), jnp.asarray(parts.visible[user_queries.rows], bool)
-    curves = metrics.precision_recall(ranks, truth, visible, test_set.size, (unit,))
-    common = part_iou_of_ranks(test_set, user_queries, ranks, counter_ranks, (unit,))
-    measures = {"auroc": metrics.auroc(ranks, truth, visible), "recall": curves.recall[:, 0]}
-    return {**measures, "precision": curves.precision[:, 0], "PIoU": common[:, 0]}  # type: ignore[return-value]
+    return search.halving(edits, chunk=1024)
+
+
+def score_cells(
+    test_set: TestSet,
+    queries: Queries,
+    cells: Int[np.ndarray, "k 2"],
+    truth: Bool[np.ndarray, "k P"],
+    region: float = ABOVE_ZERO,
+) -> dict[str, Float[np.ndarray, " k"]]:
+    """The scores of the two cells that an edit exchanges, as regions; no search, so that one serves several truths.
+
+    Args:
+        test_set: with parts, or with masks of objects.
+        queries: whose images and counter images the cells are of.
+        cells: from `first_edits`.
+        truth: which parts or objects the region of each query should hold.
+        region: `ABOVE_ZERO`, the region that SCOUT compares with; or the largest fraction of the cell's map: one cell's
+            share of the image gives regions as large as those of other maps.
+
+    Returns:
+        With parts "auroc", "recall", "precision", "piou" as the authors count it, and "piou, every image"; with masks
+        "auroc" and "iou". NaN where a query does not count.
+    """
+    maps = cell_maps(cells, map_shape(test_set))
+    if not isinstance(test_set.annotations, Parts):
+        return _score_masks(test_set, queries, maps[:, 0], truth, region)
+    here, there = (_rows(test_set.annotations, rows) for rows in (queries.rows, queries.counter_rows))
+    ranks, counter_ranks = _ranks(maps[:, 0], here), _ranks(maps[:, 1], there)
+    visible, counter_visible = (jnp.asarray(some.visible, bool) for some in (here, there))
+    size, at = test_set.size, (region,)
+    curves = metrics.precision_recall(ranks, jnp.asarray(truth), visible, size, at)
+    pairs = (ranks, counter_ranks, visible, counter_visible, size, at)
+    measures = {
+        "auroc": metrics.auroc(ranks, jnp.asarray(truth), visible),
+        "recall": curves.recall[:, 0],
+        "precision": curves.precision[:, 0],
+        "piou": metrics.part_iou(*pairs)[:, 0],
+        "piou, every image": metrics.part_iou(*pairs, every_image=True)[:, 0],
+    }
+    return {name: np.asarray(values) for name, values in measures.items()}
+
+
+def cell_maps(cells: Int[np.ndarray, "*k"], shape: tuple[int, int]) -> Float[Array, "*k h w"]:
+    """Maps that are 1 in a cell and 0 elsewhere."""
+    return jax.nn.one_hot(cells, shape[0] * shape[1]).reshape(*np.shape(cells), *shape)
+
+
+def map_shape(test_set: TestSet) -> tuple[int, int]:
+    """(height, width) of the network's map."""
+    height, width, _ = jax.eval_shape(test_set.net.activation, jnp.asarray(test_set.inputs(np.arange(1))[0])).shape
+    return height, width
+
+
+@jax.jit
+def _ranks(maps: Float[Array, "k h w"], parts: Parts) -> Int[Array, "k P"]:
+    """One image at a time, so that its pixels stay in the cache."""
+    return jax.lax.map(lambda one: metrics.ranks(one[0], one[1], parts.size), (maps, parts.points))
+
+
+def _score_masks(
+    test_set: TestSet, queries: Queries, maps: Float[Array, "k h w"], truth: Bool[np.ndarray, "k P"], region: float
+) -> dict[str, Float[np.ndarray, " k"]]:
+    @jax.jit
+    def score(maps: Array, annotations: Any, truth: Array) -> dict[str, Array]:
+        def one(map_: Array, scene: Any, truth: Array) -> dict[str, Array]:
+            mask = scene.true_pixels(truth)
+            return {"auroc": metrics.pixel_auroc(map_, mask), "iou": metrics.iou(map_, mask, (region,))[0]}
+
+        return jax.lax.map(lambda each: one(*each), (maps, annotations, truth))
+
+    return jax.tree.map(np.asarray, score(maps, _rows(test_set.annotations, queries.rows), jnp.asarray(truth)))
+
+
+def _rows(annotations: Any, rows: Int[np.ndarray, " k"]) -> Any:
+    """The annotations of some images."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[rows]), annotations)
 
 
 def _first_edits(chunk: int) -> Callable[..., Any]:
-    """(model, batch, activations of the counter images) -> the edited cells as maps [B, 2, h, w]."""
+    """(model, batch, activations of the counter images) -> the edited cells [B, 2]."""
 
     @jax.jit
     def program(model: Model, batch: Batch, others: Any) -> Any:
         F = jax.vmap(model.net)(batch.images)[0]
         first = functools.partial(search.exhaustive, model.net, chunk=chunk)
         pairs = (F, others, batch.counter, batch.predicted)
-        cells = jax.lax.map(lambda pair: first(*pair[:3], predicted=pair[3]).cells[0], pairs)
-        return jax.nn.one_hot(cells, F.shape[1] * F.shape[2]).reshape(len(F), 2, *F.shape[1:3])
+        return jax.lax.map(lambda pair: first(*pair[:3], predicted=pair[3]).cells[0], pairs)
 
     return program
 
