@@ -12,10 +12,11 @@ from galore.data import cub
 from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic import birds as synthetic_birds
 from galore.evaluation import stability, test_set
+from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import GAUSSIAN, ORACLE, RANDOM, Method, Rule, Score, deliberative_maps
 from galore.evaluation.metrics import FRACTIONS
 from galore.evaluation.queries import HardImages
-from galore.evaluation.test_set import Parts
+from galore.evaluation.test_set import OtherTruth, Parts
 from galore.regions import largest_fraction
 
 METHODS = (Method(Rule.CLASS_PAIR), Method(Rule.INSECURITY, Score.SOFTMAX))
@@ -35,7 +36,9 @@ def wide():
     toy = toys.toy_test_set()
     cut = {name: getattr(toy, name)[:COUNT] for name in ("labels", "logits", "image_ids", "student")}
     images = rng.integers(0, 255, (COUNT, SIDE, SIDE, 3)).astype(np.uint8)
-    return dataclasses.replace(toy, images=images, annotations=parts, **cut)
+    tables = (AttributeTable.SCOUT, AttributeTable.SCOUT)
+    other = OtherTruth(toy.discriminant, np.random.default_rng(2).random(toy.shared.shape) < 0.5, *tables)
+    return dataclasses.replace(toy, images=images, annotations=parts, other=other, **cut)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def view(wide, image, shift):
     return cut, {k: points[k] for k in np.flatnonzero(wide.annotations.visible[image] & inside)}
 
 
-def by_loops(wide, views, pairs, occurs, masks):
+def by_loops(shared, views, pairs, occurs, masks):
     """The mean IoU of the sets of shared parts in the regions of insecurities with the same classes, of one image."""
     both = views[0][1].keys() & views[1][1].keys()
     regions = []
@@ -63,7 +66,7 @@ def by_loops(wide, views, pairs, occurs, masks):
         for pair, is_there, mask in zip(np.asarray(pairs[k]), occurs[k], masks[k]):
             if is_there:
                 held = {part for part in both if mask[int(points[part][1]), int(points[part][0])]}
-                regions[k][frozenset(pair.tolist())] = {part for part in held if wide.shared[*pair, part]}
+                regions[k][frozenset(pair.tolist())] = {part for part in held if shared[(*sorted(pair), part)]}
     ious = []
     for pair in regions[0].keys() & regions[1].keys():
         first, second = regions[0][pair], regions[1][pair]
@@ -81,11 +84,15 @@ def test_the_iou_is_that_of_sets_of_shared_parts(wide, scored, method):
     explained = explain(images)
     for fraction in (0.05, 0.3, 0.8):
         masks = np.asarray(largest_fraction(explained.maps, fraction, toys.SIZE))
-        found = scored.by_method[method][stability.IOU][:, FRACTIONS.index(fraction)]
+        ours, others = (
+            by_method[method][stability.IOU][:, FRACTIONS.index(fraction)]
+            for by_method in (scored.by_method, scored.by_other_table)
+        )
         for k in range(COUNT):
             of_image = slice(2 * k, 2 * k + 2)
             about = (explained.pairs[of_image], explained.occurs[of_image], masks[of_image])
-            np.testing.assert_allclose(found[k], by_loops(wide, views[k], *about), rtol=1e-5)
+            np.testing.assert_allclose(ours[k], by_loops(wide.shared, views[k], *about), rtol=1e-5)
+            np.testing.assert_allclose(others[k], by_loops(wide.other.shared, views[k], *about), rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")

@@ -91,8 +91,8 @@ def part_iou_under_shift(
     """The IoU of the shared parts in the regions of each method's insecurities before and after the image is shifted.
 
     Insecurities are matched by their two classes, and the parts are those that the classes share and that both images
-    show. A pair that the shifted image does not have does not count, and neither does one whose regions hold no such
-    part.
+    show. A pair that the shifted image does not have does not count, and neither does one where both regions hold no
+    such part; where only one of them does, the IoU is 0.
 
     Args:
         wide: the hard images, from `with_margin`.
@@ -102,13 +102,18 @@ def part_iou_under_shift(
         batch_size: images at once.
 
     Returns:
-        For each method and baseline the IoU at every region size, and its mean over them.
+        For each method and baseline the IoU at every region size, and its mean over them; also of the parts that the
+        classes share by the other table of attributes, where there is one.
     """
     shifts = draw_shifts(len(hard.rows), seed)
     here = hard._replace(rows=np.arange(len(hard.rows)))
-    curves = over_batches(_program(tuple(methods), hard.top, hard.keep), wide, here, seed, batch_size, shifts)
-    by_method = {method: _measures(curve) for method, curve in zip((*methods, *BASELINES), curves)}
-    return Scores(hard, by_method)
+    by_table = over_batches(_program(tuple(methods), hard.top, hard.keep), wide, here, seed, batch_size, shifts)
+    measured = [
+        {method: _measures(curve) for method, curve in zip((*methods, *BASELINES), curves)} for curves in by_table
+    ]
+    if wide.other is None:
+        return Scores(hard, measured[0])
+    return Scores(hard, measured[0], by_other_table=measured[1], other_table=wide.other.shared_table)
 
 
 def _measures(curves: Float[np.ndarray, "k T"]) -> dict[str, np.ndarray]:
@@ -119,25 +124,29 @@ def _measures(curves: Float[np.ndarray, "k T"]) -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=8)
 def _program(methods: tuple[Method, ...], top: int, keep: int) -> Any:
-    """(model, batch of wide images, shifts) -> the IoU of each method and baseline, [B, T] each."""
+    """(model, batch of wide images, shifts) -> by each table of attributes, of each method and baseline [B, T]."""
 
     @jax.jit
-    def program(model: Model, batch: ImageBatch, shifts: Int[Array, "B 2"]) -> list[Float[Array, "B T"]]:
+    def program(model: Model, batch: ImageBatch, shifts: Int[Array, "B 2"]) -> list[list[Float[Array, "B T"]]]:
         wide, annotations = _twice((batch.images, batch.annotations))
         images, parts = jax.vmap(_view)(wide, annotations, _both(0 * shifts, shifts))
         explained = [deliberative_maps(m, model.net, model.predictor, images, top, keep) for m in methods]
         maps = jnp.stack([one.maps for one in explained], axis=1)
         ranks = jax.vmap(lambda some, parts: metrics.ranks(some, parts.points, parts.size))(maps, parts)
-        match = jax.vmap(functools.partial(_match, shared=model.shared))
-        matches = [match(*_halves(one), *_halves(parts)) for one in explained]
-        # Maps that know nothing are asked about the first method's insecurities, in their order before the shift.
-        in_order = matches[0]._replace(place=jnp.broadcast_to(jnp.arange(maps.shape[2]), matches[0].place.shape))
-        of_baselines = jax.vmap(functools.partial(_baseline_ranks, shape=(maps.shape[3], maps.shape[4])))
         keys = jax.vmap(jax.random.split, out_axes=1)(batch.keys).reshape(-1)
-        others = of_baselines(parts, keys, _twice(in_order.counting))
+        of_baselines = jax.vmap(functools.partial(_baseline_ranks, shape=(maps.shape[3], maps.shape[4])))
         mean_iou = jax.vmap(functools.partial(_mean_iou, size=parts.size))
-        curves = [mean_iou(*_halves(ranks[:, place]), match) for place, match in enumerate(matches)]
-        return curves + [mean_iou(*_halves(some), in_order) for some in others]
+
+        def by_table(shared: Bool[Array, "C C P"]) -> list[Float[Array, "B T"]]:
+            match = jax.vmap(functools.partial(_match, shared=shared))
+            matches = [match(*_halves(one), *_halves(parts)) for one in explained]
+            # Maps that know nothing are asked about the first method's insecurities, in their order before the shift.
+            in_order = matches[0]._replace(place=jnp.broadcast_to(jnp.arange(maps.shape[2]), matches[0].place.shape))
+            others = of_baselines(parts, keys, _twice(in_order.counting))
+            curves = [mean_iou(*_halves(ranks[:, place]), match) for place, match in enumerate(matches)]
+            return curves + [mean_iou(*_halves(some), in_order) for some in others]
+
+        return [by_table(shared) for shared in model.shared]
 
     return program
 
@@ -188,7 +197,7 @@ def _mean_iou(
     ranks: Int[Array, "K P"], moved_ranks: Int[Array, "K P"], match: _Match, size: tuple[int, int]
 ) -> Float[Array, " T"]:
     """The mean over the insecurities that are there before and after the shift."""
-    ious = metrics.part_iou(ranks, moved_ranks[match.place], match.counting, match.counting, size)
+    ious = metrics.part_iou(ranks, moved_ranks[match.place], match.counting, match.counting, size, every_image=True)
     return jnp.nanmean(jnp.where(match.found[:, None], ious, jnp.nan), axis=0)
 
 
