@@ -8,7 +8,8 @@ by exhaustive search, by semantic search, in the order that two maps name, and i
 
 import dataclasses
 
-from galore.evaluation import edits, queries
+from galore.data.dataset import PartDataset
+from galore.evaluation import edits
 from galore.evaluation.edits import EXHAUSTIVE, SEMANTIC
 from galore.evaluation.evaluate import Scores
 from galore.evaluation.methods import RANDOM, Method, Rule, main_rules
@@ -31,15 +32,16 @@ SEARCHES = {
 def run(config: Config) -> Table:
     """One row per user and method."""
     test_set, batch_size = inputs.test_set(config, needs_parts=True), config.explanation.batch_size
-    part_names, shape = inputs.dataset(config.dataset).part_names, search_baseline.map_shape(test_set)
+    birds, shape = inputs.dataset(config.dataset), search_baseline.map_shape(test_set)
+    assert isinstance(birds, PartDataset)
     judge = search_baseline.earliest_on_the_map(config, test_set)
     known = edits.activations(test_set, judge.features, batch_size)
     methods, rows = main_rules(config.attribution, config.score_with(test_set.predictor)), ()
-    for user_queries in queries.users(test_set, config.seed):
+    for user_queries in inputs.users(config, test_set):
         asked = edits.with_right_counter_images(test_set, user_queries)
         asked = asked.sample(config.explanation.edited_images, config.seed)
         found = edits.flips(test_set, asked, methods, known, config.seed, batch_size)
-        scored = {method: edits.score(test_set, asked, some, part_names, shape) for method, some in found.items()}
+        scored = {method: edits.score(test_set, asked, some, birds.part_names, shape) for method, some in found.items()}
         rows += rows_of(Scores(asked, scored), test_set, {"user": asked.user}, (BUDGET,))
     remark = (
         f"The map has {shape[0]} x {shape[1]} cells. Near-KP: share of edited cells that hold a part, those of the "

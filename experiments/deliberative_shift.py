@@ -31,12 +31,15 @@ def run(config: Config) -> Table:
     """One row per difficulty score, on the hardest images by each, with the baselines."""
     test_set = inputs.test_set(config, needs_parts=True)
     # All methods on each set of images: one program to compile, which takes longer than running it.
-    compared = methods.insecurities(config.attribution, [one for one in scores(test_set.predictor) if one in SCORES])
+    there = [score for score in scores(test_set.predictor) if score in SCORES]
+    compared = methods.insecurities(config.attribution, there)
     rows = ()
-    for hardest, hard, _ in insecurities.by_score(config, test_set, SCORES):
+    for score in there:
+        hard = insecurities.hard_images(config, test_set, score)
         wide = inputs.with_margin(config, test_set, hard.rows)
         scored = part_iou_under_shift(wide, hard, compared, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, test_set, hardest, (REGION,))
+        own = scored.of([method for method in scored.by_method if method.score in (None, score)])
+        rows += rows_of(own, test_set, {HARDEST: score.difficulty}, (REGION,))
     return Table(rows, (*inputs.remarks(test_set), *remarks(test_set)))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from galore.evaluation.evaluate import Scores, evaluate
+from galore.evaluation.evaluate import Scores
 from galore.evaluation.methods import Score
 from galore.evaluation.metrics import FRACTIONS
 from galore.experiment import inputs, insecurities, plots, runner
@@ -35,11 +35,11 @@ def run(config: Config) -> Table:
     """One row per difficulty score: the AUROC of its maps, and the correlation over all insecurities of all images."""
     test_set = inputs.test_set(config, needs_parts=True)
     rows = ()
-    for hardest, hard, methods in insecurities.by_score(config, test_set):
-        scored = evaluate(test_set, hard, methods, config.seed, config.explanation.batch_size)
+    for score, scored in insecurities.by_score(config, test_set):
+        hardest = {HARDEST: score.difficulty}
         correlations = {method: _correlations(each) for method, each in scored.insecurities.items()}
         rows += rows_of(scored.only("auroc"), test_set, hardest)
-        rows += rows_of(Scores(hard, correlations), test_set, hardest)
+        rows += rows_of(Scores(scored.queries, correlations), test_set, hardest)
     return Table(rows, inputs.remarks(test_set))
 
 

@@ -27,7 +27,6 @@ EXPERIMENTS = (
     "counterfactual_attribution",
     "unique",
     "counterfactual_edits",
-    "side_by_side",
     "true_counterfactual",
     "deliberative_difficulty",
     "deliberative_attribution",

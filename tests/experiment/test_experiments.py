@@ -39,7 +39,15 @@ def test_discriminant_vs_attributive_end_to_end(on_toy, cfg, tmp_path):
     assert row.estimate.value == pytest.approx(0.5, abs=0.15)
     assert len(experiment.claims(table)) > 10
     there = {path.name for path in tmp_path.iterdir()}
-    assert {"table.csv", "table.md", "claims.json", "provenance.json", "auroc.png", "precision_recall.png"} <= there
+    assert {
+        "table.csv",
+        "table.md",
+        "claims.json",
+        "provenance.json",
+        "specificity.png",
+        "specificity.svg",
+        "precision_recall.svg",
+    } <= there
     assert json.loads((tmp_path / "provenance.json").read_text())["seed"] == 0
 
 
@@ -47,7 +55,8 @@ def test_deliberative_difficulty_end_to_end_and_again_the_same(on_toy, cfg, tmp_
     experiment, table = written("deliberative_difficulty", cfg, tmp_path)
     methods = {row.cell.method for row in table.rows}
     assert {Method(Rule.CLASS_PAIR), *(Method(Rule.INSECURITY, score) for score in Score)} <= methods
-    assert table.find(Cell(ORACLE, "auroc")).estimate.value == 1
+    hardest = (("hardest by", "hesitancy"),)
+    assert table.find(Cell(ORACLE, "auroc", None, hardest)).estimate.value == pytest.approx(1)
     assert table.summary().csv() == experiment.run(config.typed(cfg)).summary().csv()
 
 
@@ -57,8 +66,10 @@ def test_scenes_are_scored_by_pixels(monkeypatch, on_toy, cfg, tmp_path):
     scenes = toys.toy_test_set(scenes=True)
     monkeypatch.setattr(inputs, "test_set", lambda config, **_: scenes)
     _, table = written("discriminant_vs_attributive", cfg, tmp_path)
-    assert table.find(Cell(ORACLE, "auroc")).estimate.value == 1
-    assert table.find(Cell(Method(Rule.ATTRIBUTIVE), "iou", 0.05)) is not None
+    users = (("user", "beginner"),)
+    assert table.find(Cell(ORACLE, "auroc", None, users)).estimate.value == pytest.approx(1)
+    for measure, region in (("iou", 0.1), ("mean iou", None), ("specificity", None)):
+        assert table.find(Cell(Method(Rule.ATTRIBUTIVE), measure, region, users)) is not None
 
 
 def test_every_experiment_has_a_title_options_claims_and_figures():

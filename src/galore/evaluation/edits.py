@@ -177,7 +177,7 @@ def _searches(chunk: int) -> Callable[..., tuple[Edits, Edits]]:
 
     @jax.jit
     def program(known: Activations, model: Model, batch: Batch, row: Array, rows: Array, present: Array) -> Any:
-        options = {"edits": known.edited.shape[1] * known.edited.shape[2], "chunk": chunk}
+        options: dict[str, Any] = {"edits": known.edited.shape[1] * known.edited.shape[2], "chunk": chunk}
 
         def both(row: Array, rows: Array, present: Array, y: Array, c: Array) -> tuple[Edits, Edits]:
             F, others = known.edited[row], known.edited[rows]
@@ -202,8 +202,9 @@ def _orders(methods: tuple[Method, ...]) -> Callable[..., list[Edits]]:
 
         def edits(row: Array, other: Array, y: Array, c: Array, maps: Array, counter_maps: Array, key: Array) -> Edits:
             first, second, *ties = jax.random.split(key, len(methods) + 3)
-            maps = jnp.stack([*maps, baselines.random(first, maps.shape[1:])])
-            counter_maps = jnp.stack([*counter_maps, baselines.random(second, maps.shape[1:])])
+            shape = (maps.shape[1], maps.shape[2])
+            maps = jnp.stack([*maps, baselines.random(first, shape)])
+            counter_maps = jnp.stack([*counter_maps, baselines.random(second, shape)])
             orders = jax.vmap(search.by_falling)(maps, counter_maps, jnp.stack(ties))
             images = (known.edited[row], known.edited[other])
             return jax.vmap(lambda order: search.in_order(model.net, *images, c, order, predicted=y))(orders)

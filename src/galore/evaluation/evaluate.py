@@ -91,6 +91,14 @@ class Scores:
         text = f"Scores({len(self.queries.rows)} queries; {labels})"
         return textwrap.fill(text, 100, subsequent_indent="    ")
 
+    def of(self, methods: Sequence[Method]) -> "Scores":
+        """The same of some methods."""
+        own, other, each = (
+            {method: values for method, values in some.items() if method in methods}
+            for some in (self.by_method, self.by_other_table, self.insecurities)
+        )
+        return dataclasses.replace(self, by_method=own, by_other_table=other, insecurities=each)
+
     def only(self, *measures: str) -> "Scores":
         """The same without other measures."""
         kept, other = (
@@ -347,33 +355,21 @@ def _deliberative_program(methods: tuple[Method, ...], top: int, keep: int) -> C
     @jax.jit
     def program(model: Model, batch: ImageBatch) -> tuple[list[Measures], list[dict[str, Array]]]:
         explained = [deliberative_maps(m, model.net, model.predictor, batch.images, top, keep) for m in methods]
-        by_table = [_deliberated(batch, explained, shared) for shared in model.shared]
-        means = [_stacked(some) for some in zip(*(means for means, _ in by_table))]
-        each = [_described(one, measures) for one, measures in zip(explained, by_table[0][1])]
+        # Truth by table of attributes comes last but one, so that a map is looked at once for all tables.
+        truths = [jnp.moveaxis(model.shared[:, one.pairs[..., 0], one.pairs[..., 1]], 0, 2) for one in explained]
+        maps, truth = jnp.stack([one.maps for one in explained], axis=1), jnp.stack(truths, axis=1)
+        scores = jax.vmap(lambda a, m, t: jax.vmap(lambda *pair: _score_each(a, *pair))(m, t))
+        values = scores(batch.annotations, maps, truth)
+        by_method = [jax.tree.map(lambda leaf, k=k: leaf[:, k], values) for k in range(len(methods))]
+        shape = (maps.shape[3], maps.shape[4])
+        others = jax.vmap(lambda a, key, t: _baselines_of_pairs(a, key, t, shape))
+        every = [*by_method, *others(batch.annotations, batch.keys, truths[0])]
+        occurs = [one.occurs for one in explained] + [explained[0].occurs] * len(BASELINES)
+        means = [jax.tree.map(lambda leaf, o=o: _mean_where(leaf, o), some) for some, o in zip(every, occurs)]
+        each = [_described(one, measures) for one, measures in zip(explained, by_method)]
         return means, each
 
     return program
-
-
-def _deliberated(
-    batch: ImageBatch, explained: Sequence[explain.Deliberative], shared: Bool[Array, "C C P"]
-) -> tuple[list[Measures], list[Measures]]:
-    """By one table of attributes: the means over an image's insecurities [B, ...] of each method and baseline, and the
-    measures of each insecurity [B, K, ...] of each method."""
-    truths = [shared[one.pairs[..., 0], one.pairs[..., 1]] for one in explained]
-    maps, truth = jnp.stack([one.maps for one in explained], axis=1), jnp.stack(truths, axis=1)
-    scores = jax.vmap(lambda a, m, t: jax.vmap(lambda *pair: _score_each(a, *pair))(m, t))
-    values = scores(batch.annotations, maps, truth)
-    by_method = [jax.tree.map(lambda leaf, k=k: leaf[:, k], values) for k in range(len(explained))]
-    shape = (maps.shape[3], maps.shape[4])
-    baselines = jax.vmap(lambda a, key, t: _score_baselines(a, key, t, shape))
-    others = baselines(batch.annotations, batch.keys, truths[0])
-    occurs = [one.occurs for one in explained] + [explained[0].occurs] * len(others)
-    means = [
-        jax.tree.map(lambda leaf, o=occurring: _mean_where(leaf, o), every)
-        for every, occurring in zip([*by_method, *others], occurs)
-    ]
-    return means, by_method
 
 
 def _described(one: explain.Deliberative, measures: Measures) -> dict[str, Array]:
@@ -383,12 +379,7 @@ def _described(one: explain.Deliberative, measures: Measures) -> dict[str, Array
     strengths = jnp.cumsum(cells, axis=-1)[..., counts - 1] / counts
     there = jnp.where(one.occurs, 1.0, jnp.nan)
     described = {"strength": one.strengths * there, "strengths": strengths * there[..., None]}
-    return described | ({"precision": measures["precision"]} if "precision" in measures else {})
-
-
-def _stacked(measures: Sequence[Measures]) -> Measures:
-    """Measures by several tables of attributes side by side, [B, A, ...]."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=1), *measures)
+    return described | ({"precision": measures["precision"][:, :, 0]} if "precision" in measures else {})
 
 
 def _by_shape(function: Callable[[Array], Any], maps: Sequence[Float[Array, "..."]]) -> list[Any]:
@@ -401,8 +392,17 @@ def _by_shape(function: Callable[[Array], Any], maps: Sequence[Float[Array, "...
     return [results[place] for place in range(len(maps))]
 
 
-def _score_each(annotations: Annotations, maps: Float[Array, "K h w"], truth: Bool[Array, "K P"]) -> Measures:
-    return jax.vmap(annotations.score)(maps, truth)
+def _score_each(annotations: Annotations, maps: Float[Array, "K h w"], truths: Bool[Array, "K A P"]) -> Measures:
+    return jax.vmap(lambda map_, some: jax.vmap(lambda truth: annotations.score(map_, truth))(some))(maps, truths)
+
+
+def _baselines_of_pairs(
+    annotations: Annotations, key: Key[Array, ""], truths: Bool[Array, "K A P"], shape: tuple[int, int]
+) -> list[Measures]:
+    """The measures of the baselines, by pair of classes and by table of attributes."""
+    pairs, tables, parts = truths.shape
+    scored = _score_baselines(annotations, key, truths.reshape(-1, parts), shape)
+    return jax.tree.map(lambda leaf: leaf.reshape(pairs, tables, *leaf.shape[1:]), scored)
 
 
 def _score_baselines(
@@ -412,8 +412,8 @@ def _score_baselines(
     scored = []
     for place, map_ in enumerate(annotations.baselines(key, truth[0], shape)):
         if BASELINES[place] == ORACLE:
-            every = jax.vmap(lambda t, k=place: annotations.baselines(key, t, shape)[k])(truth)
-            scored.append(_score_each(annotations, every, truth))
+            one = lambda t, k=place: annotations.score(annotations.baselines(key, t, shape)[k], t)  # noqa: E731
+            scored.append(jax.vmap(one)(truth))
         elif isinstance(annotations, Parts):
             ranks = metrics.ranks(map_, annotations.points, annotations.size)
             scored.append(jax.vmap(lambda t, r=ranks: annotations.score_ranks(r, t))(truth))

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from galore import batching
 from galore.confidence import Predictor
 from galore.evaluation import queries
-from galore.evaluation.evaluate import MEAN_IOU, PRECISION_AT_RECALL, evaluate
+from galore.evaluation.evaluate import MEAN_IOU, PRECISION_AT_RECALL, Scores, evaluate
 from galore.evaluation.methods import AttributionSetting, Method, Rule, Score, insecurities, scores
 from galore.evaluation.queries import HardImages
 from galore.evaluation.test_set import TestSet
@@ -67,12 +67,16 @@ def by_score(
     test_set: TestSet,
     some: Sequence[Score] = tuple(Score),
     score_attributions: Sequence[AttributionSetting | None] = (None,),
-) -> Iterator[tuple[Mapping[str, str], HardImages, tuple[Method, ...]]]:
-    """For each score that there is: the label of its rows, its hardest images, and the insecurities to compare on them,
-    without a difficulty map and by each attribution of the score."""
-    for score in (one for one in scores(test_set.predictor) if one in some):
-        compared = insecurities(config.attribution, (score,), score_attributions)
-        yield {HARDEST: score.difficulty}, hard_images(config, test_set, score), compared
+) -> Iterator[tuple[Score, Scores]]:
+    """For each score that there is, what insecurities score on its hardest images: those without a difficulty map, and
+    by each attribution of this score."""
+    there = [score for score in scores(test_set.predictor) if score in some]
+    # All methods on each set of images, so that one program is compiled for all sets.
+    compared = insecurities(config.attribution, there, score_attributions)
+    for score in there:
+        hard = hard_images(config, test_set, score)
+        scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
+        yield score, scored.of([method for method in scored.by_method if method.score in (None, score)])
 
 
 def table(
@@ -84,9 +88,8 @@ def table(
 ) -> Table:
     """Insecurities of each score, by each attribution of it and without it, scored on the score's hardest images."""
     rows = ()
-    for hardest, hard, compared in by_score(config, test_set, some, score_attributions):
-        scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
-        rows += rows_of(scored, test_set, {**labels, **hardest})
+    for score, scored in by_score(config, test_set, some, score_attributions):
+        rows += rows_of(scored, test_set, {**labels, HARDEST: score.difficulty})
     return Table(rows, inputs.remarks(test_set))
 
 
