@@ -20,7 +20,7 @@ from galore.experiment.table import Table, rows_of
 
 TITLE = "Edits that flip the decision: both searches, and maps as an order of edits"
 OPTIONS = ("attribution", "confidence", "explanation.edited_images", "explanation.batch_size")
-BUDGET = 0.1
+BUDGET = 0.2
 SEARCHES = {
     "Same-KP": ("exchanges cells that hold the same part more often than", "36.5 % against 8.8 % (VGG16)"),
     "Near-KP": ("exchanges cells that hold any part more often than", "72.0 % against 57.6 % (VGG16)"),

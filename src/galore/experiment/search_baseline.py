@@ -63,10 +63,22 @@ def score_cells(
         "auroc" and "iou". NaN where a query does not count.
     """
     maps = cell_maps(cells, map_shape(test_set))
+    return score_regions(test_set, queries, maps[:, 0], maps[:, 1], truth, region)
+
+
+def score_regions(
+    test_set: TestSet,
+    queries: Queries,
+    maps: Float[Array, "k h w"],
+    counter_maps: Float[Array, "k H W"],
+    truth: Bool[np.ndarray, "k P"],
+    region: float,
+) -> dict[str, Float[np.ndarray, " k"]]:
+    """As `score_cells`, of the largest fraction `region` of any maps of the queries and of their counter images."""
     if not isinstance(test_set.annotations, Parts):
-        return _score_masks(test_set, queries, maps[:, 0], truth, region)
+        return _score_masks(test_set, queries, maps, truth, region)
     here, there = (_rows(test_set.annotations, rows) for rows in (queries.rows, queries.counter_rows))
-    ranks, counter_ranks = _ranks(maps[:, 0], here), _ranks(maps[:, 1], there)
+    ranks, counter_ranks = _ranks(maps, here), _ranks(counter_maps, there)
     visible, counter_visible = (jnp.asarray(some.visible, bool) for some in (here, there))
     size, at = test_set.size, (region,)
     curves = metrics.precision_recall(ranks, jnp.asarray(truth), visible, size, at)
