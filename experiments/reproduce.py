@@ -27,6 +27,7 @@ EXPERIMENTS = (
     "counterfactual_attribution",
     "unique",
     "counterfactual_edits",
+    "side_by_side",
     "true_counterfactual",
     "deliberative_difficulty",
     "deliberative_attribution",
