@@ -157,11 +157,11 @@ def _held(test_set: TestSet, row: int, region: np.ndarray, truth: np.ndarray, na
     if not isinstance(annotations, Parts):
         counts = np.bincount(annotations.mask[row][region], minlength=len(names) + 1)[1:]
         most = [place for place in np.argsort(-counts, kind="stable")[:2] if counts[place]]
-        return f"shows {' and '.join(_first_word(names[place]) for place in most) or 'no object'}"
+        return f"shows {' and '.join(_first_word(names[int(place)]) for place in most) or 'no object'}"
     height, width = region.shape
     x, y = annotations.points[row].astype(int).T.clip(0, [[width - 1], [height - 1]])
     inside = region[y, x] & annotations.visible[row].astype(bool)
-    telling, alike = ([names[place] for place in np.flatnonzero(inside & some)] for some in (truth, ~truth))
+    telling, alike = ([names[int(k)] for k in np.flatnonzero(inside & some)] for some in (truth, ~truth))
     said = [
         f"{what}: {', '.join(some)}" for what, some in (("what differs", telling), ("alike in both", alike)) if some
     ]
