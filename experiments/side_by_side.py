@@ -11,7 +11,7 @@ Cost: 15 s on two cores with the small CNN.
 import jax.numpy as jnp
 import numpy as np
 
-from galore.evaluation import metrics, queries
+from galore.evaluation import metrics
 from galore.evaluation.evaluate import Scores
 from galore.evaluation.methods import Method, Rule, counterfactual_maps
 from galore.evaluation.queries import Queries
@@ -38,7 +38,7 @@ def run(config: Config) -> Table:
     size = min(metrics.FRACTIONS, key=lambda fraction: abs(fraction - CELLS / (height * width)))
     method = Method(Rule.DISCRIMINANT, config.score_with(test_set.predictor), config.attribution)
     rows, drawn = (), {}
-    for user_queries in queries.users(test_set, config.seed):
+    for user_queries in inputs.users(config, test_set):
         shown = user_queries.sample(COUNT, config.seed)
         cells = search_baseline.first_edits(test_set, shown, config.explanation.batch_size)
         by_search = search_baseline.cell_maps(cells, (height, width))
@@ -71,8 +71,9 @@ def _maps(test_set: TestSet, shown: Queries, method: Method) -> jnp.ndarray:
     """[k, 2, h, w]: of the images asked about, and of the counter images with the classes exchanged."""
     rows, first = np.append(shown.rows, shown.counter_rows), np.append(shown.predicted, shown.counter)
     second = np.append(shown.counter, shown.predicted)
-    given = (jnp.asarray(some) for some in (test_set.inputs(rows), first, second))
-    (maps,) = counterfactual_maps((method,), test_set.net, test_set.predictor, *given)
+    given = (jnp.asarray(some) for some in (test_set.inputs(rows), first, second[:, None]))
+    (against,) = counterfactual_maps((method,), test_set.net, test_set.predictor, *given)
+    maps = against[:, 0]
     return jnp.stack([maps[: len(shown.rows)], maps[len(shown.rows) :]], axis=1)
 
 
