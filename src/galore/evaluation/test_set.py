@@ -15,6 +15,7 @@ from galore import batching, representation
 from galore.confidence import Predictor
 from galore.data import loader
 from galore.data.dataset import PartDataset, SceneDataset
+from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 from galore.evaluation import baselines, metrics
 from galore.evaluation.ground_truth import AttributeTable
@@ -187,6 +188,15 @@ class TestSet:
         return batching.run(lambda batch: forward(self.net, batch), batch_of, len(images), batch_size)
 
 
+def decode(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing, batch_size: int = 32) -> dict[str, Any]:
+    """The images of a data set as networks see them before normalisation, with their annotations, in one array each."""
+    parts = [
+        {name: value[batch["valid"]] for name, value in batch.items()}
+        for batch in loader.batches(loader.prepared(dataset, preprocessing), batch_size)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def build(
     net: Network,
     dataset: PartDataset | SceneDataset,
@@ -196,6 +206,7 @@ def build(
     predictor: Predictor | None = None,
     student: Int[np.ndarray, "n"] | None = None,
     other: OtherTruth | None = None,
+    decoded: dict[str, np.ndarray] | None = None,
     batch_size: int = 32,
 ) -> TestSet:
     """Decodes the images of a data set and lets the network classify them.
@@ -207,6 +218,7 @@ def build(
         predictor: of the easiness.
         student: what the advanced user predicts for these images.
         other: the ground truth by the other tables of attributes.
+        decoded: what `decode` made of the data set for the network's preprocessing; None: it is done here.
         batch_size: how many images at once.
 
     Raises:
@@ -221,15 +233,11 @@ def build(
             f"the network was trained for {len(net.class_names)} other classes than the {len(dataset.class_names)} of "
             f"{dataset.name}; give the checkpoint that was trained on it"
         )
-    forward = jax.jit(lambda net, images: jax.vmap(net)(images)[1])
-    parts: list[dict[str, np.ndarray]] = []
-    for batch in loader.batches(loader.prepared(dataset, net.preprocessing), batch_size):
-        logits = np.asarray(forward(net, net.preprocessing.normalise(batch["image"])), np.float32)
-        parts.append({name: value[batch["valid"]] for name, value in (batch | {"logits": logits}).items()})
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if arrays["logits"].shape[1] != len(dataset.class_names):
+    arrays = decode(dataset, net.preprocessing, batch_size) if decoded is None else decoded
+    logits = _logits(net, arrays["image"], batch_size)
+    if logits.shape[1] != len(dataset.class_names):
         raise InputError(
-            f"the network has {arrays['logits'].shape[1]} classes, {dataset.name} has {len(dataset.class_names)}; "
+            f"the network has {logits.shape[1]} classes, {dataset.name} has {len(dataset.class_names)}; "
             "give the checkpoint that was trained on it"
         )
     size = arrays["image"].shape[1:3]
@@ -244,7 +252,7 @@ def build(
         images=arrays["image"],
         annotations=annotations,
         labels=dataset.labels.astype(np.int32),
-        logits=arrays["logits"],
+        logits=logits,
         discriminant=discriminant,
         shared=shared,
         class_names=tuple(dataset.class_names),
@@ -253,3 +261,11 @@ def build(
         student=student,
         other=other,
     )
+
+
+def _logits(net: Network, images: UInt8[np.ndarray, "n H W 3"], batch_size: int) -> Float[np.ndarray, "n C"]:
+    preprocessing = net.preprocessing
+    assert preprocessing is not None
+    forward = jax.jit(lambda net, batch: jax.vmap(net)(batch)[1].astype(jnp.float32))
+    batch_of = lambda some: preprocessing.normalise(images[some])  # noqa: E731
+    return batching.run(lambda batch: forward(net, batch), batch_of, len(images), batch_size)

@@ -15,6 +15,7 @@ from galore.attribution import image_path_integrated_gradients
 from galore.data import ade20k, cub
 from galore.data.ade20k import objects_present
 from galore.data.dataset import PartDataset, SceneDataset
+from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.errors import InputError
@@ -227,7 +228,7 @@ def _class_names(config: DatasetConfig) -> tuple[str, ...]:
     return tuple(_dataset(config).class_names)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=6)
 def _test_set(
     config: DatasetConfig, judged: GroundTruthConfig, run: str, layer: str | None, batch_size: int
 ) -> TestSet:
@@ -238,9 +239,16 @@ def _test_set(
     easiness = None if opened.description.predictor_layer is None else opened.predictor(net.layer)
     student = _student(path(run), test)
     discriminant, shared, other = _truth(config, judged)
-    return test_sets.build(
-        net, test, discriminant, shared, predictor=easiness, student=student, other=other, batch_size=batch_size
-    )
+    decoded = None if net.preprocessing is None else _decoded(config, net.preprocessing, batch_size)
+    known: dict[str, Any] = {"predictor": easiness, "student": student, "other": other, "decoded": decoded}
+    return test_sets.build(net, test, discriminant, shared, **known, batch_size=batch_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _decoded(config: DatasetConfig, preprocessing: Preprocessing, batch_size: int) -> dict[str, np.ndarray]:
+    """The test images, decoded once for all networks that see them alike."""
+    whole = _dataset(config)
+    return test_sets.decode(whole.subset(~whole.is_training), preprocessing, batch_size)
 
 
 @functools.lru_cache(maxsize=2)
