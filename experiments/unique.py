@@ -34,7 +34,7 @@ def run(config: Config) -> Table:
         *(Method(Rule.ATTRIBUTIVE_TIMES_CONFIDENCE, score, config.attribution) for score in scores(test_set.predictor)),
     )
     scored = []
-    for place in range(min(CLASSES, test_set.logits.shape[1] - 1)):
+    for place in range(min(CLASSES, len(np.unique(test_set.labels)) - 1)):
         asked = queries.least_probable(test_set, place, config.seed)
         sample = asked.sample(config.explanation.edited_images, config.seed)
         scored.append(evaluate(test_set, sample, methods, config.seed, batch_size, every_class=False))

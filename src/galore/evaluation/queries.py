@@ -122,11 +122,9 @@ def least_probable(test_set: TestSet, place: int, seed: int) -> Queries:
     Raises:
         InputError: the network has too few classes, or gets no image right.
     """
-    if place + 1 >= test_set.logits.shape[1]:
-        raise InputError(
-            f"the network has {test_set.logits.shape[1]} classes: there is no {place + 1}-th least probable"
-        )
     right, present = test_set.predicted == test_set.labels, np.unique(test_set.labels)
+    if place + 1 >= len(present):
+        raise InputError(f"{len(present)} classes have a test image: there is no least probable one but {place}")
     # Classes without a test image have no counter image; they come last.
     logits = np.where(np.isin(np.arange(test_set.logits.shape[1]), present), test_set.logits, np.inf)
     counter = np.argsort(logits, axis=1, kind="stable")[:, place].astype(np.int32)
