@@ -86,6 +86,7 @@ def main(arguments: list[str]) -> None:
     for experiment in experiments:
         for cfg, folder in zip(composed, folders[experiment.NAME]):
             run_once(experiment, cfg, folder)
+        jax.clear_caches()  # what was compiled serves all trainings of an experiment
     write_results(config.path("results"), name, experiments, folders, first.dataset.is_invented)
     print(f"written: results/{name}/index.html and results/index.html")
 
@@ -153,7 +154,6 @@ def run_once(experiment: ModuleType, cfg: Any, folder: Path) -> None:
         return
     runner.run(experiment, cfg, folder)
     print(f"{experiment.NAME}, seed {cfg.seed}: {runs.load(folder).provenance['seconds']:.0f} s", flush=True)
-    jax.clear_caches()
 
 
 def write_results(

@@ -183,9 +183,8 @@ class TestSet:
 
     def run(self, images: UInt8[np.ndarray, "k H W 3"], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """The activations [k, h, w, d] and the logits [k, C] of images of the size of these."""
-        forward = jax.jit(lambda net, batch: jax.vmap(net)(batch))
         batch_of = lambda some: self.as_inputs(images[some])  # noqa: E731
-        return batching.run(lambda batch: forward(self.net, batch), batch_of, len(images), batch_size)
+        return batching.run(lambda batch: _forward(self.net, batch), batch_of, len(images), batch_size)
 
 
 def decode(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing, batch_size: int = 32) -> dict[str, Any]:
@@ -266,6 +265,15 @@ def build(
 def _logits(net: Network, images: UInt8[np.ndarray, "n H W 3"], batch_size: int) -> Float[np.ndarray, "n C"]:
     preprocessing = net.preprocessing
     assert preprocessing is not None
-    forward = jax.jit(lambda net, batch: jax.vmap(net)(batch)[1].astype(jnp.float32))
     batch_of = lambda some: preprocessing.normalise(images[some])  # noqa: E731
-    return batching.run(lambda batch: forward(net, batch), batch_of, len(images), batch_size)
+    return batching.run(lambda batch: _forward_to_logits(net, batch), batch_of, len(images), batch_size)
+
+
+@jax.jit
+def _forward(net: Network, images: Float[Array, "B H W 3"]) -> tuple[Float[Array, "B h w d"], Float[Array, "B C"]]:
+    return jax.vmap(net)(images)
+
+
+@jax.jit
+def _forward_to_logits(net: Network, images: Float[Array, "B H W 3"]) -> Float[Array, "B C"]:
+    return jax.vmap(net)(images)[1].astype(jnp.float32)

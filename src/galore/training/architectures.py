@@ -92,10 +92,15 @@ def network(
     Raises:
         InputError: an unknown name or layer.
     """
-    structure = module(name, len(class_names))
-    layer = check_layer(structure, layer)
-    template = from_nnx(
-        structure,
+    layer = check_layer(module(name, len(class_names)), layer)
+    return dataclasses.replace(_template(name, layer, class_names, preprocessing), params=dict(params))
+
+
+@functools.lru_cache(maxsize=32)
+def _template(name: str, layer: str, class_names: tuple[str, ...], preprocessing: Preprocessing) -> Network:
+    """The same functions for all trainings of a network, so that what was compiled for one serves the others."""
+    return from_nnx(
+        module(name, len(class_names)),
         features=lambda module, x: module.features(x, layer),
         head=lambda module, activation: module.head(activation, layer),
         preprocessing=preprocessing,
@@ -103,7 +108,6 @@ def network(
         layer=layer,
         name=name,
     )
-    return dataclasses.replace(template, params=dict(params))
 
 
 def channels(name: str, layer: str | None, preprocessing: Preprocessing) -> int:

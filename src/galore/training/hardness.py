@@ -140,16 +140,23 @@ def as_confidence(params: Mapping[str, Any], structure: HardnessPredictor, netwo
     Returns:
         A pytree like `Network`.
     """
-    hardness = pure(structure, lambda module, x: module(x))
-    values = {"own": own(params)}
-
-    def easiness(p: Any, activation: Array) -> Array:
-        return 1 - hardness(p["own"], activation)
-
+    values, easiness = {"own": own(params)}, _easiness(structure)
     if network is None or network.features is None:
         return Predictor(values, head=easiness)
-    values["trunk"], features = network.params, network.features
-    return Predictor(values, head=easiness, features=lambda p, image: features(p["trunk"], image))
+    values["trunk"] = network.params
+    return Predictor(values, head=easiness, features=_of_trunk(network.features))
+
+
+@functools.lru_cache(maxsize=32)
+def _easiness(structure: HardnessPredictor) -> Callable[[Any, Array], Array]:
+    """The same function for all trainings, so that what was compiled for one serves the others."""
+    hardness = pure(structure, lambda module, x: module(x))
+    return lambda p, activation: 1 - hardness(p["own"], activation)
+
+
+@functools.lru_cache(maxsize=32)
+def _of_trunk(features: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+    return lambda p, image: features(p["trunk"], image)
 
 
 def network_as_confidence(params: Mapping[str, Any], structure: HardnessNetwork, layer: str) -> Predictor:
