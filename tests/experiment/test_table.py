@@ -41,6 +41,13 @@ def example(seed: int = 0, shift: float = 0.0) -> Table:
     )
 
 
+def test_what_was_saved_is_found_again_with_options_that_are_lists(tmp_path):
+    path = AttributionSetting("f", (("black", (0.1, 0.2)), ("steps", 50)), "path")
+    row = Row(Cell(Method(Rule.MARGIN, None, path), "auroc"), np.ones((1, 3)))
+    Table((row,)).save(tmp_path)
+    assert tables.join([tables.load(tmp_path)]).find(row.cell) is not None
+
+
 def test_the_csv_holds_means_intervals_counts_and_reasons():
     lines = list(csv.DictReader(io.StringIO(example().summary().csv())))
     assert [line["method"] for line in lines] == ["a", "a * comp(b) * s, softmax"]

@@ -459,13 +459,18 @@ def _cell_to_json(cell: Cell) -> dict[str, Any]:
 def _cell_from_json(entry: dict[str, Any]) -> Cell:
     method = entry["method"]
     settings = [
-        one and AttributionSetting(**one | {"options": tuple(map(tuple, one["options"]))})
+        one and AttributionSetting(**one | {"options": _hashable(one["options"])})
         for one in (method["attribution"], method["score_attribution"])
     ]
     score = method["score"] and Score[method["score"]]
     labels = tuple(entry["labels"].items())
     table = entry["table"] and AttributeTable(entry["table"])
     return Cell(Method(Rule[method["rule"]], score, *settings), entry["measure"], entry["region"], labels, table)
+
+
+def _hashable(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _numbers_to_json(row: RowSummary) -> dict[str, Any]:
