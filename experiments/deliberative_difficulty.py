@@ -35,7 +35,7 @@ def claims(table: Table) -> list[Claim]:
     for score in Score:
         text = f"The map of the {score.difficulty} improves on the product of the two class maps."
         pair = (own[score], cell(table, NO_DIFFICULTY, score))
-        stated.append(better(text, Source.GALORE, *pair, headline=score is Score.EASINESS))
+        stated.append(better(text, Source.GALORE, *pair))
     for score in Score:
         text = f"Insecurities by {score.difficulty} beat random maps."
         stated.append(better(text, Source.OURS, own[score], cell(table, RANDOM, score)))

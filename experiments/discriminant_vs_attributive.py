@@ -75,8 +75,7 @@ def claims(table: Table) -> list[Claim]:
     stated.append(Claim(text, Source.SCOUT_SECTION_5, number, gain, missing, headline=True))
     labels = {"user": USERS[0]}
     for text, first, second in SPECIFIC:
-        headline = (first, second) == (SOFTMAX, ATTRIBUTIVE)
-        stated.append(better(text, Source.OURS, first, second, "specificity", labels=labels, headline=headline))
+        stated.append(better(text, Source.OURS, first, second, "specificity", labels=labels))
     return stated
 
 

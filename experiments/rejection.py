@@ -64,7 +64,6 @@ def claims(table: Table) -> list[Claim]:
             f"Accuracy on the images that remain, {number}",
             Difference(first, second, is_paired=False),
             "there is no hardness predictor",
-            headline=second == at(hesitancy),
         )
         for what, first, second, number in stated
     ]

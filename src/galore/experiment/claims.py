@@ -40,6 +40,16 @@ MARGINS = {
     "piou, every image": 0.02,
     "iou": 0.02,
     "mean iou": 0.02,
+    "IoU of shared parts": 0.02,
+    "mean IoU of shared parts": 0.02,
+    "correlation of strength and precision": 0.05,
+    "accuracy on the images that remain": 0.01,
+    "Near-KP": 0.02,
+    "Same-KP": 0.02,
+    "moved": 0.05,
+    "deletion": 0.02,
+    "insertion": 0.02,
+    "correlation": 0.05,
 }
 """The smallest difference that matters, by measure; where a measure has none, no difference is called too small."""
 
