@@ -58,6 +58,8 @@ def verdict(*args, **kwargs) -> Verdict:
         (inference(5.0), inference(3.0), 0.02, Verdict.HOLDS),
         (inference(5.0), inference(-0.1), 0.02, Verdict.DEPENDS),
         (inference(0.1), inference(-5.0), 0.02, Verdict.DEPENDS),
+        (inference(5.0, error=0.001), None, 0.02, Verdict.NO_DIFFERENCE),
+        (inference(5.0, error=0.001), inference(-5.0, error=0.001), 0.02, Verdict.NO_DIFFERENCE),
         (inference(0.5), inference(-0.5), 0.02, Verdict.UNKNOWN),
         (inference(0.5), inference(5.0), 0.02, Verdict.UNKNOWN),
         (None, None, 0.02, Verdict.UNKNOWN),

@@ -294,9 +294,11 @@ def _verdict(result: Result, p: float, p_by_other: float) -> Verdict:
     inference, other = result.inference, result.other
     assert inference is not None
     value = inference.estimate.value
-    if not math.isnan(result.margin) and inference.is_within(result.margin):
+    turns = other is not None and value * other.estimate.value < 0 and min(p, p_by_other) <= ALPHA
+    small = [one.is_within(result.margin) for one in (inference, other) if one is not None]
+    if not math.isnan(result.margin) and (all(small) or (small[0] and not turns)):
         return Verdict.NO_DIFFERENCE
-    if other is not None and value * other.estimate.value < 0 and min(p, p_by_other) <= ALPHA:
+    if turns:
         return Verdict.DEPENDS
     if p <= ALPHA:
         return Verdict.HOLDS if value > 0 else Verdict.FAILS
