@@ -5,7 +5,7 @@
 The claim of GALORE and of the NeurIPS paper is for second order, with a score that is not self-referential. Integrated
 gradients follow a path of images from a black one, as the authors take them; the path through activations is ours.
 
-Cost: COST
+Cost: a minute on two cores. Expect hardly any difference between the attributions of either score on invented birds.
 """
 
 from galore.attribution import gradient_x_activation, integrated_gradients, second_order

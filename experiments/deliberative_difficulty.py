@@ -5,7 +5,7 @@
 Insecurities of the images that are hardest by each score, judged at the shared parts (objects) of their two classes, by
 precision at equal recall (on scenes: the mean IoU of regions of 10 to 90 %).
 
-Cost: COST
+Cost: 15 s on two cores. Expect a precision on invented birds that hardly differs between the scores, and from none.
 """
 
 from galore.evaluation.methods import RANDOM, Score

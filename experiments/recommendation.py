@@ -7,7 +7,7 @@ part whose replacement flips the decision, with a choice of its own. Sibling spe
 chosen on a species is not confirmed on its twin; both halves were seen by the same training. Several checkpoints
 (`explanation.checkpoints`) compare networks that were trained in different ways.
 
-Cost: COST
+Cost: 2 minutes on invented birds with the small CNN. Expect the margin to be chosen.
 """
 
 import dataclasses
