@@ -6,8 +6,8 @@ GALORE compares them for SCOUT's explanations. Integrated gradients follow a pat
 authors take them, on a sample of the queries; the path through activations, which is complete, is ours. Several
 `explanation.checkpoints` compare networks as well.
 
-Cost: 80 s a network on two cores. Expect the three to be nearly the same map on invented birds: behind a global average and
-one linear layer the gradient is the same everywhere.
+Cost: 80 s a network on two cores. Expect the three to be nearly the same map on invented birds: behind a global
+average and one linear layer the gradient is the same everywhere.
 """
 
 from galore.attribution import grad_cam, gradient_x_activation, integrated_gradients

@@ -6,8 +6,8 @@ Recall, precision and PIoU of regions of one unit of the map, and images explain
 edit; its region is the authors', the edited cell enlarged bilinearly, which is four units large. "same size" is ours:
 the search's cell as a region of one unit, as large as those of the maps.
 
-Cost: a minute on two cores. Expect about as many images a second by our search as by discriminant maps, and a hundredth of
-that by the search that runs the head on every candidate, the one of the paper.
+Cost: a minute on two cores. Expect about as many images a second by our search as by discriminant maps, and a
+hundredth of that by the search that runs the head on every candidate, the one of the paper.
 """
 
 import dataclasses

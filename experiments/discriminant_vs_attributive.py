@@ -6,8 +6,8 @@ Beginner and advanced users; softmax, certainty and easiness scores; the margin 
 judges by precision at equal recall; ours beside it are the specificity, which only the question can move, and the AUROC
 within an image. On scenes regions are compared with the pixels of the objects that only the predicted class has.
 
-Cost: 25 s on two cores. Expect, on invented birds, a specificity of 0.50 for a * comp(b) * s and 0.54 for the margin, and for
-the advanced user a precision that is 0.2 above that of a.
+Cost: 25 s on two cores. Expect, on invented birds, a specificity of 0.50 for a * comp(b) * s and 0.54 for the margin,
+and for the advanced user a precision that is 0.2 above that of a.
 """
 
 from galore.evaluation.evaluate import AREA, MEAN_IOU, PRECISION_AT_RECALL, evaluate

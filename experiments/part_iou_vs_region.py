@@ -4,8 +4,8 @@
 
 By the authors' rule an image counts where both regions hold a part; "every image" is ours and counts the others as 0.
 
-Cost: 35 s on two cores. Expect, for the beginner on invented birds, a PIoU that is 0.2 above that of random maps at regions
-of 10 %; the paper's rises to about 0.5.
+Cost: 35 s on two cores. Expect, for the beginner on invented birds, a PIoU that is 0.2 above that of random maps at
+regions of 10 %; the paper's rises to about 0.5.
 """
 
 import dataclasses

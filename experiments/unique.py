@@ -5,7 +5,8 @@
 SCOUT, supplement: the map of the prediction alone, a, and with the confidence, a * a(s). Neither knows the counter
 class; each is judged at the parts (objects) that tell the prediction from each of the ten classes: the mean of ten.
 
-Cost: 15 s on two cores. Expect nothing on invented birds: a precision as that of a random map, with the confidence or not.
+Cost: 15 s on two cores. Expect nothing on invented birds: a precision as that of a random map, with the confidence or
+not.
 """
 
 import dataclasses
