@@ -76,7 +76,8 @@ def test_maps_are_followed_from_their_largest_cell(toy, asked, known, found):
     images, others = (jnp.asarray(toy.inputs(rows)) for rows in (asked.rows, asked.counter_rows))
     y, c = jnp.asarray(asked.predicted), jnp.asarray(asked.counter)
     maps, counter_maps = (
-        counterfactual_maps(METHODS, toy.net, None, *some) for some in ((images, y, c), (others, c, y))
+        [against[:, 0] for against in counterfactual_maps(METHODS, toy.net, None, *some)]
+        for some in ((images, y, c[:, None]), (others, c, y[:, None]))
     )
     for method, map_, counter_map in zip(METHODS, maps, counter_maps):
         made = found[method].edits

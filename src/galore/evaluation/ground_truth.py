@@ -266,9 +266,9 @@ def shared_objects(
     if len(frequencies) < 2:
         raise InputError("shared objects need at least two classes")
     values, frequent = frequencies.astype(np.float32), frequencies >= minimum
-    # Only means of two frequent ones can be shared: the others are counted, not kept.
-    kept = [((column[some, None] + column[some]) / 2).ravel() for column, some in zip(values.T, frequent.T)]
-    means = np.sort(np.concatenate(kept))
+    # What is shared has a mean of the minimum or more: smaller means are counted, not kept.
+    by_object = ((column[:, None] + column) / 2 for column in values.T)
+    means = np.sort(np.concatenate([some[some >= np.float32(minimum)] for some in by_object]))
     wanted = max(1, int(fraction * len(values) ** 2 * values.shape[1]))
     threshold = means[-wanted] if wanted <= len(means) else 0.0
     shared = frequent[:, None, :] & frequent[None, :, :]
