@@ -91,6 +91,8 @@ def test_the_least_probable_classes_are_asked_about_in_order(test_set):
 
 
 def test_queries_carry_the_truth_of_both_tables_and_a_sample_keeps_them_together(test_set):
-    asked = queries.beginner(test_set, 0).sample(9, 0)
+    every = queries.beginner(test_set, 0)
+    asked = every.take(np.arange(3, 30), "too early").sample(9, 0)
+    assert asked.left_out["too early"] == len(every.rows) - 27 and asked.left_out["not drawn"] == 18
     np.testing.assert_array_equal(asked.truth, test_set.discriminant[asked.predicted, asked.counter])
     np.testing.assert_array_equal(asked.other_truth, test_set.other.discriminant[asked.predicted, asked.counter])

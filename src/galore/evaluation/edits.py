@@ -52,10 +52,7 @@ def with_right_counter_images(test_set: TestSet, queries: Queries) -> Queries:
     kept = np.flatnonzero(test_set.predicted[queries.counter_rows] == queries.counter)
     if len(kept) == 0:
         raise InputError(f"the network gets every counter image of the {queries.user} user wrong")
-    arrays = {name: getattr(queries, name)[kept] for name in ("rows", "predicted", "counter", "counter_rows", "truth")}
-    wrong = len(queries.rows) - len(kept)
-    left_out = queries.left_out | ({"the network gets the counter image wrong": wrong} if wrong else {})
-    return queries._replace(left_out=left_out, **arrays)
+    return queries.take(kept, "the network gets the counter image wrong")
 
 
 class Activations(NamedTuple):

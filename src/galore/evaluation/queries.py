@@ -40,13 +40,15 @@ class Queries(NamedTuple):
 
     __repr__ = representation.fields
 
+    def take(self, positions: Int[np.ndarray, " m"], reason: str) -> "Queries":
+        """Some of the queries; the others are left out for a reason."""
+        others = len(self.rows) - len(positions)
+        arrays = {name: array[positions] for name, array in self._asdict().items() if isinstance(array, np.ndarray)}
+        return self._replace(left_out=self.left_out | ({reason: others} if others else {}), **arrays)
+
     def sample(self, count: int, seed: int) -> "Queries":
         """At most `count` of the queries, drawn by the seed."""
-        drawn = np.sort(np.random.default_rng(seed).permutation(len(self.rows))[:count])
-        arrays = ("rows", "predicted", "counter", "counter_rows", "truth", "other_truth")
-        left_out = self.left_out | {"not drawn": len(self.rows) - len(drawn)}
-        kept = {name: getattr(self, name) for name in arrays if getattr(self, name) is not None}
-        return self._replace(left_out=left_out, **{name: array[drawn] for name, array in kept.items()})
+        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self.rows))[:count]), "not drawn")
 
 
 class HardImages(NamedTuple):
