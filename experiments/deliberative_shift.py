@@ -11,8 +11,9 @@ Cost: 26 s on two cores. Expect an IoU of 0.68 to 0.72 at regions of 10 % and a 
 0.04 and 0.40 by random maps.
 """
 
-from galore.evaluation import methods
-from galore.evaluation.methods import RANDOM, Score, scores
+from galore.evaluation.evaluate import Scores
+from galore.evaluation.methods import RANDOM, Method, Score
+from galore.evaluation.queries import HardImages
 from galore.evaluation.stability import IOU, MEAN_IOU, part_iou_under_shift, preprocessing_with_margin
 from galore.evaluation.test_set import TestSet
 from galore.experiment import inputs, insecurities, plots, runner
@@ -30,16 +31,14 @@ REGION = 0.1
 def run(config: Config) -> Table:
     """One row per difficulty score, on the hardest images by each, with the baselines."""
     test_set = inputs.test_set(config, needs_parts=True)
-    # All methods on each set of images: one program to compile, which takes longer than running it.
-    there = [score for score in scores(test_set.predictor) if score in SCORES]
-    compared = methods.insecurities(config.attribution, there)
-    rows = ()
-    for score in there:
-        hard = insecurities.hard_images(config, test_set, score)
+
+    def under_shift(hard: HardImages, compared: tuple[Method, ...]) -> Scores:
         wide = inputs.with_margin(config, test_set, hard.rows)
-        scored = part_iou_under_shift(wide, hard, compared, config.seed, config.explanation.batch_size)
-        own = scored.of([method for method in scored.by_method if method.score in (None, score)])
-        rows += rows_of(own, test_set, {HARDEST: score.difficulty}, (REGION,))
+        return part_iou_under_shift(wide, hard, compared, config.seed, config.explanation.batch_size)
+
+    rows = ()
+    for score, scored in insecurities.by_score(config, test_set, SCORES, scoring=under_shift):
+        rows += rows_of(scored, test_set, {HARDEST: score.difficulty}, (REGION,))
     return Table(rows, (*inputs.remarks(test_set), *remarks(test_set)))
 
 

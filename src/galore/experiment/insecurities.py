@@ -5,7 +5,7 @@ without a difficulty map are judged on each of these sets, so that what a map ad
 their means, since their images differ.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -67,15 +67,26 @@ def by_score(
     test_set: TestSet,
     some: Sequence[Score] = tuple(Score),
     score_attributions: Sequence[AttributionSetting | None] = (None,),
+    scoring: Callable[[HardImages, tuple[Method, ...]], Scores] | None = None,
 ) -> Iterator[tuple[Score, Scores]]:
     """For each score that there is, what insecurities score on its hardest images: those without a difficulty map, and
-    by each attribution of this score."""
+    by each attribution of this score.
+
+    Args:
+        config, test_set: what is evaluated.
+        some: the scores.
+        score_attributions: of each score.
+        scoring: of methods on hard images; None: `evaluate`.
+    """
     there = [score for score in scores(test_set.predictor) if score in some]
     # All methods on each set of images, so that one program is compiled for all sets.
     compared = insecurities(config.attribution, there, score_attributions)
     for score in there:
         hard = hard_images(config, test_set, score)
-        scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
+        if scoring is None:
+            scored = evaluate(test_set, hard, compared, config.seed, config.explanation.batch_size)
+        else:
+            scored = scoring(hard, compared)
         yield score, scored.of([method for method in scored.by_method if method.score in (None, score)])
 
 
