@@ -118,6 +118,16 @@ class TestPooledLinearSoftmaxHead:
         actual = run(attribution.gradient_x_activation, self.logits, F)
         chex.assert_trees_all_close(actual, jnp.moveaxis(self.contributions, -1, 0), rtol=1e-5)
 
+    @pytest.mark.parametrize("clipped", [(), (3, 19)])
+    def test_more_scores_than_locations_give_the_maps_of_one_at_a_time(self, clipped):
+        mixing = heads.normal(11, heads.CLASSES, 20)
+        scores = lambda G: jnp.tanh(self.logits(G) @ mixing)  # noqa: E731
+        chosen = np.isin(np.arange(20), clipped)
+        together = run(attribution.gradient_x_activation, scores, F, positive_gradient=chosen)
+        method = attribution.gradient_x_activation
+        alone = [run(method, lambda G, k=k: scores(G)[k], F, positive_gradient=bool(chosen[k])) for k in (0, 3, 7, 19)]
+        chex.assert_trees_all_close(together[jnp.array([0, 3, 7, 19])], jnp.stack(alone), rtol=1e-4, atol=1e-6)
+
     def test_the_curvature_of_a_logit_is_exactly_zero(self):
         assert not np.any(run(attribution.location_curvature, self.logits, F))
 

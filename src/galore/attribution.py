@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from galore.curvature import location_curvature
@@ -30,7 +31,7 @@ from galore.head_structure import SumFirst, structure
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 Maps = Float[Array, "h w"] | Float[Array, "K h w"]
-Clip = bool | Bool[Array, ""] | Bool[Array, " K"]
+Clip = bool | Bool[Array, ""] | Bool[Array, " K"] | Bool[np.ndarray, " K"]
 
 Attribution = Callable[..., Array]
 """`(score, F) -> map`, one of this module or your own; called once per score, with nothing else.
@@ -94,7 +95,7 @@ def attribute(
             raise InputError(f"{_name(attribution)} follows a path of images: give images, not activations alone")
         extra = {"image": image, "features": features}
     if requested.positive_gradient:
-        clip = jnp.array(clipped) if any(clipped) else False
+        clip = np.array(clipped) if any(clipped) else False
         return attribution(scores, F, positive_gradient=clip, **extra)
     if requested.all_scores:
         maps = attribution(scores, F, **extra)
@@ -135,7 +136,15 @@ def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gr
     Returns:
         The map [h, w], or the maps [K, h, w], float32.
     """
-    return _product(_clip(_shared_or_whole_gradient(score, F), positive_gradient), F)
+    of_sums, locations = _of_sums(score, F), F.shape[0] * F.shape[1]
+    known = positive_gradient is False or isinstance(positive_gradient, np.ndarray)
+    if of_sums is None or not known or jax.eval_shape(score, F).size <= locations:
+        return _product(_clip(_shared_or_whole_gradient(score, F), positive_gradient), F)
+    maps = _directional_derivatives(of_sums, F)
+    if positive_gradient is False or not (clipped := np.flatnonzero(positive_gradient)).size:
+        return maps
+    gradients = _gradient(lambda sums: of_sums(sums)[clipped], F.sum((0, 1)))
+    return maps.at[clipped].set(_product(jax.nn.relu(gradients), F))
 
 
 @requests(positive_gradient=True)
@@ -311,6 +320,12 @@ def _shared_or_whole_gradient(score: Score, F: Float[Array, "h w d"]) -> Array:
     """[d] or [K, d] where it is the same at every location, else [h, w, d] or [K, h, w, d]."""
     of_sums = _of_sums(score, F)
     return gradient(score, F) if of_sums is None else _gradient(of_sums, F.sum((0, 1)))
+
+
+def _directional_derivatives(of_sums: Callable[[Array], Array], F: Float[Array, "h w d"]) -> Float[Array, "K h w"]:
+    """<g_ij, f_ij> as the change of the scores in the direction f_ij: cheaper than K gradients where K > h w."""
+    _, change = jax.linearize(of_sums, F.sum((0, 1)))
+    return jnp.moveaxis(jax.vmap(jax.vmap(change))(F), -1, 0).astype(jnp.float32)
 
 
 def _product(gradients: Array, F: Float[Array, "h w d"]) -> Maps:
