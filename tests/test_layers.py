@@ -11,6 +11,7 @@ SOURCE = ROOT / "src" / "galore"
 # From the ground up; what stands on one line does not import each other. A package is one layer.
 LAYERS = [
     ["errors", "moved", "representation", "statistics"],
+    ["foreign"],
     ["options", "class_names", "atomic", "terminal", "batching"],
     ["data"],
     ["network", "head_program", "regions", "provenance"],
