@@ -121,7 +121,7 @@ def figure_3_claims(table: Table) -> list[Claim]:
 def search_claims(table: Table) -> list[Claim]:
     ours, search, by_head = DISCRIMINANT[Score.EASINESS], Method(Rule.SEARCH), Method(Rule.SEARCH_BY_HEAD)
     fast, own, theirs = (Cell(m, "images per second", labels=(("user", "beginner"),)) for m in (ours, search, by_head))
-    number = "how many times as fast, less the once of equal speed"
+    number = "how many times as fast"
     return [
         better("Query and counter region show the same parts more often than those of exhaustive search.",
                Source.SCOUT_TABLE_1, ours, search, "piou", labels=USERS[0], headline=True,

@@ -173,7 +173,8 @@ class Result:
         other: the same by the other table of attributes; None: there is none.
         margin: the smallest difference that matters; NaN: none is stated.
         why: why it could not be measured.
-        is_timing: the value is a ratio of speeds less the factor claimed, not a mean over images.
+        is_timing: the value is a ratio of speeds, not a mean over images.
+        threshold: what the value is above where the claim holds: 0, of a timing the factor claimed.
         timing_p: of a timing, by the sign test over its rounds.
         baselines: how the method that the claim names first stands to maps that know nothing of the network.
     """
@@ -190,6 +191,7 @@ class Result:
     is_timing: bool = False
     timing_p: float = math.nan
     baselines: tuple[tuple[str, str], ...] = ()
+    threshold: float = 0.0
 
     @property
     def estimate(self) -> Estimate | None:
@@ -255,7 +257,8 @@ def measure(claim: Claim, table: Table) -> Result:
     named = {"why": claim.otherwise, "headline": claim.headline, "published": claim.published}
     if isinstance(claim.quantity, Faster):
         inference, p = _faster(claim.quantity, table)
-        return Result(*about, inference, None, is_timing=True, timing_p=p, **named)
+        threshold = claim.quantity.factor
+        return Result(*about, inference, None, is_timing=True, timing_p=p, threshold=threshold, **named)
     inference = _inference(claim.quantity, table)
     others = (_inference(_by_table(claim.quantity, one), table) for one in AttributeTable)
     second = next((one for one in others if one is not None), None)
@@ -293,7 +296,7 @@ def _verdict(result: Result, p: float, p_by_other: float) -> Verdict:
     """By adjusted values of p."""
     inference, other = result.inference, result.other
     assert inference is not None
-    value = inference.estimate.value
+    value = inference.estimate.value - result.threshold
     turns = other is not None and value * other.estimate.value < 0 and min(p, p_by_other) <= ALPHA
     small = [one.is_within(result.margin) for one in (inference, other) if one is not None]
     if not math.isnan(result.margin) and (all(small) or (small[0] and not turns)):
@@ -306,14 +309,13 @@ def _verdict(result: Result, p: float, p_by_other: float) -> Verdict:
 
 
 def _faster(quantity: Faster, table: Table) -> tuple[Inference | None, float]:
-    """The median ratio less the factor, and the p of the factor; None where a row is missing, or rounds do not fit."""
+    """The median ratio, and the p of the factor; None where a row is missing, or rounds do not fit."""
     rows = [row for cell in (quantity.first, quantity.second) if (row := table.find(cell)) is not None]
     if len(rows) < 2 or rows[0].values.shape != rows[1].values.shape:
         return None, math.nan
     first, second = (row.values for row in rows)
     ratio = statistics.median_ratio(first, second)
-    value, low, high = (number - quantity.factor for number in ratio[:3])
-    inference = Inference(Estimate(value, low, high, ratio.counted), math.nan, math.nan, len(first), 0, 0)
+    inference = Inference(ratio, math.nan, math.nan, len(first), 0, 0)
     return inference, statistics.p_of_median_ratio(first, second, quantity.factor)
 
 
@@ -434,6 +436,7 @@ def save(results: Sequence[Result], path: Path) -> None:
             "is_timing": result.is_timing,
             "timing_p": None if math.isnan(result.timing_p) else result.timing_p,
             "baselines": result.baselines,
+            "threshold": result.threshold,
         }
         for result in results
     ]
@@ -456,6 +459,7 @@ def load(path: Path) -> list[Result]:
             row["is_timing"],
             math.nan if row["timing_p"] is None else row["timing_p"],
             tuple((where, baseline) for where, baseline in row["baselines"]),
+            row["threshold"],
         )
         for row in json.loads(path.read_text(encoding="utf-8"))
     ]

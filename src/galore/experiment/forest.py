@@ -190,12 +190,15 @@ class _Sheet:
         estimate, (shape, colour) = judged.result.estimate, mark
         if estimate is None or np.isnan(estimate.value):
             return
-        low, high = (self.place(bound) for bound in (estimate.low, estimate.high))
+        # A ratio of speeds has no place on an axis of differences: the arrow says to which side of the claim it lies.
+        threshold = judged.result.threshold
+        low, high = (self.place(bound - threshold) for bound in (estimate.low, estimate.high))
         if not np.isnan(low):
             self.axis.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
-        x, filled = self.place(estimate.value), judged.verdict is not Verdict.UNKNOWN
-        beyond = estimate.value > self.limits[1] or estimate.value < self.limits[0]
-        shape = (">" if estimate.value > 0 else "<") if beyond else shape
+        value = estimate.value - threshold
+        x, filled = self.place(value), judged.verdict is not Verdict.UNKNOWN
+        beyond = value > self.limits[1] or value < self.limits[0]
+        shape = (">" if value > 0 else "<") if beyond else shape
         self.axis.plot(x, y, shape, color=colour, markersize=5.5, markerfacecolor=colour if filled else "white")
 
     def ground(self, y: float, margin: float) -> None:

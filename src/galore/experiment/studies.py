@@ -140,7 +140,8 @@ def reason(judged: Judged) -> str:
     if judged.result.shortage:
         return judged.result.shortage
     estimate = judged.result.estimate
-    is_clear = estimate is not None and (estimate.low > 0 or estimate.high < 0)
+    threshold = judged.result.threshold
+    is_clear = estimate is not None and (estimate.low > threshold or estimate.high < threshold)
     return "not after Holm's correction" if is_clear else ""
 
 
