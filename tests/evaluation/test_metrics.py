@@ -163,10 +163,21 @@ def test_the_shares_of_the_images_average_to_the_number_of_the_mean_curves():
     recall[:5] = precision[:5] = np.nan
     shares = metrics.equal_recall_by_image(precision, recall, (0.3, 0.5))
     whole = metrics.precision_at_recalls(np.nanmean(precision, 0), np.nanmean(recall, 0), (0.3, 0.5))
-    assert np.isnan(shares[:5]).all() and np.nanmean(shares) == pytest.approx(float(whole), abs=2e-3)
-    without = np.delete(np.arange(200), 7)
-    left = metrics.precision_at_recalls(np.nanmean(precision[without], 0), np.nanmean(recall[without], 0), (0.3, 0.5))
-    assert shares[7] == pytest.approx(float(195 * whole - 194 * left))
+    assert np.isnan(shares[:5]).all() and np.nanmean(shares) == pytest.approx(float(whole), abs=1e-12)
+    left = [
+        metrics.precision_at_recalls(np.nanmean(precision[kept], 0), np.nanmean(recall[kept], 0), (0.3, 0.5))
+        for kept in (np.delete(np.arange(200), out) for out in (7, 8))
+    ]
+    assert shares[7] - shares[8] == pytest.approx(194 * float(left[1] - left[0]))
+
+
+def test_the_number_of_a_few_images_is_that_of_their_mean_curve_and_no_precision_above_one():
+    rng = np.random.default_rng(3)
+    recall, precision = np.sort(rng.random((12, 30)), axis=1), rng.integers(0, 2, (12, 30)).astype(float)
+    for recalls in ((0.5,), (0.2, 0.8)):
+        shares = metrics.equal_recall_by_image(precision, recall, recalls)
+        whole = metrics.precision_at_recalls(precision.mean(0), recall.mean(0), recalls)
+        assert shares.mean() == pytest.approx(float(whole), abs=1e-12) and shares.mean() <= 1
 
 
 @given(scenes, maps_with_ties)
