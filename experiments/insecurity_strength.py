@@ -37,9 +37,8 @@ def run(config: Config) -> Table:
     rows = ()
     for score, scored in insecurities.by_score(config, test_set):
         hardest = {HARDEST: score.difficulty}
-        correlations = {method: _correlations(each) for method, each in scored.insecurities.items()}
         rows += rows_of(scored.only("auroc"), test_set, hardest)
-        rows += rows_of(Scores(scored.queries, correlations), test_set, hardest)
+        rows += rows_of(_correlated(scored), test_set, hardest)
     return Table(rows, inputs.remarks(test_set))
 
 
@@ -65,12 +64,21 @@ def draw(table: Table) -> dict:
     return {"correlation": plots.dots(table, POOLED, chance=0.0, words=words)}
 
 
-def _correlations(each: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of one method's insecurities: pooled over all region sizes, and at one of them."""
-    at = each["precision"][..., FRACTIONS.index(REGION)]
+def _correlated(scored: Scores) -> Scores:
+    """The correlations, by the chosen table of attributes and by the other one where there is one."""
+    own, *other = (
+        {method: _correlations(each, place) for method, each in scored.insecurities.items()}
+        for place in range(1 if scored.other_table is None else 2)
+    )
+    return Scores(scored.queries, own, by_other_table=other[0] if other else {}, other_table=scored.other_table)
+
+
+def _correlations(each: Mapping[str, np.ndarray], place: int) -> dict[str, np.ndarray]:
+    """Of one method's insecurities by one table: pooled over all region sizes, and at one of them."""
+    precision = each["precision"][:, :, place]
     return {
-        POOLED: pearson_pseudovalues(each["strengths"], each["precision"]),
-        FIXED: pearson_pseudovalues(each["strength"], at),
+        POOLED: pearson_pseudovalues(each["strengths"], precision),
+        FIXED: pearson_pseudovalues(each["strength"], precision[..., FRACTIONS.index(REGION)]),
     }
 
 

@@ -73,7 +73,8 @@ class Scores:
         queries: what the numbers belong to.
         by_method: measure -> one number [k], or one curve [k, T], per query; the baselines come last.
         insecurities: of deliberative methods, of each insecurity of an image, NaN where it does not occur: "strength"
-            [k, K], "strengths" [k, K, T] of regions of each size, and on parts "precision" [k, K, T].
+            [k, K], "strengths" [k, K, T] of regions of each size, and on parts "precision" [k, K, A, T] by each table
+            of attributes, the chosen one first.
         fractions: the region sizes of the curves.
         by_other_table: the same measures by the other table of attributes; empty: there is none.
         other_table: which one that is.
@@ -379,7 +380,7 @@ def _described(one: explain.Deliberative, measures: Measures) -> dict[str, Array
     strengths = jnp.cumsum(cells, axis=-1)[..., counts - 1] / counts
     there = jnp.where(one.occurs, 1.0, jnp.nan)
     described = {"strength": one.strengths * there, "strengths": strengths * there[..., None]}
-    return described | ({"precision": measures["precision"][:, :, 0]} if "precision" in measures else {})
+    return described | ({"precision": measures["precision"]} if "precision" in measures else {})
 
 
 def _by_shape(function: Callable[[Array], Any], maps: Sequence[Float[Array, "..."]]) -> list[Any]:

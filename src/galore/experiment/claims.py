@@ -459,7 +459,7 @@ def load(path: Path) -> list[Result]:
             row["is_timing"],
             math.nan if row["timing_p"] is None else row["timing_p"],
             tuple((where, baseline) for where, baseline in row["baselines"]),
-            row["threshold"],
+            row.get("threshold", 0.0),  # before, a ratio was stored less its factor
         )
         for row in json.loads(path.read_text(encoding="utf-8"))
     ]
