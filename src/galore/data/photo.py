@@ -146,7 +146,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 def read_description(path: str | Path) -> str:
     """The text "Description" of a PNG, or ""."""
-    return _decoded(Path(path), lambda image: str(image.info.get("Description", "")))[0]
+    return _decoded(Path(path), lambda image: getattr(image, "text", {}).get("Description", ""))[0]
 
 
 def is_image(path: str | Path) -> bool:
