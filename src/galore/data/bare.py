@@ -8,8 +8,8 @@ import zlib
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")
-_JPEG_KEPT = (b"\xe0", b"\xee")
-"""JFIF's header and Adobe's, which says how colours are coded."""
+_JPEG_KEPT = {b"\xe0": 16, b"\xee": 14}
+"""JFIF's header and Adobe's, which says how colours are coded, and how many bytes they have at least."""
 _TIFF_KEPT = {254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325}
 _TIFF_KEPT |= {330, 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532}
 """Tags that say where the pixels are and how they are coded."""
@@ -52,7 +52,8 @@ def _jpeg(content: bytes) -> bytes:
         end = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
         is_metadata = b"\xe0" <= marker <= b"\xef" or marker == b"\xfe"
         is_exif = marker == b"\xe1" and content[position + 4 : position + 10] == b"Exif\0\0"
-        if not is_metadata or marker in _JPEG_KEPT or is_exif:
+        is_coding = end - position >= _JPEG_KEPT.get(marker, len(content))
+        if not is_metadata or is_coding or is_exif:
             kept.append(content[position:end])
         position = end
     return b"".join([*kept, content[position:]])

@@ -80,7 +80,7 @@ def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
             )
         by_pillow = _tiff_orientation(image)
         pixels, notes = to_rgb(image, path)
-        tag = by_pillow or orientation.of_image(image)
+        tag = by_pillow or _orientation(image)
         return Picture(pixels if by_pillow else orientation.turn(pixels, tag), tag, notes)
 
     picture, without_metadata = _decoded(Path(path), decode)
@@ -109,7 +109,7 @@ def read_labels(path: str | Path) -> tuple[Shaped[np.ndarray, "height width *cha
     def decode(image: Image.Image) -> tuple[Shaped[np.ndarray, "height width *channels"], int]:
         by_pillow = _tiff_orientation(image)
         image.load()
-        tag = by_pillow or orientation.of_image(image)
+        tag = by_pillow or _orientation(image)
         values = np.asarray(image)
         return values if by_pillow else orientation.turn(values, tag), tag
 
@@ -127,7 +127,7 @@ def read_header(path: str | Path) -> tuple[int, int, int]:
         width, height = image.size
         if image.format == "PNG" and "exif" not in image.info:
             image.load()  # It may stand behind the pixels.
-        tag = orientation.of_image(image)
+        tag = _orientation(image)
         # Pillow turns TIFF by itself, its size included.
         swapped = orientation.swaps_sides(tag) and image.format != "TIFF"
         return (width, height, tag) if swapped else (height, width, tag)
@@ -205,9 +205,21 @@ def _boundary(path: Path) -> Iterator[None]:
 
 
 def _open(file: io.BufferedIOBase) -> Image.Image:
+    with _quiet():
+        return Image.open(file, formats=FORMATS)
+
+
+def _orientation(image: Image.Image) -> int:
+    with _quiet():
+        return orientation.of_image(image)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings about metadata."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Image.open(file, formats=FORMATS)
+        yield
 
 
 def _tiff_orientation(image: Image.Image) -> int | None:
@@ -218,4 +230,4 @@ def _tiff_orientation(image: Image.Image) -> int | None:
     if image.format != "TIFF":
         return None
     image.info.pop("xmp", None)
-    return orientation.of_image(image)
+    return _orientation(image)
