@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from folders import change, write_birds
+from PIL import Image, ImageOps
 
 from galore.data import cub
+from galore.data.loader import Files
 from galore.data.photo import read_image
 from galore.errors import InputError
 
