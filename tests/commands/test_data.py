@@ -46,3 +46,17 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert main(["data", "check", *arguments]) == 2
     shown = capsys.readouterr().err
     assert words in shown and shown.count("\n") == 1
+
+
+def test_every_turned_image_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    root = write_birds(tmp_path / "birds", height=50, width=50)
+    exif = Image.Exif()
+    exif[274] = 3
+    names = [f"002.Blue_Bird/Blue_Bird_{k}.png" for k in (0, 2)]
+    for name in names:
+        Image.open(root / "images" / name).save(root / "images" / name, exif=exif)
+    assert main(["data", "check", str(root)]) == 0
+    printed = capsys.readouterr().out
+    for name in names:
+        assert f"turned: {name} (EXIF orientation 3)\n" in printed
+    assert "odd: images that EXIF turns; points and boxes were taken to be as a viewer shows the images" in printed

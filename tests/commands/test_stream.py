@@ -71,3 +71,12 @@ def test_a_folder_of_another_run_is_one_line_and_exit_code_2(place, tmp_path, ca
     assert stream(place, tmp_path / "out") == 0
     assert stream(place, tmp_path / "out", "--confidence", "certainty") == 2
     assert "whose confidence is softmax and not certainty" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_said_at_the_end(place, tmp_path, capsys):
+    write_photos(tmp_path / "photos", 2)
+    (tmp_path / "photos" / "notes.txt").write_text("no photo")
+    (tmp_path / "photos" / "again").symlink_to(tmp_path / "photos")
+    options = ("--model", "small_cnn", "--weights", str(place / "net.safetensors"), "--out", str(tmp_path / "out"))
+    assert main(["stream", str(tmp_path / "photos"), *options]) == 0
+    assert "Left out: 1 x a link to a folder that is read already, 1 x no image." in capsys.readouterr().out

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from folders import change, write_scenes
-from PIL import Image
+from PIL import Image, ImageOps
 
 from galore.data import ade20k
 from galore.data.loader import Files
@@ -79,3 +79,54 @@ def test_the_real_scenes(shared_data: Path):
         example = Files(dataset)[index]
         assert example["mask"].shape == example["image"].shape[:2]
     assert ade20k.objects_present(dataset)[:, 0].all()  # There is a wall in every one of the three.
+
+
+OBJECT = (np.array([200, 40, 40]), np.array([20, 20, 20]))
+"""The colour of the object in a photo, and of what is around it."""
+
+
+def store(scenes: Path, tag: int, masks: str) -> ade20k.SceneDataset:
+    """Every photo with an object in one corner, with an orientation, and its mask as a viewer shows it or as stored."""
+    dataset = ade20k.read(scenes)
+    mask = np.zeros((30, 40), np.uint8)
+    mask[3:12, 5:20] = 1
+    pixels = np.where(mask[..., None] == 1, *OBJECT).astype(np.uint8)
+    exif = Image.Exif()
+    exif[274] = tag
+    for index in range(len(dataset)):
+        Image.fromarray(pixels).save(dataset.image_path(index), quality=100, subsampling=0, exif=exif)
+        shown = Image.fromarray(mask, "L")
+        if masks == "upright":
+            shown.getexif()[274] = tag
+            shown = ImageOps.exif_transpose(shown)
+        shown.save(dataset.mask_path(index))
+    return dataset
+
+
+@pytest.mark.parametrize("said", ["", "upright", "raw"])
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_masks_turn_with_their_photos(scenes: Path, tag: int, said: str):
+    store(scenes, tag, said or "upright")
+    if said:
+        (scenes / "orientation.txt").write_text(f"{said}\n")
+    dataset = ade20k.read(scenes)
+    for index in range(len(dataset)):
+        example = Files(dataset)[index]
+        is_object = np.abs(example["image"].astype(int) - OBJECT[0]).max(axis=2) < 60
+        # JPEG blurs the edge of the object, and nothing else.
+        assert (is_object == (example["mask"] == 1)).mean() > 0.95
+        assert example["mask"].sum() == 9 * 15
+    assert ade20k.objects_present(dataset)[:, 0].all()
+
+
+@pytest.mark.parametrize("tag", range(5, 9))
+def test_masks_as_stored_are_refused_with_advice_where_their_size_tells(scenes: Path, tag: int):
+    dataset = store(scenes, tag, "raw")
+    with pytest.raises(InputError, match=r'expected 30 x 40 like its image.*say "raw" in orientation.txt'):
+        Files(dataset)[0]
+
+
+def test_other_words_about_orientation_are_refused(scenes: Path):
+    (scenes / "orientation.txt").write_text("sideways")
+    with pytest.raises(InputError, match=r"orientation.txt: expected \"raw\" or \"upright\", found 'sideways'"):
+        ade20k.read(scenes)

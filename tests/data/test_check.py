@@ -114,3 +114,22 @@ def test_the_sheet_of_scenes_and_of_broken_images(tmp_path: Path):
     assert (
         sheet.draw(dataset, columns=1).height < sheet.draw(dataset.subset([1, 2, 1]), columns=1).height + whole.height
     )
+
+
+@pytest.mark.parametrize("write", [write_birds, write_scenes])
+@pytest.mark.parametrize("raw", [False, True])
+def test_every_turned_image_is_reported_with_what_was_assumed(tmp_path: Path, write, raw: bool):
+    root = write(tmp_path / "data", height=50, width=50)
+    paths = sorted((root / "images").rglob("*.*g"))
+    for path, tag in zip(paths, (3, 6)):
+        exif = Image.Exif()
+        exif[274] = tag
+        Image.open(path).save(path, exif=exif)
+    if raw:
+        (root / "orientation.txt").write_text("raw")
+    found = check(root)
+    assert sorted(found.turned) == [
+        f"{path.relative_to(root / 'images')} (EXIF orientation {tag})" for path, tag in zip(paths, (3, 6))
+    ]
+    (problem,) = (one for one in found.oddities if "EXIF" in one.what)
+    assert problem.count == 2 and ("as stored" if raw else "upright") in problem.what

@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from folders import change, write_birds
+from PIL import Image, ImageOps
 
 from galore.data import cub
+from galore.data.loader import Files
 from galore.data.photo import read_image
 from galore.errors import InputError
 
@@ -182,3 +184,42 @@ def test_the_real_birds(shared_data: Path):
         height, width, channels = read_image(dataset.image_path(index)).shape
         seen = dataset.points[index][dataset.visible[index]]
         assert channels == 3 and (seen >= 0).all() and (seen < [width, height]).all(), dataset.paths[index]
+
+
+@pytest.mark.parametrize("said", ["", "upright", "raw"])
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_parts_and_boxes_turn_with_their_photos(tmp_path: Path, tag: int, said: str):
+    """A white pixel under every visible part, and a white frame where the box ends, turned by Pillow."""
+    root = write_birds(tmp_path / "birds", per_class=1)
+    exif = Image.Exif()
+    exif[274] = tag
+    stored = Image.new("RGB", (60, 40))
+    stored.paste("white", (5, 6, 35, 26))
+    for path in (root / "images").rglob("*.png"):
+        stored.save(path, exif=exif)
+    # Pixel (8, 9) is that of the back; the box covers x from 5 to 35 and y from 6 to 26.
+    dot = Image.new("L", (60, 40))
+    dot.putpixel((8, 9), 255)
+    dot.getexif()[274] = tag
+    upright = np.asarray(ImageOps.exif_transpose(dot))
+    (y,), (x,) = np.nonzero(upright)
+    change_all(root / "parts" / "part_locs.txt", "8.0 9.0 1", "8.5 9.5 1" if said == "raw" else f"{x}.5 {y}.5 1")
+    if said:
+        (root / "orientation.txt").write_text(said)
+    white = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("L")) > 0
+    left, top = np.nonzero(white.any(0))[0][0], np.nonzero(white.any(1))[0][0]
+    width, height = white.any(0).sum(), white.any(1).sum()
+    if said != "raw":
+        change_all(root / "bounding_boxes.txt", "5.0 6.0 30.0 20.0", f"{left}.0 {top}.0 {width}.0 {height}.0")
+    dataset = cub.read(root)
+    example = Files(dataset)[0]
+    assert example["image"].shape[:2] == upright.shape
+    np.testing.assert_allclose(example["points"][0], [x + 0.5, y + 0.5])
+    np.testing.assert_allclose(example["box"], [left, top, width, height])
+    np.testing.assert_array_equal(dataset.points[~dataset.visible], 0)
+
+
+def change_all(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))

@@ -4,8 +4,10 @@ import functools
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import image_files
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -220,3 +222,78 @@ def test_folders_without_photos_are_refused(tmp_path):
     (tmp_path / "two\nlines.png").write_bytes(b"")
     with pytest.raises(InputError, match="line break"):
         photos.find(tmp_path)
+
+
+SUFFIXES = (".jpg", ".jfif", ".JPEG", ".png", ".webp", ".tif", ".gif", ".avif", ".jp2", ".bmp", ".ppm", ".tga", ".qoi")
+KIND_OF = {".jpg": "jpeg", ".jfif": "jpeg", ".JPEG": "jpeg", ".tif": "tiff", ".jp2": "jpeg 2000"}
+
+
+def test_photos_of_every_format_are_found_also_without_a_telling_name(tmp_path):
+    samples = image_files.samples()
+    names = sorted([f"photo{suffix}" for suffix in SUFFIXES] + ["photo", "photo.backup"])
+    for name in names:
+        suffix = Path(name).suffix
+        (tmp_path / name).write_bytes(samples[KIND_OF.get(suffix, suffix[1:] if suffix in SUFFIXES else "png")])
+    assert photos.find(tmp_path) == names
+    for name in names:
+        assert read_image(tmp_path / name).shape[2] == 3
+
+
+def test_what_is_left_out_is_counted_by_reason(tmp_path):
+    write_photos(tmp_path, 2)
+    for name in ("notes.txt", "table.csv", ".DS_Store"):
+        (tmp_path / name).write_text("no photo")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "nowhere.png").symlink_to(tmp_path / "none.png")
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    skipped = Counter()
+    assert photos.find(tmp_path, skipped) == ["a/00.png", "b/01.png"]
+    assert skipped == {photos.NO_IMAGE: 3, photos.NO_FILE: 5}
+    assert photos.told(skipped) == "left out: 3 x no image, 5 x no regular file"
+
+
+LINKS = {
+    "to the folder itself": {"a/again": "."},
+    "to its parent": {"up": ".."},
+    "to the root of everything": {"a/all": "/"},
+    "to each other": {"a/b": "b", "b/a": "a"},
+    "many to the same": {f"same{k}": "a" for k in range(5)},
+    "in a circle": {"one": "two", "two": "one"},
+    "through another": {"a/first": "b/second", "b/second": "a"},
+}
+
+
+@pytest.mark.parametrize("links", LINKS.values(), ids=LINKS)
+def test_links_lead_to_no_photo_twice(tmp_path, links):
+    root = write_photos(tmp_path / "root", 4)
+    for place, target in links.items():
+        (root / place).symlink_to(os.path.join(root, target), target_is_directory=True)
+    skipped = Counter()
+    assert photos.find(root, skipped) == ["a/00.png", "a/02.png", "b/01.png", "b/03.png"]
+    assert skipped.total() == len(links)
+
+
+def test_links_to_photos_and_folders_elsewhere_are_followed(tmp_path):
+    elsewhere = write_photos(tmp_path / "elsewhere", 3)
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "linked").symlink_to(elsewhere / "a", target_is_directory=True)
+    (root / "whole").symlink_to(elsewhere, target_is_directory=True)
+    (root / "one.png").symlink_to(elsewhere / "a" / "00.png")
+    assert photos.find(root) == ["linked/00.png", "linked/02.png", "one.png", "whole/b/01.png"]
+
+
+@pytest.mark.parametrize("kind", ["avif", "dds", "dds, compressed", "webp", "tiff", "jpeg 2000", "png", "gif"])
+def test_no_damage_of_a_photo_ends_a_stream(tmp_path, kind):
+    """Every way of damaging these files, by what the photos of a batch are made of: no device is needed for it."""
+    whole, preprocessing = image_files.samples()[kind], NET.preprocessing
+    for k in range(20):
+        content = bytearray(whole)
+        place = k * len(whole) // 20
+        content[place : place + 8] = b"\xff" * 8
+        (tmp_path / f"{k:02d}.jpg").write_bytes(content if k % 2 else content[: place + 4])
+    source = photos.Photos(tmp_path, photos.find(tmp_path), np.arange(20), preprocessing)
+    problems = [str(source[k]["problem"]) for k in range(20)]
+    assert any(problems) and all(".jpg" in problem for problem in problems if problem)

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     for title, problems in (("wrong", result.problems), ("odd", result.oddities)):
         for problem in problems:
             print(f"{title}: {problem}")
+    for image in result.turned:
+        print(f"turned: {image}")
     if not result.problems and not result.oddities:
         print("nothing is wrong or odd")
     if args.out is not None and result.dataset is None:

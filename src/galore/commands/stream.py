@@ -1,6 +1,7 @@
 """Explain a whole folder of photos, however many; stopped at any moment, it resumes where it was."""
 
 import argparse
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     from galore import stream, terminal
 
-    console = terminal.console()
+    console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
         from galore import loading
 
@@ -58,12 +59,13 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             part=part,
             on_images=on_images,
+            skipped=skipped,
         )
     if not folder.finished():
         console.print("This part has no photos: there are fewer shards than parts.")
         return 0
     stream.save_ranking(folder)
-    return _show(console, folder, net)
+    return _show(console, folder, net, skipped)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -90,10 +92,11 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
     return partial(stream.discriminant, counter=counter, **methods, **options), settings | {"counter": counter}
 
 
-def _show(console: Any, folder: "Folder", net: "Network") -> int:
+def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str]) -> int:
     """Says what there is; the exit code, 1 where no photo could be explained."""
     from galore import class_names, stream
     from galore.report import build
+    from galore.stream import photos
 
     problems, names = folder.problems(), build.names_of(net)
     explained = len(folder.column("difficulty")[0])
@@ -101,6 +104,8 @@ def _show(console: Any, folder: "Folder", net: "Network") -> int:
     console.print(f"{explained} photos are explained" + (f", {rest} are left to other parts" if rest else ""))
     if problems:
         console.print(f"{len(problems)} could not be, such as: {next(iter(problems.values()))}", soft_wrap=True)
+    if skipped:
+        console.print(f"{photos.told(skipped).capitalize()}.", soft_wrap=True)
     if explained:
         console.print("The network is least sure of")
     for one in stream.hardest(folder, SHOWN):

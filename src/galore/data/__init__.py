@@ -11,11 +11,14 @@ from galore.moved import MOVED
 if TYPE_CHECKING:
     from galore.data import (
         ade20k,
+        bare,
         check,
+        colour,
         cub,
         dataset,
         geometry,
         loader,
+        orientation,
         photo,
         preprocessing,
         sheet,
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ade20k",
+    "bare",
     "check",
+    "colour",
     "cub",
     "dataset",
     "geometry",
     "loader",
+    "orientation",
     "photo",
     "preprocessing",
     "sheet",

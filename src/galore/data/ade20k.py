@@ -4,6 +4,7 @@
     annotations/{training,validation}/ADE_{train,val}_00000001.png   0 is "other", k the k-th object
     objectInfo150.txt        index, ratio, train, val, name; tabs between, a header line
     sceneCategories.txt      image, scene class
+    orientation.txt          optional: "raw" where masks are in the pixels as stored (see `galore.data.orientation`)
 
 Source: Zhou, Zhao, Puig, Fidler, Barriuso, Torralba, "Scene Parsing through ADE20K Dataset", CVPR 2017.
 """
@@ -14,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image
 
-from galore.data import tables
+from galore.data import orientation, photo, tables
 from galore.data.dataset import SceneDataset
 from galore.errors import InputError
 
@@ -79,6 +79,7 @@ def read(root: str | Path, classes: tables.Classes = None) -> SceneDataset:
         class_names=tuple(kept),
         object_names=files.object_names,
         absent=len(listed) - len(present),
+        masks_are_raw=orientation.is_raw(files.root),
     )
 
 
@@ -106,23 +107,48 @@ def problems(files: SceneTables) -> list[tables.Problem]:
     return [problem for problem in candidates if problem is not None]
 
 
-def read_mask(path: str | Path, objects: int) -> UInt8[np.ndarray, "height width"]:
+def read_mask(path: str | Path, objects: int, as_stored: bool = False) -> UInt8[np.ndarray, "height width"]:
     """Reads one mask: 0 is "other", k the k-th object.
+
+    Args:
+        path: of the mask.
+        objects: how many there are.
+        as_stored: whether an orientation tag of the mask itself is ignored.
 
     Raises:
         InputError: the file is no mask, or holds a number without an object.
     """
-    path = Path(path)
     try:
-        with Image.open(path) as image:
-            mask = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        mask, turned = photo.read_labels(path)
+    except InputError as error:
         raise InputError(f"{path} cannot be read, expected a mask as an 8-bit PNG: {error}") from error
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise InputError(f"{path} has {mask.shape} values of {mask.dtype}, expected a mask with one byte a pixel")
     if mask.max(initial=0) > objects:
         raise InputError(f"{path} holds the number {mask.max()}, expected object numbers from 0 to {objects}")
-    return mask
+    return orientation.turn_back(mask, turned) if as_stored else mask
+
+
+def upright_mask(dataset: SceneDataset, index: int) -> UInt8[np.ndarray, "height width"]:
+    """The mask of an image, which stands as the image does, whatever the file says.
+
+    Raises:
+        InputError: as `read_mask`; the mask has another size than its image (whose header alone is read).
+    """
+    path, raw = dataset.mask_path(index), dataset.masks_are_raw
+    mask = read_mask(path, len(dataset.object_names), as_stored=raw)
+    height, width, turned = photo.read_header(dataset.image_path(index))
+    if raw:
+        mask = orientation.turn(mask, turned)
+    if mask.shape == (height, width):
+        return mask
+    message = f"{path} is {mask.shape[1]} x {mask.shape[0]} pixels, expected {width} x {height} like its image"
+    if turned != orientation.UPRIGHT and not raw:
+        message += (
+            f", which EXIF orientation {turned} turns; where masks are in the pixels as stored, "
+            f'say "raw" in {orientation.FILE} beside sceneCategories.txt'
+        )
+    raise InputError(message)
 
 
 def objects_present(dataset: SceneDataset, threads: int = 2) -> Bool[np.ndarray, "n objects"]:
@@ -133,28 +159,11 @@ def objects_present(dataset: SceneDataset, threads: int = 2) -> Bool[np.ndarray,
     """
 
     def occurring(index: int) -> Bool[np.ndarray, "objects"]:
-        mask = read_mask(dataset.mask_path(index), len(dataset.object_names))
-        check_size(dataset, index, mask)
-        return np.bincount(mask.ravel(), minlength=len(dataset.object_names) + 1)[1:] > 0
+        return np.bincount(upright_mask(dataset, index).ravel(), minlength=len(dataset.object_names) + 1)[1:] > 0
 
     with ThreadPoolExecutor(threads) as pool:
         rows = list(pool.map(occurring, range(len(dataset))))
     return np.array(rows, bool).reshape(len(dataset), len(dataset.object_names))
-
-
-def check_size(dataset: SceneDataset, index: int, mask: UInt8[np.ndarray, "height width"]) -> None:
-    """Raises InputError where a mask has another size than its image (whose header alone is read)."""
-    path = dataset.image_path(index)
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except OSError as error:
-        raise InputError(f"{path} is not an image that can be read") from error
-    if mask.shape != (height, width):
-        raise InputError(
-            f"{dataset.mask_path(index)} is {mask.shape[1]} x {mask.shape[0]} pixels, "
-            f"expected {width} x {height} like its image"
-        )
 
 
 def _stems(folder: Path, suffix: str) -> set[str]:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from galore.data import ade20k, cub, tables
+from galore.data import ade20k, cub, orientation, photo, tables
 from galore.data.dataset import PartDataset, SceneDataset
-from galore.data.photo import read_image
 from galore.data.tables import Problem
 from galore.errors import InputError
 
@@ -26,12 +26,23 @@ class Findings:
         facts: in words.
         problems: what makes results wrong.
         oddities: what a person should know and may be right.
+        turned: every image that its EXIF orientation turns, and by which, in words.
     """
 
     dataset: PartDataset | SceneDataset | None
     facts: tuple[str, ...]
     problems: tuple[Problem, ...]
     oddities: tuple[Problem, ...]
+    turned: tuple[str, ...] = ()
+
+
+class Examined(NamedTuple):
+    """An image that was decoded: what is wrong or "", its upright size, and EXIF's orientation."""
+
+    message: str
+    width: int
+    height: int
+    orientation: int
 
 
 def check(root: str | Path, progress: Progress | None = None, threads: int = 2) -> Findings:
@@ -69,12 +80,13 @@ def _check_parts(root: Path, progress: Progress | None, threads: int) -> Finding
         return Findings(None, facts, tuple(problems), ())
     dataset = cub.read(root)
 
-    def examine(index: int) -> tuple[str, int, int]:
-        return _size_of(dataset.image_path(index))
+    def examine(index: int) -> Examined:
+        return _examined(dataset.image_path(index))
 
-    messages, sizes = _examine_all(examine, len(dataset), progress, threads)
+    found = _examine_all(examine, len(dataset), progress, threads)
+    messages = [one.message for one in found]
     good = np.array([not message for message in messages])
-    size = np.array(sizes, np.float32)
+    size = np.array([(one.width, one.height) for one in found], np.float32)
     lower, upper = dataset.boxes[:, :2], dataset.boxes[:, :2] + dataset.boxes[:, 2:]
     off_image = dataset.visible & ((dataset.points < 0) | (dataset.points >= size[:, None])).any(2)
     outside_box = (dataset.points < lower[:, None] - 1) | (dataset.points > upper[:, None] + 1)
@@ -92,6 +104,7 @@ def _check_parts(root: Path, progress: Progress | None, threads: int) -> Finding
         tables.some("images that are not listed", unlisted),
         tables.some("classes without an image", sorted(set(map(cub.name_of, files.class_folders)) - _named(dataset))),
         *_empty_halves(dataset),
+        _turned(found, "points and boxes", orientation.is_raw(root)),
     ]
     facts = (
         f"CUB-200-2011 format: {dataset.describe()}",
@@ -100,7 +113,7 @@ def _check_parts(root: Path, progress: Progress | None, threads: int) -> Finding
         f"{len(dataset.attribute_names)} attributes of {len(files.class_folders)} classes",
         *_facts_about(dataset, size[good]),
     )
-    return Findings(dataset, facts, _kept(problems), _kept(oddities))
+    return Findings(dataset, facts, _kept(problems), _kept(oddities), _each_turned(found, dataset))
 
 
 def _check_scenes(root: Path, progress: Progress | None, threads: int) -> Findings:
@@ -113,18 +126,20 @@ def _check_scenes(root: Path, progress: Progress | None, threads: int) -> Findin
     occurs = np.zeros((len(dataset), len(dataset.object_names) + 1), bool)
     mask_messages = [""] * len(dataset)
 
-    def examine(index: int) -> tuple[str, int, int]:
-        message, width, height = _size_of(dataset.image_path(index))
+    def examine(index: int) -> Examined:
+        found = _examined(dataset.image_path(index))
         try:
-            mask = ade20k.read_mask(dataset.mask_path(index), len(dataset.object_names))
-            if not message:
-                ade20k.check_size(dataset, index, mask)
+            if found.message:
+                mask = ade20k.read_mask(dataset.mask_path(index), len(dataset.object_names))
+            else:
+                mask = ade20k.upright_mask(dataset, index)
             occurs[index, np.unique(mask)] = True
         except InputError as error:
             mask_messages[index] = str(error)
-        return message, width, height
+        return found
 
-    messages, sizes = _examine_all(examine, len(dataset), progress, threads)
+    found = _examine_all(examine, len(dataset), progress, threads)
+    messages = [one.message for one in found]
     good = np.array([not message for message in messages])
     listed = {scene for _, scene in files.scenes}
     frequencies = occurs[:, 1:].mean(0)
@@ -137,36 +152,54 @@ def _check_scenes(root: Path, progress: Progress | None, threads: int) -> Findin
         tables.some("scene classes without an image", sorted(listed - _named(dataset))),
         tables.some("masks without any object", np.array(dataset.mask_paths)[~occurs[:, 1:].any(1)]),
         *_empty_halves(dataset),
+        _turned(found, "masks", dataset.masks_are_raw),
     ]
     facts = (
         f"ADE20K format: {dataset.describe()}",
         f"{int(occurs[:, 1:].any(0).sum())} of {len(dataset.object_names)} objects occur; the most frequent: "
         + ", ".join(f"{dataset.object_names[k]} {frequencies[k]:.0%}" for k in most),
-        *_facts_about(dataset, np.array(sizes, np.float32)[good]),
+        *_facts_about(dataset, np.array([(one.width, one.height) for one in found], np.float32)[good]),
     )
-    return Findings(dataset, facts, _kept(problems), _kept(oddities))
+    return Findings(dataset, facts, _kept(problems), _kept(oddities), _each_turned(found, dataset))
 
 
-def _size_of(path: Path) -> tuple[str, int, int]:
-    """An error message or "", and the width and height of the decoded image."""
+def _examined(path: Path) -> Examined:
     try:
-        height, width, _ = read_image(path).shape
+        picture = photo.read(path)
     except InputError as error:
-        return str(error), 0, 0
-    return "", width, height
+        return Examined(str(error), 0, 0, orientation.UPRIGHT)
+    height, width, _ = picture.pixels.shape
+    return Examined("", width, height, picture.orientation)
 
 
 def _examine_all(
-    examine: Callable[[int], tuple[str, int, int]], count: int, progress: Progress | None, threads: int
-) -> tuple[list[str], list[tuple[int, int]]]:
-    messages, sizes = [], []
+    examine: Callable[[int], Examined], count: int, progress: Progress | None, threads: int
+) -> list[Examined]:
+    found = []
     with ThreadPoolExecutor(threads) as pool:
-        for message, width, height in pool.map(examine, range(count)):
-            messages.append(message)
-            sizes.append((width, height))
+        for one in pool.map(examine, range(count)):
+            found.append(one)
             if progress is not None:
-                progress(len(messages), count)
-    return messages, sizes
+                progress(len(found), count)
+    return found
+
+
+def _turned(found: list[Examined], annotations: str, are_raw: bool) -> Problem | None:
+    assumed = (
+        f"in the pixels as stored, as {orientation.FILE} says, and were turned with them"
+        if are_raw
+        else f'as a viewer shows the images, upright (if not, say "raw" in {orientation.FILE})'
+    )
+    tags = [f"orientation {one.orientation}" for one in found if one.orientation != orientation.UPRIGHT]
+    return tables.some(f"images that EXIF turns; {annotations} were taken to be {assumed}", tags)
+
+
+def _each_turned(found: list[Examined], dataset: PartDataset | SceneDataset) -> tuple[str, ...]:
+    return tuple(
+        f"{path} (EXIF orientation {one.orientation})"
+        for path, one in zip(dataset.paths, found)
+        if one.orientation != orientation.UPRIGHT
+    )
 
 
 def _facts_about(dataset: PartDataset | SceneDataset, size: np.ndarray) -> tuple[str, ...]:

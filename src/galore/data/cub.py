@@ -9,6 +9,8 @@
     parts/part_locs.txt              image id, part number, x, y, visible
     attributes/attributes.txt        attribute number, name (also found in the folder or beside it)
     attributes/class_attribute_labels_continuous.txt      a row of percentages for every class
+    orientation.txt                  optional: "raw" where points and boxes are in the pixels as stored (see
+                                     `galore.data.orientation`)
 
 Source: Wah, Branson, Welinder, Perona, Belongie, "The Caltech-UCSD Birds-200-2011 Dataset", 2011.
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from galore.data import tables
+from galore.data import orientation, photo, tables
 from galore.data.dataset import PartDataset
 from galore.errors import InputError
 
@@ -82,6 +84,10 @@ def read(root: str | Path, classes: tables.Classes = None) -> PartDataset:
     present = np.array([i for i in listed if (files.root / "images" / files.images[i][1]).is_file()], np.int64)
     chosen = _with_images(chosen, set(label[present].tolist()), classes is not None, class_names, files.root)
     points, visible = _points(ids[present], files)
+    boxes = _by_image(ids[present], files.boxes).astype(np.float32)
+    if orientation.is_raw(files.root):
+        paths = [files.root / "images" / files.images[i][1] for i in present]
+        points, boxes = _upright(points, visible, boxes, paths)
     return PartDataset(
         name=files.root.resolve().name,
         root=files.root,
@@ -89,7 +95,7 @@ def read(root: str | Path, classes: tables.Classes = None) -> PartDataset:
         paths=tuple(files.images[i][1] for i in present),
         labels=np.searchsorted(chosen, label[present]).astype(np.int32),
         is_training=_by_image(ids[present], files.split)[:, 0] == 1,
-        boxes=_by_image(ids[present], files.boxes).astype(np.float32),
+        boxes=boxes,
         part_names=files.part_names,
         points=points,
         visible=visible,
@@ -226,6 +232,25 @@ def _points(ids: Int[np.ndarray, "n"], files: BirdTables) -> tuple[Float[np.ndar
     points[image, part] = rows[:, 2:4]
     visible[image, part] = rows[:, 4] == 1
     return points, visible
+
+
+def _upright(
+    points: Float[np.ndarray, "n p 2"],
+    visible: Bool[np.ndarray, "n p"],
+    boxes: Float[np.ndarray, "n 4"],
+    paths: list[Path],
+) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, "n 4"]]:
+    """Points and boxes of images as stored, in their upright pixels; an image that cannot be read says so later."""
+    points, boxes = points.copy(), boxes.copy()
+    for row, path in enumerate(paths):
+        try:
+            height, width, turned = photo.read_header(path)
+        except InputError:
+            continue
+        seen = visible[row]
+        points[row, seen] = orientation.turn_points(points[row, seen], turned, height, width)
+        boxes[row] = orientation.turn_boxes(boxes[row], turned, height, width)
+    return points, boxes
 
 
 def _with_images(chosen: list[int], present: set[int], named: bool, names: tuple[str, ...], root: Path) -> list[int]:

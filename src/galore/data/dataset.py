@@ -14,7 +14,7 @@ from galore import representation
 class PartDataset:
     """Images of classes with part points and class attributes (CUB-200-2011 and its synthetic twin).
 
-    Coordinates are continuous pixels of the original image: pixel i covers [i, i + 1).
+    Coordinates are continuous pixels of the original image, upright: pixel i covers [i, i + 1).
 
     Attributes:
         name: the name of the folder.
@@ -88,6 +88,7 @@ class SceneDataset:
         class_names: "airport_terminal", ...
         object_names: "wall", ...
         absent: how many images are listed but not present.
+        masks_are_raw: whether masks are in the pixels of their images as stored, and not upright.
     """
 
     name: str
@@ -99,6 +100,7 @@ class SceneDataset:
     class_names: tuple[str, ...]
     object_names: tuple[str, ...]
     absent: int = 0
+    masks_are_raw: bool = False
 
     __repr__ = representation.fields
 

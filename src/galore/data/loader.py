@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Shaped
 
-from galore.data.ade20k import check_size, read_mask
+from galore.data.ade20k import upright_mask
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.geometry import Transform
 from galore.data.photo import read_image
@@ -53,9 +53,7 @@ class Files:
         if isinstance(dataset, PartDataset):
             points, visible, box = dataset.points[index], dataset.visible[index], dataset.boxes[index]
             return example | {"points": points, "visible": visible, "box": box}
-        mask = read_mask(dataset.mask_path(index), len(dataset.object_names))
-        check_size(dataset, index, mask)
-        return example | {"mask": mask}
+        return example | {"mask": upright_mask(dataset, index)}
 
 
 @dataclass(frozen=True, eq=False)

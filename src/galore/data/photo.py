@@ -1,60 +1,138 @@
-"""Reading one image file as RGB."""
+"""The one place where an image file is opened and decoded.
 
-import struct
+Pillow's plugins raise whatever they like on damaged files, and some of them start other programs. So a list of raster
+formats decides what is decoded, and whatever is raised on the way becomes an `InputError` that names the file.
+"""
+
+import io
 import threading
 import warnings
-import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from jaxtyping import Shaped, UInt8
+from PIL import Image, UnidentifiedImageError
 
+from galore import foreign
+from galore.data import orientation
+from galore.data.bare import bare
+from galore.data.colour import to_rgb
 from galore.errors import InputError
 
 MINIMUM_SIDE = 8
 """Images with a shorter side hold nothing to explain (pixels)."""
 
-# What Pillow's decoders raise on damaged files, besides OSError.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM", "AVIF", "JPEG2000"),
+    *("TGA", "DDS", "ICO", "PCX", "SGI", "QOI", "PSD"),
+)
+"""Pillow's names of the raster formats that it decodes by itself; EPS, WMF and the like are drawn by other programs."""
+
+LARGEST_FILE = 2**30
+"""Bytes of an image file; more than any image of `Image.MAX_IMAGE_PIXELS` pixels needs."""
+
+LEFT_OUT = "its metadata are damaged and were left out, with its colour profile if it had one"
+
+_EXPECTED = "an image file"
+_T = TypeVar("_T")
 
 # warnings.catch_warnings changes global state, so that two threads must not be inside at once.
 _warnings_lock = threading.Lock()
 
 
-def read_image(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> UInt8[np.ndarray, "height width 3"]:
-    """Decodes an image file to upright 8-bit RGB.
+class Picture(NamedTuple):
+    """A decoded image.
 
-    Greyscale, palette, CMYK and 16-bit images are converted, transparency is laid on white, an animation gives its
-    first frame, and the EXIF orientation is applied.
+    Attributes:
+        pixels: upright, in sRGB.
+        orientation: EXIF's, by which the stored pixels were turned; 1 where they were upright.
+        notes: what a viewer might show otherwise, as parts of a sentence whose subject is the image.
+    """
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    orientation: int
+    notes: tuple[str, ...]
+
+
+def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
+    """Decodes an image file to upright 8-bit sRGB.
+
+    Greyscale, palette, CMYK and 16-bit images are converted, colours by the file's profile; transparency is laid on
+    white, and an animation gives its first frame. Of the metadata, EXIF's orientation and the colour profile count; the
+    rest is ignored, damaged or not.
 
     Args:
-        path: any file that Pillow can read.
+        path: of a regular file in one of `FORMATS`, whatever its name.
         minimum_side: the shortest side allowed, in pixels.
-
-    Returns:
-        The pixels, row by row from the top left.
 
     Raises:
         InputError: there is no such file, it is no image, it is damaged, or it is far too large or too small.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, expected an image file")
-    if not path.exists():
-        raise InputError(f"{path} does not exist, expected an image file")
-    with _open(path) as image:
+
+    def decode(image: Image.Image) -> Picture:
         width, height = image.size
         if min(width, height) < minimum_side:
             raise InputError(
                 f"{path} is only {width} x {height} pixels, expected at least {minimum_side} x {minimum_side}"
             )
-        try:
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image), path))
-        except InputError:
-            raise
-        except _DAMAGED as error:
-            raise InputError(f"{path} is damaged and cannot be decoded: {error}") from error
+        by_pillow = _tiff_orientation(image)
+        pixels, notes = to_rgb(image, path)
+        tag = by_pillow or _orientation(image)
+        return Picture(pixels if by_pillow else orientation.turn(pixels, tag), tag, notes)
+
+    picture, without_metadata = _decoded(Path(path), decode)
+    return picture._replace(notes=(*picture.notes, LEFT_OUT)) if without_metadata else picture
+
+
+def read_image(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> UInt8[np.ndarray, "height width 3"]:
+    """The pixels that `read` gives, row by row from the top left.
+
+    Raises:
+        InputError: as `read`.
+    """
+    return read(path, minimum_side).pixels
+
+
+def read_labels(path: str | Path) -> tuple[Shaped[np.ndarray, "height width *channels"], int]:
+    """The values of an image as they are coded, such as numbers of objects or entries of a palette.
+
+    Returns:
+        The values as a viewer shows them, and EXIF's orientation by which they were turned.
+
+    Raises:
+        InputError: as `read`.
+    """
+
+    def decode(image: Image.Image) -> tuple[Shaped[np.ndarray, "height width *channels"], int]:
+        by_pillow = _tiff_orientation(image)
+        image.load()
+        tag = by_pillow or _orientation(image)
+        values = np.asarray(image)
+        return values if by_pillow else orientation.turn(values, tag), tag
+
+    return _decoded(Path(path), decode)[0]
+
+
+def read_header(path: str | Path) -> tuple[int, int, int]:
+    """Height and width of an upright image in pixels and EXIF's orientation of the stored one, mostly undecoded.
+
+    Raises:
+        InputError: it is no image.
+    """
+
+    def measure(image: Image.Image) -> tuple[int, int, int]:
+        width, height = image.size
+        if image.format == "PNG" and "exif" not in image.info:
+            image.load()  # It may stand behind the pixels.
+        tag = _orientation(image)
+        # Pillow turns TIFF by itself, its size included.
+        swapped = orientation.swaps_sides(tag) and image.format != "TIFF"
+        return (width, height, tag) if swapped else (height, width, tag)
+
+    return _decoded(Path(path), measure)[0]
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
@@ -63,46 +141,93 @@ def read_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: it is no image.
     """
-    with _open(Path(path)) as image:
-        width, height = image.size
-        return (width, height) if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (height, width)
+    return read_header(path)[:2]
 
 
-def _open(path: Path) -> Image.Image:
+def read_description(path: str | Path) -> str:
+    """The text "Description" of a PNG, or ""."""
+    return _decoded(Path(path), lambda image: getattr(image, "text", {}).get("Description", ""))[0]
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file begins like an image in one of `FORMATS`, whatever its name."""
     try:
-        with _warnings_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+        with foreign.open_regular(path, _EXPECTED) as file, _boundary(Path(path)), _open(file):
+            return True
+    except InputError:
+        return False
+
+
+def suffixes() -> frozenset[str]:
+    """The usual ends of the names of `FORMATS`: ".jpg", ".png", ..."""
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS)
+
+
+def _decoded(path: Path, decode: Callable[[Image.Image], _T]) -> tuple[_T, bool]:
+    """What `decode` makes of an image, and whether that was possible only without the image's metadata."""
+    content = foreign.read_bytes(path, _EXPECTED, LARGEST_FILE)
+    try:
+        return _attempt(path, content, decode), False
+    except InputError as first:
+        without = bare(content)
+        if without is None or without == content:
+            raise
+        try:
+            return _attempt(path, without, decode), True
+        except InputError:
+            raise first from None
+
+
+def _attempt(path: Path, content: bytes, decode: Callable[[Image.Image], _T]) -> _T:
+    with _boundary(path), _open(io.BytesIO(content)) as image:
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and image.width * image.height > limit:
+            raise Image.DecompressionBombError
+        return decode(image)
+
+
+@contextmanager
+def _boundary(path: Path) -> Iterator[None]:
+    """Whatever Pillow raises on the way becomes one sentence that names the file; a lack of memory stays one."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not an image that can be read, expected a JPEG, PNG or the like") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(path) from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except _DAMAGED as error:
-        raise InputError(f"{path} is damaged and cannot be decoded: {error}") from error
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
-        image.close()
-        raise _too_large(path)
-    return image
+        limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise InputError(
+            f"{path} would decode to more than {limit:.0f} million pixels; make it smaller first"
+        ) from error
+    except Exception as error:  # The list of what plugins raise on mutated files has no end.
+        raise InputError(f"{path} is damaged and cannot be decoded: {str(error) or type(error).__name__}") from error
 
 
-def _too_large(path: Path) -> InputError:
-    limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-    return InputError(f"{path} would decode to more than {limit:.0f} million pixels; make it smaller first")
+def _open(file: io.BufferedIOBase) -> Image.Image:
+    with _quiet():
+        return Image.open(file, formats=FORMATS)
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode.startswith("I"):
-        # 16 bits a pixel; Pillow's own conversion clips at 255 instead of scaling.
-        values = np.asarray(image).astype(np.float64)
-        if values.min() < 0 or values.max() > 65535:
-            raise InputError(f"{path} has pixels of more than 16 bits, expected 8 or 16 bits")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise InputError(f"{path} has floating-point pixels of unknown range, expected 8 or 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    with _quiet():
+        return orientation.of_image(image)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings about metadata."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _tiff_orientation(image: Image.Image) -> int | None:
+    """The orientation by which Pillow is going to turn a TIFF when it is loaded; None for other formats.
+
+    By itself it would also obey what XMP says.
+    """
+    if image.format != "TIFF":
+        return None
+    image.info.pop("xmp", None)
+    return _orientation(image)

@@ -20,9 +20,9 @@ from typing import Any
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
-from PIL import Image
 
 from galore import atomic, provenance, representation
+from galore.data import photo
 from galore.errors import InputError
 from galore.experiment import claims, inputs, plots, table
 from galore.experiment.claims import Result
@@ -268,8 +268,7 @@ def _pictures(folder: Path) -> dict[str, str]:
     for file in sorted(
         folder.glob("*.png"), key=lambda file: (file.name not in first, file.name != first[0], file.name)
     ):
-        with Image.open(file) as image:
-            told = getattr(image, "text", {}).get("Description", "")
+        told = photo.read_description(file)
         drawn = file.with_suffix(".svg")
         pictures[drawn.name if drawn.exists() else file.name] = told
     return pictures

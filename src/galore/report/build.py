@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from galore import attribution as attributions
 from galore import class_names, confidence, explain, provenance, regions, representation
-from galore.data.photo import read_image
+from galore.data import photo as photos
 from galore.errors import InputError
 from galore.network import Network
 from galore.report.answer import Answer, Box, Candidate, CounterPhoto, Finding, Insecurity, Photo, WhyNot
@@ -120,8 +120,10 @@ def build(
     """
     names = names_of(net)
     counter = -1 if why_not is None else class_names.find(why_not, names)
-    photo, pixels = _read(net, path)
-    example_photo, example_pixels = _read(net, counter_image) if counter_image is not None else (None, None)
+    photo, pixels, cautions = _read(net, path)
+    example_photo, example_pixels, more_cautions = None, None, []
+    if counter_image is not None:
+        example_photo, example_pixels, more_cautions = _read(net, counter_image)
     maps = _finite(explain_photo(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), path)
     candidates = _candidates(maps, names)
     prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), names)
@@ -129,7 +131,7 @@ def build(
         raise InputError(
             f"the counter class is {against.name}, which is what the network sees in {path}; name another class"
         )
-    notes = _notes(maps, prediction, against, methods, path)
+    notes = [*_notes(maps, prediction, against, methods, path), *cautions, *more_cautions]
     more = _maps_behind(maps)
     example = None
     if example_photo is not None and example_pixels is not None and counter_image is not None:
@@ -175,15 +177,17 @@ def names_of(net: Network) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(logits.shape[-1]))
 
 
-def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W 3"]]:
-    """A photo for the reader, and the same for the network."""
+def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W 3"], list[str]]:
+    """A photo for the reader, the same for the network, and what the reader must know about its pixels."""
     if net.preprocessing is None:
         raise InputError(f"the network {net.name or 'given'} has no preprocessing, so it cannot take a photo")
-    pixels = read_image(path)
+    picture = photos.read(path)
+    pixels = picture.pixels
     transform = net.preprocessing.transform(pixels.shape[0], pixels.shape[1])
     view = dataclasses.replace(transform, height=VIEW, width=VIEW).pixels(pixels)
     photo = Photo(str(path), provenance.file_sha256(path), pixels, transform.box, view)
-    return photo, net.preprocessing.normalise(transform.pixels(pixels))
+    cautions = [f"{photo.name}: {note}." for note in picture.notes]
+    return photo, net.preprocessing.normalise(transform.pixels(pixels)), cautions
 
 
 def _finite(maps: Maps, path: str | Path) -> HostMaps:

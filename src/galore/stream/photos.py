@@ -1,19 +1,23 @@
 """The photos of a folder, whichever they are, as a network sees them."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
+from galore.data import photo
 from galore.data.loader import Example
-from galore.data.photo import read_image
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"})
+NO_IMAGE, NO_FILE = "no image", "no regular file"
+READ_ALREADY, CLOSED = "a link to a folder that is read already", "a folder that cannot be read"
+"""Why something below a folder is left out."""
+
 LONGEST_PROBLEM = 300
 """Characters kept of the reason why a photo cannot be read."""
 
@@ -30,24 +34,87 @@ def folder_of(data: str | Path) -> Path:
     return data / "images" if (data / "images").is_dir() else data
 
 
-def find(root: Path) -> list[str]:
-    """The photos below a folder, relative to it, in the order of their names.
+def find(root: Path, skipped: Counter[str] | None = None) -> list[str]:
+    """The photos below a folder, relative to it, in the order of their names, in every format that `explain` reads.
+
+    A file is one if its name ends as those of images do, or if it begins like an image. Links to folders are followed,
+    but no folder is read twice.
+
+    Args:
+        root: the folder.
+        skipped: where to count what is left out, by reason.
 
     Raises:
         InputError: there is none, or a name has a line break.
     """
-    names = [
-        os.path.relpath(os.path.join(folder, name), root)
-        for folder, _, files in os.walk(root, followlinks=True)
-        for name in files
-        if os.path.splitext(name)[1].lower() in SUFFIXES
-    ]
+    skipped = Counter() if skipped is None else skipped
+    names, known = [], photo.suffixes()
+    for path, is_regular in _files(root, skipped):
+        if not is_regular:
+            skipped[NO_FILE] += 1
+        elif os.path.splitext(path)[1].lower() in known or photo.is_image(path):
+            names.append(os.path.relpath(path, root))
+        else:
+            skipped[NO_IMAGE] += 1
     if not names:
-        raise InputError(f"there are no photos below {root}, expected files that end in {', '.join(sorted(SUFFIXES))}")
+        left_out = f" ({told(skipped)})" if skipped else ""
+        raise InputError(f"there are no photos below {root}{left_out}, expected JPEG, PNG or the like")
     broken = next((name for name in names if len(name.splitlines()) > 1), None)
     if broken is not None:
         raise InputError(f"the name {broken!r} has a line break, which a list of images cannot hold; rename the file")
     return sorted(names)
+
+
+def told(skipped: Mapping[str, int]) -> str:
+    """What is left out, in words: "left out: 3 x no image, 1 x no regular file"."""
+    return "left out: " + ", ".join(f"{count} x {reason}" for reason, count in sorted(skipped.items()))
+
+
+def _files(root: Path, skipped: Counter[str]) -> Iterator[tuple[str, bool]]:
+    """Every file below a folder, and whether it is regular; folders before links to folders, so that a photo has the
+    name that it has without links."""
+    folders, links, seen = [os.fspath(root)], deque[str](), {os.path.realpath(root)}
+    while folders or links:
+        if folders:
+            folder = folders.pop()
+        else:
+            folder = links.popleft()
+            if _is_read_already(folder, root, seen):
+                skipped[READ_ALREADY] += 1
+                continue
+        seen.add(os.path.realpath(folder))
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            skipped[CLOSED] += 1
+            continue
+        for entry in entries:
+            if not _is_folder(entry):
+                yield entry.path, _is_regular(entry)
+            elif entry.is_symlink():
+                links.append(entry.path)
+            elif os.path.realpath(entry.path) not in seen:
+                folders.append(entry.path)
+
+
+def _is_read_already(link: str, root: Path, seen: set[str]) -> bool:
+    """Whether a link leads to a folder that was read, or to one that holds all of them."""
+    target = os.path.realpath(link)
+    return target in seen or Path(os.path.realpath(root)).is_relative_to(target)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # Links that lead round in a circle.
+        return False
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +139,7 @@ class Photos:
     def __getitem__(self, position: int, /) -> Example:
         row, side, problem = int(self.rows[position]), self.preprocessing.crop, ""
         try:
-            pixels = read_image(self.root / self.names[row])
+            pixels = photo.read_image(self.root / self.names[row])
             image = self.preprocessing.transform(*pixels.shape[:2]).pixels(pixels)
         except InputError as error:
             image, problem = np.zeros((side, side, 3), np.uint8), str(error)

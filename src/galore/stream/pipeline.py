@@ -7,6 +7,7 @@ images.
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -39,6 +40,7 @@ def run(
     threads: int | None = None,
     part: tuple[int, int] | None = None,
     on_images: Callable[[int, int], None] | None = None,
+    skipped: Counter[str] | None = None,
 ) -> Folder:
     """Explains every photo below a folder, or goes on with a run that was stopped.
 
@@ -55,6 +57,7 @@ def run(
         part: (k, n): only every n-th shard, from the k-th on, so that n processes share the work; None: this
             process's part among those that `jax.distributed` joined.
         on_images: called with the number of finished images and of all, after every batch.
+        skipped: where to count what below `data` is no photo, by reason.
 
     Returns:
         The folder, finished as far as this part goes.
@@ -69,9 +72,10 @@ def run(
         raise InputError(f"part {k} of {n}: expected a number from 0 to {n - 1}")
     devices = Devices(net, answer, batch_size)
     root = photos.folder_of(data)
-    names = photos.find(root)
+    skipped = Counter() if skipped is None else skipped
+    names = photos.find(root, skipped)
     identity = {**_network(net), **(_settings(answer) if settings is None else settings)}
-    folder = begin(out, names, identity, shard_size, provenance.collect({"data": str(data)}))
+    folder = begin(out, names, identity, shard_size, provenance.collect({"data": str(data), "left_out": dict(skipped)}))
     missing = sorted(set(range(k, folder.shards, n)) - set(folder.finished()))
     folder.remove_leftovers(missing)
     if missing:
