@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -30,7 +30,7 @@ def text(value: object, longest: int = 200) -> str:
     return harmless(str(value), longest)
 
 
-def open_regular(path: str | Path, expected: str) -> BinaryIO:
+def open_regular(path: str | Path, expected: str) -> io.BufferedReader:
     """Opens a file for reading, and nothing that is no file: a pipe or a device could be waited for without end.
 
     Args:
