@@ -263,8 +263,9 @@ def test_a_named_pipe_in_place_of_the_header_is_not_waited_for(copy):
 
 SMALL = {"a.kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.int32)}
 NAMES = [
-    "run [a]", "run [!a-z]", "a*b", "what?", "back\\slash", "sp ace", " lead", "Vögel 鳥", "-dash", "{a,b}", "a%20b", "gs:",
-    "file:", "~", "$HOME", "#hash", "a:b", "new\nline", "caf\udce9", "x" * 255, "'quoted'", '"', "a;b", "!", "..a", "\x1b[2J",
+    "run [a]", "run [!a-z]", "a*b", "what?", "back\\slash", "sp ace", " lead", "Vögel 鳥", "-dash", "{a,b}", "a%20b",
+    "gs:", "file:", "~", "$HOME", "#hash", "a:b", "new\nline", "caf\udce9", "x" * 255, "'quoted'", '"', "a;b", "!",
+    "..a", "\x1b[2J",
 ]  # fmt: skip
 
 

@@ -88,17 +88,11 @@ def find(path: str | Path) -> Path:
     for candidate in (path, path / "best", path / "checkpoints" / "best"):
         if (candidate / "header.json").is_file():
             return candidate.resolve()
-    shown, unfinished = (
-        foreign.text(path),
-        [*path.glob(".step-*.unfinished"), *path.glob("checkpoints/.step-*.unfinished")],
-    )
+    shown = foreign.text(path)
+    unfinished = [*path.glob(".step-*.unfinished"), *path.glob("checkpoints/.step-*.unfinished")]
     if (path / "params").is_dir() or unfinished:
-        raise InputError(
-            f"{foreign.text(path)} holds a checkpoint that was not finished (no header.json); train again to resume"
-        )
-    raise InputError(
-        f"{foreign.text(path)} is no checkpoint: expected a folder with header.json, or the folder of a training run"
-    )
+        raise InputError(f"{shown} holds a checkpoint that was not finished (no header.json); train again to resume")
+    raise InputError(f"{shown} is no checkpoint: expected a folder with header.json, or the folder of a training run")
 
 
 def is_checkpoint(path: str | Path) -> bool:
