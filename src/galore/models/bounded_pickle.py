@@ -5,6 +5,7 @@ torch need, keeps what a program remembers in a dictionary (so that a large inde
 functions that it was given, and stops after a number of steps that no weights file needs.
 """
 
+import functools
 import io
 import struct
 from collections.abc import Callable, Iterable, Mapping
@@ -13,28 +14,21 @@ from typing import Any
 from galore import foreign
 from galore.errors import InputError
 
-MOST_STEPS = 2_000_000
+MOST_STEPS = 500_000
 """Of one pickle. A tensor needs about thirty; an optimiser's state has two or three tensors for each of a network's."""
-LONGEST_NAME = 1 << 16
-"""Bytes of the name of a class or function."""
+LONGEST_NAME = 1 << 10
+"""Bytes of the name of a module, class or function."""
 
 Known = Mapping[tuple[str, str], Any]
 
 _MARK = object()
-_FIXED = {
-    b"K": "<B", b"M": "<H", b"J": "<i", b"G": ">d",
-    b"h": "<B", b"j": "<I", b"q": "<B", b"r": "<I",
-}  # fmt: skip
-_CONSTANTS: dict[bytes, Callable[[], Any]] = {
-    b"N": lambda: None, b"\x88": lambda: True, b"\x89": lambda: False, b")": tuple, b"]": list, b"}": dict,
-}  # fmt: skip
-# Opcode -> how the length is written, and what the bytes are.
-_COUNTED = {
-    b"X": ("<I", "text"), b"\x8c": ("<B", "text"), b"\x8d": ("<Q", "text"),
-    b"T": ("<i", "text"), b"U": ("<B", "text"),
-    b"B": ("<I", "bytes"), b"C": ("<B", "bytes"), b"\x8e": ("<Q", "bytes"),
-    b"\x8a": ("<B", "integer"), b"\x8b": ("<i", "integer"),
-}  # fmt: skip
+_EMPTY = {b")": tuple, b"]": list, b"}": dict}
+_CONSTANTS = {b"N": None, b"\x88": True, b"\x89": False}
+_NUMBERS = {b"K": "<B", b"M": "<H", b"J": "<i", b"G": ">d"}
+_TEXTS = {b"X": "<I", b"\x8c": "<B", b"\x8d": "<Q", b"T": "<i", b"U": "<B"}
+_BYTES = {b"B": "<I", b"C": "<B", b"\x8e": "<Q"}
+_INTEGERS = {b"\x8a": "<B", b"\x8b": "<i"}
+_GETS, _PUTS = {b"h": "<B", b"j": "<I"}, {b"q": "<B", b"r": "<I"}
 _TUPLES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}
 
 
@@ -49,7 +43,7 @@ def load(stream: io.BufferedIOBase, available: int, known: Known, persistent: Ca
         source: what to call the file in a message.
 
     Raises:
-        InputError: it asks for another name, or has too many parts.
+        InputError: it asks for another name, needs another opcode, or has too many parts.
         Exception: whatever damaged bytes lead to.
     """
     return _Machine(stream, available, known, persistent, source).run()
@@ -59,13 +53,9 @@ def filled(target: dict, items: Iterable[tuple[Any, Any]]) -> dict:
     """The dictionary with more items; no key is one that takes long to hash, or is made to collide with others."""
     for key, value in items:
         if not isinstance(key, str) and not (isinstance(key, int) and -(2**63) <= key < 2**63):
-            raise ValueError(f"a {type(key).__name__} is the key of a dictionary")
+            raise ValueError(f"something of the type {type(key).__name__} is the key of a dictionary")
         target[key] = value
     return target
-
-
-def _filled(target: dict, items: list[Any]) -> dict:
-    return filled(target, zip(items[::2], items[1::2], strict=True))
 
 
 class _Machine:
@@ -79,48 +69,49 @@ class _Machine:
         self._callable = {id(value) for value in known.values() if callable(value)}
         self._stack: list[Any] = []
         self._memory: dict[int, Any] = {}
-        self._steps = {
-            b"\x80": self._skip(1), b"\x95": self._skip(8), b"(": lambda: self._stack.append(_MARK),
-            b"0": self._pop, b"1": self._above_mark,
-            b"a": self._append, b"e": self._extend, b"s": self._set_item, b"u": self._set_items,
-            b"l": lambda: self._stack.append(self._above_mark()),
-            b"t": lambda: self._stack.append(tuple(self._above_mark())),
-            b"d": lambda: self._stack.append(_filled({}, self._above_mark())),
-            b"\x94": lambda: self._remember(len(self._memory)),
-            b"c": self._global, b"\x93": self._stacked_global, b"R": self._call, b"b": self._attach,
-            b"Q": lambda: self._stack.append(self._persistent(self._pop())),
-        }  # fmt: skip
+        self._steps = self._opcodes()
 
     def run(self) -> Any:
+        read, steps = self._stream.read, self._steps
         for _ in range(MOST_STEPS):
-            opcode = self._read(1)
+            opcode = read(1)
             if opcode == b".":
                 return self._pop()
-            self._step(opcode)
+            step = steps.get(opcode)
+            if step is None:
+                self._refuse(opcode)
+            step()
         raise InputError(f"{self._source} has more than {MOST_STEPS} parts, expected tensors and plain containers")
 
-    def _step(self, opcode: bytes) -> None:
-        if opcode in _CONSTANTS:
-            self._stack.append(_CONSTANTS[opcode]())
-        elif opcode in _COUNTED:
-            self._stack.append(self._counted(*_COUNTED[opcode]))
-        elif opcode in _TUPLES:
-            self._stack.append(tuple(reversed([self._pop() for _ in range(_TUPLES[opcode])])))
-        elif opcode in _FIXED:
-            (number,) = struct.unpack(_FIXED[opcode], self._read(struct.calcsize(_FIXED[opcode])))
-            if opcode in b"hj":
-                self._stack.append(self._memory[number])
-            elif opcode in b"qr":
-                self._remember(number)
-            else:
-                self._stack.append(number)
-        elif opcode in self._steps:
-            self._steps[opcode]()
-        else:
-            raise InputError(
-                f"{self._source} was refused: its pickle has the opcode {opcode!r}, which no plain weights need "
-                "(nothing in the file was run), expected tensors and plain containers only"
-            )
+    def _opcodes(self) -> dict[bytes, Callable[[], Any]]:
+        push, bind = self._stack.append, functools.partial
+        steps: dict[bytes, Callable[[], Any]] = {code: bind(push, value) for code, value in _CONSTANTS.items()}
+        steps |= {code: lambda make=make: push(make()) for code, make in _EMPTY.items()}
+        steps |= {code: lambda form=form: push(self._number(form)) for code, form in _NUMBERS.items()}
+        steps |= {code: lambda form=form: push(self._counted(form).decode()) for code, form in _TEXTS.items()}
+        steps |= {code: lambda form=form: push(self._counted(form)) for code, form in _BYTES.items()}
+        steps |= {code: bind(self._integer, form) for code, form in _INTEGERS.items()}
+        steps |= {code: lambda form=form: push(self._memory[self._number(form)]) for code, form in _GETS.items()}
+        steps |= {code: lambda form=form: self._remember(self._number(form)) for code, form in _PUTS.items()}
+        steps |= {code: bind(self._tuple, size) for code, size in _TUPLES.items()}
+        return steps | {
+            b"\x80": bind(self._read, 1), b"\x95": bind(self._read, 8), b"(": bind(push, _MARK),
+            b"0": self._pop, b"1": self._above_mark,
+            b"a": self._append, b"e": self._extend, b"s": self._set_item, b"u": self._set_items,
+            b"l": lambda: push(self._above_mark()), b"t": lambda: push(tuple(self._above_mark())),
+            b"d": lambda: push(_paired({}, self._above_mark())),
+            b"\x94": lambda: self._remember(len(self._memory)),
+            b"c": self._global, b"\x93": self._stacked_global, b"R": self._call, b"b": self._attach,
+            b"Q": lambda: push(self._persistent(self._pop())),
+        }  # fmt: skip
+
+    def _refuse(self, opcode: bytes) -> None:
+        if not opcode:
+            raise EOFError("the pickle ends in the middle")
+        raise InputError(
+            f"{self._source} was refused: its pickle has the opcode {opcode!r}, which no plain weights need "
+            "(nothing in the file was run), expected tensors and plain containers only"
+        )
 
     def _read(self, size: int) -> bytes:
         if not 0 <= size <= self._available:
@@ -130,21 +121,26 @@ class _Machine:
             raise EOFError("the pickle ends in the middle")
         return content
 
-    def _skip(self, size: int) -> Callable[[], Any]:
-        return lambda: self._read(size)
+    def _number(self, form: str) -> Any:
+        return struct.unpack(form, self._read(struct.calcsize(form)))[0]
 
-    def _counted(self, length: str, kind: str) -> Any:
-        (size,) = struct.unpack(length, self._read(struct.calcsize(length)))
-        content = self._read(size)
-        if kind == "text":
-            return content.decode("utf-8")
-        return content if kind == "bytes" else int.from_bytes(content, "little", signed=True)
+    def _counted(self, form: str) -> bytes:
+        return self._read(self._number(form))
+
+    def _integer(self, form: str) -> None:
+        self._stack.append(int.from_bytes(self._counted(form), "little", signed=True))
 
     def _pop(self) -> Any:
         value = self._stack.pop()
         if value is _MARK:
             raise ValueError("a mark stands where a value should")
         return value
+
+    def _tuple(self, size: int) -> None:
+        values = tuple(self._stack[-size:])
+        if len(values) < size or any(value is _MARK for value in values):
+            raise ValueError("a tuple has too few values")
+        self._stack[-size:] = [values]
 
     def _above_mark(self) -> list[Any]:
         values: list[Any] = []
@@ -165,11 +161,11 @@ class _Machine:
 
     def _set_item(self) -> None:
         value, key = self._pop(), self._pop()
-        _filled(self._target(dict), [key, value])
+        filled(self._target(dict), [(key, value)])
 
     def _set_items(self) -> None:
         items = self._above_mark()
-        _filled(self._target(dict), items)
+        _paired(self._target(dict), items)
 
     def _target(self, kind: type) -> Any:
         if not isinstance(self._stack[-1], kind):
@@ -177,7 +173,7 @@ class _Machine:
         return self._stack[-1]
 
     def _global(self) -> None:
-        module, name = (self._stream.readline(LONGEST_NAME).rstrip(b"\n").decode("utf-8") for _ in range(2))
+        module, name = (self._stream.readline(LONGEST_NAME).rstrip(b"\n").decode() for _ in range(2))
         self._stack.append(self._find(module, name))
 
     def _stacked_global(self) -> None:
@@ -204,3 +200,7 @@ class _Machine:
         """Attributes of a dictionary (torch's `_metadata`) are dropped."""
         self._pop()
         self._target(dict)
+
+
+def _paired(target: dict, items: list[Any]) -> dict:
+    return filled(target, zip(items[::2], items[1::2], strict=True))

@@ -24,7 +24,7 @@ LARGEST = 16 * 2**20
 _LARGEST_SIDE, _MOST_WIDTHS, _LARGEST_WIDTH = 1 << 14, 16, 1 << 16
 _EXPECTED = "the header of a checkpoint"
 _SHA256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class _Progress(TypedDict, total=False):
