@@ -22,9 +22,13 @@ class Range(NamedTuple):
     contains: Callable[[Any], bool]
 
 
-Count = Annotated[int, Range("a whole number of at least 1", lambda n: n >= 1)]
-AtLeastTwo = Annotated[int, Range("a whole number of at least 2", lambda n: n >= 2)]
-Seed = Annotated[int, Range("a whole number of at least 0", lambda n: n >= 0)]
+MOST, LARGEST_SIDE, LARGEST_SEED = 1_000_000, 4096, 2**32 - 1
+"""More are never meant, and would be found out by a memory that does not suffice, hours later."""
+
+Count = Annotated[int, Range(f"a whole number of at least 1, up to {MOST}", lambda n: 1 <= n <= MOST)]
+AtLeastTwo = Annotated[int, Range(f"a whole number of at least 2, up to {MOST}", lambda n: 2 <= n <= MOST)]
+Side = Annotated[int, Range(f"a number of pixels from 1 to {LARGEST_SIDE}", lambda n: 1 <= n <= LARGEST_SIDE)]
+Seed = Annotated[int, Range(f"a whole number of at least 0, up to {LARGEST_SEED}", lambda n: 0 <= n <= LARGEST_SEED)]
 Rate = Annotated[float, Range("a number above 0, such as 0.001", lambda x: 0 < x < math.inf)]
 Decay = Annotated[float, Range("a number of at least 0", lambda x: 0 <= x < math.inf)]
 Share = Annotated[float, Range("a number from 0 to 1", lambda x: 0 <= x <= 1)]

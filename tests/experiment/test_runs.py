@@ -141,7 +141,7 @@ def test_collect_joins_seeds_and_keeps_experiments_apart(finished, tmp_path, cap
     (tmp_path / "other" / "provenance.json").write_text(json.dumps(origin))
     (tmp_path / "2" / ".hydra").mkdir(parents=True)
     (tmp_path / "2" / ".hydra" / "config.yaml").touch()
-    joined, missing = collect.collect([tmp_path])
+    joined, missing, _ = collect.collect([tmp_path])
     assert {row.cell.label("experiment"): len(row.values) for row in joined.select("auroc")} == {"one": 2, "sanity": 1}
     assert [path.name for path in missing] == ["2"]
     with pytest.raises(InputError, match="no table"):

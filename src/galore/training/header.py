@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -149,7 +149,10 @@ def description_in(header: Mapping[str, Any], folder: Path) -> Description:
     except msgspec.ValidationError as error:
         where = foreign.text(folder / "header.json")
         raise InputError(f"{where} is damaged, expected {_EXPECTED}: its description says {error}") from error
-    if problem := _problem(described):
+    lacking = [
+        field.name for field in fields(Preprocessing) if field.name not in header["description"]["preprocessing"]
+    ]
+    if problem := f"preprocessing lacks {', '.join(lacking)}" if lacking else _problem(described):
         raise InputError(f"{foreign.text(folder / 'header.json')} is damaged, expected {_EXPECTED}: {problem}")
     return described
 
