@@ -6,6 +6,9 @@ import pickle
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+
+Content = bytes | Callable[[], bytes]
 
 DICT = b"ccollections\nOrderedDict\n)R"
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -325,16 +328,24 @@ SAFETENSORS |= {
 }
 
 
-def _content(value):
-    """Of a file; large ones are made when they are needed."""
-    return value() if callable(value) else value
+def _every() -> Iterator[tuple[str, Content]]:
+    for name, it in PICKLES.items():
+        yield f"zip of {name}.pth", _changed(archive, it)
+        yield f"stream of {name}.pth", _changed(lambda content: HEAD + content + TAIL, it)
+    kinds = (("zip", "pth", ZIPS), ("stream", "pth", LEGACY), ("safetensors", "safetensors", SAFETENSORS))
+    for kind, ending, contents in kinds:
+        ("zip", "pth", ZIPS),
+        ("stream", "pth", LEGACY),
+        ("safetensors",) * 2 + (SAFETENSORS,),
+    ):
+        yield from ((f"{kind} {name}.{ending}", it) for name, it in contents.items())
 
 
-FILES = (
-    {f"zip of {name}.pth": lambda it=it: archive(_content(it)) for name, it in PICKLES.items()}
-    | {f"stream of {name}.pth": lambda it=it: HEAD + _content(it) + TAIL for name, it in PICKLES.items()}
-    | {f"zip {name}.pth": lambda it=it: _content(it) for name, it in ZIPS.items()}
-    | {f"stream {name}.pth": lambda it=it: it for name, it in LEGACY.items()}
-    | {f"safetensors {name}.safetensors": lambda it=it: _content(it) for name, it in SAFETENSORS.items()}
-)
-"""Name with its ending -> a function that makes the content."""
+def _changed(change: Callable[[bytes], bytes], it: Content) -> Content:
+    return (lambda: change(it())) if callable(it) else change(it)
+
+
+FILES = {name: it for name, it in _every() if not callable(it)}
+"""Name with its ending -> content."""
+LARGE = {name: it for name, it in _every() if callable(it)}
+"""The same for those that are made when they are needed."""

@@ -1,9 +1,8 @@
 """Hostile and damaged weights files: a right load or one clear sentence, in little time and memory, and nothing run."""
 
-import gc
 import os
-import resource
-import time
+import subprocess
+import sys
 
 import hostile_weights as hostile
 import numpy as np
@@ -12,30 +11,46 @@ import pytest
 from galore import InputError
 from galore.models import weights
 
-SECONDS, BYTES = 4, 500e6
-"""Of the processor, and beside what the process had before; the largest of the files has 65 MB."""
-
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
 
 @pytest.mark.parametrize("name", hostile.FILES)
 def test_a_hostile_file_is_read_right_or_refused_in_one_sentence(name, tmp_path):
     path = tmp_path / f"weights.{name.rpartition('.')[2]}"
-    path.write_bytes(hostile.FILES[name]())
-    gc.collect()
-    before, started = peak(), time.process_time()
+    path.write_bytes(hostile.FILES[name])
     try:
         tensors = weights.read(path).tensors
     except InputError as error:
         assert path.name in str(error) and len(str(error)) < 1100 and str(error).isprintable()
     else:
-        total = sum(tensor.size for tensor in tensors.values())
-        assert all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
-        assert total * 8 <= max(path.stat().st_size * len(tensors), 4096)
-    assert time.process_time() - started < SECONDS
-    assert peak() - before < BYTES
+        assert all(tensor.size * tensor.itemsize <= path.stat().st_size for tensor in tensors.values())
+
+
+MEASURED = """
+import pathlib, resource, sys, time
+import hostile_weights
+from galore import InputError
+from galore.models import weights
+
+for name, content in hostile_weights.LARGE.items():
+    path = pathlib.Path(sys.argv[1]) / f"weights.{name.rpartition('.')[2]}"
+    path.write_bytes(content())
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    try:
+        outcome = f"loads {len(weights.read(path).tensors)}"
+    except InputError as error:
+        outcome = f"says {str(error)[-200:]}"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{time.process_time() - started:.2f}|{(peak - before) / 1024:.0f}|{name}|{outcome}")
+"""
+
+
+def test_large_hostile_files_take_little_time_and_memory(tmp_path):
+    """In a process of its own, without the checks of types that the tests switch on; 15 seconds."""
+    done = subprocess.run([sys.executable, "-c", MEASURED, tmp_path], capture_output=True, text=True, check=True)
+    measured = [line.split("|", 3) for line in done.stdout.splitlines()]
+    assert [name for _, _, name, _ in measured] == list(hostile.LARGE)
+    for seconds, megabytes, name, outcome in measured:
+        assert float(seconds) < 3 and float(megabytes) < 200, (name, seconds, megabytes, outcome)
+        assert outcome.startswith("says") or name.startswith("safetensors 30000") or "names" in name, (name, outcome)
 
 
 LOADED = {

@@ -49,7 +49,7 @@ def load(stream: io.BufferedIOBase, available: int, known: Known, persistent: Ca
     return _Machine(stream, available, known, persistent, source).run()
 
 
-def filled(target: dict, items: Iterable[tuple[Any, Any]]) -> dict:
+def filled(target: dict, items: Iterable[Any]) -> dict:
     """The dictionary with more items; no key is one that takes long to hash, or is made to collide with others."""
     for key, value in items:
         if not isinstance(key, str) and not (isinstance(key, int) and -(2**63) <= key < 2**63):
