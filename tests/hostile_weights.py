@@ -334,10 +334,6 @@ def _every() -> Iterator[tuple[str, Content]]:
         yield f"stream of {name}.pth", _changed(lambda content: HEAD + content + TAIL, it)
     kinds = (("zip", "pth", ZIPS), ("stream", "pth", LEGACY), ("safetensors", "safetensors", SAFETENSORS))
     for kind, ending, contents in kinds:
-        ("zip", "pth", ZIPS),
-        ("stream", "pth", LEGACY),
-        ("safetensors",) * 2 + (SAFETENSORS,),
-    ):
         yield from ((f"{kind} {name}.{ending}", it) for name, it in contents.items())
 
 
