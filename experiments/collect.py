@@ -2,7 +2,7 @@
 
 Runs of the same experiment and options that differ in the seed alone become one table, averaged over seeds (the last
 run where a seed was run twice); others stay apart, with the options that distinguish them as labels. Runs that failed
-have no table and are listed.
+have no table and are listed; so are damaged ones, which are left out and make the exit status 1.
 """
 
 import argparse
@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.errors import InputError
 from galore.experiment import runs, table
+from galore.experiment.runs import Run
 from galore.experiment.table import Table
 
 
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="a new folder for table.csv and table.md; none: print the table")
     options = parser.parse_args(arguments)
     try:
-        joined, missing = collect(options.folders)
+        joined, missing, damaged = collect(options.folders)
         numbers = joined.summary()
         if options.out:
             with atomic.folder(options.out) as folder:
@@ -36,18 +37,22 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for folder in missing:
-        print(f"no table in {folder}: the run failed or is not finished", file=sys.stderr)
-    return 0
+        print(f"no table in {foreign.text(folder)}: the run failed or is not finished", file=sys.stderr)
+    for problem in damaged:
+        print(f"left out: {problem}", file=sys.stderr)
+    if damaged:
+        print(f"{len(damaged)} of the runs could not be read and are left out", file=sys.stderr)
+    return 1 if damaged else 0
 
 
-def collect(folders: list[Path]) -> tuple[Table, list[Path]]:
-    """Every table below the folders, joined over seeds; and the runs without a table.
+def collect(folders: list[Path]) -> tuple[Table, list[Path], list[InputError]]:
+    """Every table below the folders, joined over seeds; the runs without a table; and what is wrong with the damaged.
 
     Raises:
-        InputError: there is no table, or one of another format.
+        InputError: there is no table, or none that can be read.
     """
     finished, missing = runs.find(folders)
-    loaded = [runs.load(folder) for folder in finished]
+    loaded, damaged = _readable(finished)
     options = [{"experiment": run.experiment} | run.options for run in loaded]
     names = {name for some in options for name in some} - {"seed"}
     differing = sorted(name for name in names if len({str(some.get(name)) for some in options}) > 1)
@@ -59,10 +64,27 @@ def collect(folders: list[Path]) -> tuple[Table, list[Path]]:
         labels[key] = {name: str(some.get(name, "")) for name in differing if _is_choice(name)}
     joined = Table(())
     for key, by_seed in groups.items():
-        one = table.join(list(by_seed.values()))
+        try:
+            one = table.join(list(by_seed.values()))
+        except InputError as error:  # about other images, for instance
+            damaged.append(error)
+            continue
         rows = tuple(replace(row, cell=row.cell.with_labels(**labels[key])) for row in one.rows)
         joined += Table(rows, one.remarks)
-    return joined, missing
+    if damaged and not joined.rows:
+        raise damaged[0]
+    return joined, missing, damaged
+
+
+def _readable(finished: list[Path]) -> tuple[list[Run], list[InputError]]:
+    """The runs, without those that are damaged: one of them does not end the collection of a hundred."""
+    loaded, damaged = [], []
+    for folder in finished:
+        try:
+            loaded.append(runs.load(folder))
+        except InputError as error:
+            damaged.append(error)
+    return loaded, damaged
 
 
 def _is_choice(name: str) -> bool:

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -23,8 +24,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.errors import InputError
+
+TIMEOUT = 60
+"""Seconds without a byte."""
+LARGEST = 16 << 30
+"""Bytes of an archive; the official ones have about one gigabyte."""
 
 _CHUNK = 1 << 20
 
@@ -105,16 +111,19 @@ def download(url: str, path: Path, checksum: str, progress: Progress | None = No
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            if response.status != 206:
-                start = 0  # The server sends the whole file, whatever was asked for.
-            _receive(response, part, start, progress)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            _receive(response, part, _begins_at(response, start, url), progress)
+    except InputError:
+        raise
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise InputError(f"{url} cannot be downloaded: {error.code} {error.reason}") from error
         # Nothing is left to send: an earlier attempt received all of it, which the checksum now judges.
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(f"the download of {url} broke off ({error}); run the same command again to go on") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: of an address that is none
+        why = foreign.text(error)
+        raise InputError(f"the download of {url} broke off ({why}); run the same command again to go on") from error
+    if not part.exists():
+        raise InputError(f"{url} cannot be downloaded: the server says that nothing is there to send")
     found = digest(part, checksum)
     if found != checksum:
         part.unlink()
@@ -162,14 +171,40 @@ def digest(path: Path, checksum: str) -> str:
         return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
+def _begins_at(response: http.client.HTTPResponse, start: int, url: str) -> int:
+    """Where in the file what the server sends belongs: where it was asked to begin, or at the first byte.
+
+    Raises:
+        InputError: it sends another part, or a page for a person to read.
+    """
+    kind = response.headers.get_content_type()
+    if kind == "text/html":
+        raise InputError(f"{url} gives a page ({kind}) instead of an archive: open it in a browser to see what it says")
+    if response.status == 200:
+        return 0  # The server sends the whole file, whatever was asked for.
+    sent = response.headers.get("Content-Range", f"bytes {start}-")
+    if response.status != 206 or not sent.startswith(f"bytes {start}-"):
+        raise InputError(f"{url} gives another part than was asked for ({response.status} {foreign.text(sent, 60)})")
+    return start
+
+
 def _receive(response: http.client.HTTPResponse, part: Path, start: int, progress: Progress | None) -> None:
+    """Appends what comes, or begins anew where it starts at 0.
+
+    Raises:
+        HTTPException, OSError: it ends too early, or goes on beyond what no archive has.
+    """
     length = response.headers.get("Content-Length")
+    if length is not None and not re.fullmatch("[0-9]{1,15}", length):
+        raise http.client.HTTPException(f"the length {foreign.text(length, 40)!r} is no number")
     total = start + int(length) if length is not None else None
     with part.open("ab" if start else "wb") as file:
         done = start
         while chunk := response.read(_CHUNK):
             file.write(chunk)
             done += len(chunk)
+            if done > LARGEST:
+                raise http.client.HTTPException(f"it is larger than {LARGEST} bytes")
             if progress is not None:
                 progress(done, total)
     if total is not None and done < total:

@@ -1,7 +1,9 @@
+import contextlib
 import functools
 import hashlib
 import http.server
 import io
+import socket
 import tarfile
 import threading
 import zipfile
@@ -165,6 +167,88 @@ def test_a_missing_page_and_a_missing_server(server: Server, tmp_path: Path):
         fetch_data.fetch(archive, tmp_path)
     with pytest.raises(InputError, match="broke off"):
         fetch_data.download("http://127.0.0.1:9/birds.tgz", tmp_path / "x", archive.checksum)
+
+
+def status(line="HTTP/1.1 200 OK", body=b"", **headers):
+    told = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"{line}\r\n{told}\r\n".encode() + body
+
+
+REPLIES = {
+    "nothing": b"",
+    "garbage": b"\x00\x01\x02 this is no HTTP\r\n\r\n",
+    "a greeting of another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "half a status line": b"HTTP/1.1 2",
+    "half the headers": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "a status that is no number": status("HTTP/1.1 abc OK"),
+    "status 999": status("HTTP/1.1 999 ?"),
+    "no content": status("HTTP/1.1 204 No Content"),
+    "forbidden": status("HTTP/1.1 403 Forbidden", Content_Length=0),
+    "too many requests": status("HTTP/1.1 429 Too Many Requests", Content_Length=0),
+    "server error with escapes": status("HTTP/1.1 500 \x1b]0;title\x07", Content_Length=0),
+    "not satisfiable though nothing is there": status("HTTP/1.1 416 Range Not Satisfiable", Content_Length=0),
+    "redirect to itself": status("HTTP/1.1 302 Found", Location="/birds.tgz", Content_Length=0),
+    "redirect to a file": status("HTTP/1.1 302 Found", Location="file:///etc/passwd", Content_Length=0),
+    "redirect to no address": status("HTTP/1.1 302 Found", Location="http://[", Content_Length=0),
+    "redirect to a closed port": status("HTTP/1.1 301 Moved", Location="http://127.0.0.1:9/x", Content_Length=0),
+    "redirect without a place": status("HTTP/1.1 302 Found", Content_Length=0),
+    "negative length": status(body=b"abc", Content_Length=-5),
+    "length in words": status(body=b"abc", Content_Length="many"),
+    "length of 5000 digits": status(body=b"abc", Content_Length="9" * 5000),
+    "length with underscores": status(body=b"abc", Content_Length="1_0"),
+    "too short": status(body=b"abc", Content_Length=1000),
+    "terabytes announced": status(body=b"abc", Content_Length=10**13),
+    "longer than announced": status(body=b"abc" * 100, Content_Length=3),
+    "chunks that are none": status(body=b"zz\r\nabc\r\n", Transfer_Encoding="chunked"),
+    "chunk of 2^63": status(body=b"7fffffffffffffff\r\nabc", Transfer_Encoding="chunked"),
+    "half a chunk": status(body=b"ff\r\nabc", Transfer_Encoding="chunked"),
+    "a page": status(body=b"<html>log in</html>", Content_Type="text/html; charset=utf-8", Content_Length=19),
+    "an empty archive": status(Content_Length=0),
+    "a header of 100000 bytes": status(body=b"", X="a" * 100_000),
+    "200 headers": status(**{f"X{index}": "a" for index in range(200)}),
+    "another part": status("HTTP/1.1 206 Partial Content", b"abc", Content_Range="bytes 7-9/10", Content_Length=3),
+}
+
+
+@contextlib.contextmanager
+def answering(reply: bytes):
+    """A server that answers every request by these bytes and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection, contextlib.suppress(OSError):
+                        connection.recv(65536)
+                        connection.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("earlier", [None, b"the first bytes"], ids=["new", "resumed"])
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+def test_an_odd_reply_is_one_sentence_and_unpacks_nothing(reply: bytes, earlier, tmp_path: Path):
+    if earlier is not None:
+        (tmp_path / "birds.tgz.part").write_bytes(earlier)
+    with answering(reply) as address, pytest.raises(InputError) as caught:
+        fetch_data.fetch(Archive(f"{address}/birds.tgz", "md5:" + "0" * 32, "birds"), tmp_path)
+    assert "birds.tgz" in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 1100
+    assert not (tmp_path / "birds").exists() and not (tmp_path / "birds.tgz").exists()
+
+
+def test_a_server_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(fetch_data, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(InputError, match="timed out"):
+        fetch_data.download(f"http://127.0.0.1:{listening.getsockname()[1]}/a", tmp_path / "a", "md5:0")
+
+
+def test_a_page_instead_of_an_archive_says_so_and_keeps_what_came_before(tmp_path: Path):
+    (tmp_path / "birds.tgz.part").write_bytes(b"the first bytes")
+    with answering(REPLIES["a page"]) as address, pytest.raises(InputError, match=r"gives a page \(text/html\)"):
+        fetch_data.download(f"{address}/birds.tgz", tmp_path / "birds.tgz", "md5:0")
+    assert (tmp_path / "birds.tgz.part").read_bytes() == b"the first bytes"
 
 
 def test_the_official_archives_are_complete_entries():

@@ -5,12 +5,14 @@ through `json_file`, `json_text` and `yaml_file`, which say in one sentence what
 the name of a file, a class, a part or a tensor, passes `text` before a person sees it.
 """
 
+import contextlib
 import io
 import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -30,7 +32,7 @@ def text(value: object, longest: int = 200) -> str:
     return harmless(str(value), longest)
 
 
-def open_regular(path: str | Path, expected: str) -> BinaryIO:
+def open_regular(path: str | Path, expected: str) -> io.BufferedReader:
     """Opens a file for reading, and nothing that is no file: a pipe or a device could be waited for without end.
 
     Args:
@@ -116,6 +118,26 @@ def yaml_file(path: str | Path, expected: str) -> Any:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{text(path)} is damaged, expected {expected}: {_why(error)}") from error
+
+
+@contextlib.contextmanager
+def understood(path: str | Path, expected: str) -> Iterator[None]:
+    """Around what takes a file apart: whatever damage that nobody foresaw raises there becomes one sentence.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the message.
+
+    Raises:
+        InputError: instead of any other exception; a memory that does not suffice says nothing about the file.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__} {text(error)}".strip()
+        raise InputError(f"{text(path)} is damaged, expected {expected} ({why})") from error
 
 
 def _why(error: Exception) -> str:

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
+from galore import foreign
 from galore.errors import InputError, closest
 
 Config = TypeVar("Config")
@@ -22,9 +23,13 @@ class Range(NamedTuple):
     contains: Callable[[Any], bool]
 
 
-Count = Annotated[int, Range("a whole number of at least 1", lambda n: n >= 1)]
-AtLeastTwo = Annotated[int, Range("a whole number of at least 2", lambda n: n >= 2)]
-Seed = Annotated[int, Range("a whole number of at least 0", lambda n: n >= 0)]
+MOST, LARGEST_SIDE, LARGEST_SEED = 1_000_000, 4096, 2**32 - 1
+"""More are never meant, and would be found out by a memory that does not suffice, hours later."""
+
+Count = Annotated[int, Range(f"a whole number from 1 to {MOST}", lambda n: 1 <= n <= MOST)]
+AtLeastTwo = Annotated[int, Range(f"a whole number from 2 to {MOST}", lambda n: 2 <= n <= MOST)]
+Side = Annotated[int, Range(f"a number of pixels from 1 to {LARGEST_SIDE}", lambda n: 1 <= n <= LARGEST_SIDE)]
+Seed = Annotated[int, Range(f"a whole number from 0 to {LARGEST_SEED}", lambda n: 0 <= n <= LARGEST_SEED)]
 Rate = Annotated[float, Range("a number above 0, such as 0.001", lambda x: 0 < x < math.inf)]
 Decay = Annotated[float, Range("a number of at least 0", lambda x: 0 <= x < math.inf)]
 Share = Annotated[float, Range("a number from 0 to 1", lambda x: 0 <= x <= 1)]
@@ -79,5 +84,11 @@ def parsed(lead: str, value: Any, kind: Any, alternative: str = "") -> Any:
     is_right = type(value) in ((int, float) if kind is float else (kind,)) and limit.contains(value)
     if not is_right:
         expected = limit.expected or _EXPECTED.get(kind, "a list")
-        raise InputError(f"{lead}{value!r}: expected {expected}{alternative}")
+        raise InputError(f"{lead}{_shown(value)}: expected {expected}{alternative}")
     return kind(value)
+
+
+def _shown(value: Any) -> str:
+    """Python writes no number of thousands of digits."""
+    is_long = type(value) is int and abs(value) > 10**100
+    return "a number of more than 100 digits" if is_long else foreign.text(repr(value))

@@ -26,7 +26,7 @@ def test_a_program_runs_anywhere_in_parallel_and_one_failure_leaves_the_others(r
     errors = [line for line in done.stderr.splitlines() if line.startswith("error")]
     assert len(errors) == 1 and errors[0].startswith(f"error in job 1: {tmp_path}/run-1 does not exist; train")
     assert f"written to {tmp_path}/sweep/0" in done.stdout
-    joined, missing = runner.load("collect").collect([tmp_path / "sweep"])
+    joined, missing, _ = runner.load("collect").collect([tmp_path / "sweep"])
     assert joined.find(Cell(ORACLE, "auroc")) is not None and missing == [tmp_path / "sweep" / "1"]
 
 

@@ -1,6 +1,8 @@
 """Folders of runs: written whole, read by one loader, never overwritten, never taken for another run."""
 
+import io
 import json
+import os
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -141,7 +143,7 @@ def test_collect_joins_seeds_and_keeps_experiments_apart(finished, tmp_path, cap
     (tmp_path / "other" / "provenance.json").write_text(json.dumps(origin))
     (tmp_path / "2" / ".hydra").mkdir(parents=True)
     (tmp_path / "2" / ".hydra" / "config.yaml").touch()
-    joined, missing = collect.collect([tmp_path])
+    joined, missing, _ = collect.collect([tmp_path])
     assert {row.cell.label("experiment"): len(row.values) for row in joined.select("auroc")} == {"one": 2, "sanity": 1}
     assert [path.name for path in missing] == ["2"]
     with pytest.raises(InputError, match="no table"):
@@ -149,3 +151,84 @@ def test_collect_joins_seeds_and_keeps_experiments_apart(finished, tmp_path, cap
     out = tmp_path / "out"
     assert collect.main([str(tmp_path), "--out", str(out)]) == 0 and (out / "table.csv").exists()
     assert collect.main([str(tmp_path), "--out", str(out)]) == 2 and "not empty" in capsys.readouterr().err
+
+
+def npz(**arrays):
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+ALIASES = b"a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + b"".join(
+    b"%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]\n" % (k, k, *[k - 1] * 8) for k in range(ord("b"), ord("z"))
+)
+DAMAGE = {
+    "options with aliases that never end": ("options.yaml", ALIASES),
+    "options with one alias": ("options.yaml", b"a: &x 1\nseed: *x\n"),
+    "options that are a list": ("options.yaml", b"- 1\n- 2\n"),
+    "options that are a text": ("options.yaml", b"seed"),
+    "options that are empty": ("options.yaml", b""),
+    "options without a seed": ("options.yaml", b"a: 1\n"),
+    "options with a tag": ("options.yaml", b"seed: !!python/object/apply:os.system ['true']\n"),
+    "options that are no YAML": ("options.yaml", b"{[\n"),
+    "options nested 100000 deep": ("options.yaml", b"[" * 100_000),
+    "options with a broken interpolation": ("options.yaml", b"seed: ${\n"),
+    "options of binary": ("options.yaml", b"\x00\xff\xfe"),
+    "a provenance that is a list": ("provenance.json", b"[]"),
+    "a provenance of numbers": ("provenance.json", b'{"experiment": 5, "options": {}, "files": {}}'),
+    "a provenance with files that are none": ("provenance.json", b'{"experiment": "a", "options": {}, "files": [1]}'),
+    "a provenance that was cut off": ("provenance.json", b'{"experiment": "o'),
+    "a provenance nested 100000 deep": ("provenance.json", b"[" * 100_000),
+    "a provenance with a number of 5000 digits": ("provenance.json", b'{"experiment": ' + b"9" * 5000 + b"}"),
+    "rows that are no JSON": ("rows.json", b"rows"),
+    "rows that are a list": ("rows.json", b"[]"),
+    "rows of another format": ("rows.json", b'{"format": "\x1b[2J", "version": 1}'),
+    "rows that are numbers": ("rows.json", b"5"),
+    "rows that lack the method": ("rows.json", lambda content: content.replace(b'"method"', b'"methods"')),
+    "rows of an unknown rule": ("rows.json", lambda content: content.replace(b'"ATTRIBUTIVE"', b'"GUESSING"')),
+    "rows of a wrong type": ("rows.json", lambda content: content.replace(b'"rows": [', b'"rows": [5, ')),
+    "rows that were cut off": ("rows.json", lambda content: content[: len(content) // 2]),
+    "more rows than values": ("rows.json", lambda content: content.replace(b'"rows": [', b'"rows": [null, ')),
+    "values that are no archive": ("values.npz", b"PK"),
+    "values that were cut off": ("values.npz", lambda content: content[: len(content) // 2]),
+    "values of objects": ("values.npz", npz(**{"0": np.array([{}, None], dtype=object)})),
+    "values without rows": ("values.npz", npz(other=np.zeros(3))),
+    "values that are empty": ("values.npz", b""),
+}
+
+
+def damage(folder: Path, what: str) -> None:
+    name, content = DAMAGE[what]
+    file = folder / name
+    file.write_bytes(content(file.read_bytes()) if callable(content) else content)
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_run_is_one_sentence(what, finished):
+    damage(finished, what)
+    with pytest.raises(InputError) as caught:
+        runs.load(finished)
+    assert str(finished) in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 1100
+
+
+@pytest.mark.parametrize("name", ["options.yaml", "provenance.json", "rows.json", "values.npz"])
+def test_a_named_pipe_in_a_run_is_not_waited_for(name, finished):
+    (finished / name).unlink()
+    os.mkfifo(finished / name)
+    with pytest.raises(InputError, match=f"{name} is no regular file"):
+        runs.load(finished)
+
+
+def test_a_damaged_run_does_not_end_a_collection(finished, tmp_path, capsys):
+    for index, what in enumerate(DAMAGE):
+        shutil.copytree(finished, tmp_path / f"damaged {index}")
+        damage(tmp_path / f"damaged {index}", what)
+    collect = runner.load("collect")
+    joined, missing, damaged = collect.collect([tmp_path])
+    assert len(joined.rows) == 1 and not missing and len(damaged) == len(DAMAGE)
+    assert collect.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("left out: ") for line in said) == len(DAMAGE)
+    assert said[-1] == f"{len(DAMAGE)} of the runs could not be read and are left out"
+    shutil.rmtree(finished)
+    assert collect.main([str(tmp_path)]) == 2

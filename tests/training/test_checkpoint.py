@@ -1,7 +1,9 @@
 import dataclasses
 import json
+import os
 import resource
 import shutil
+import socket
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import optax
 import pytest
 
 import galore
+from galore import provenance
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 from galore.training import architectures, checkpoint, hardness, header
@@ -61,12 +64,12 @@ def test_the_optimiser_comes_back_with_its_structure(saved):
 def test_a_checkpoint_opens_its_arrays_once_and_only_when_they_are_needed(copy, monkeypatch):
     own = hardness.prefixed(architectures.draw(architectures.shapes(hardness.module(64, (8,))), 0))
     description = dataclasses.replace(DESCRIPTION, predictor_layer="conv3", predictor_widths=(8,))
-    checkpoint.save(copy, description, PARAMS | own, step=8)
+    checkpoint.save(copy, description, PARAMS | own, step=8)  # reads back what it wrote
     opened, read_arrays = [], checkpoint.read_arrays
 
-    def counted(path, sha256):
+    def counted(path, sha256, check=None):
         opened.append(path.name)
-        return read_arrays(path, sha256)
+        return read_arrays(path, sha256, check)
 
     monkeypatch.setattr(checkpoint, "read_arrays", counted)
     at = checkpoint.read(copy)
@@ -144,6 +147,174 @@ def test_a_damaged_header_is_refused(copy, text):
     (copy / "step-00000007" / "header.json").write_text(text)
     with pytest.raises(InputError, match=r"header\.json"):
         checkpoint.load_network(copy)
+
+
+ELSE = object()
+"""Stands for a field that is left out."""
+
+WRONG_FIELDS = {
+    "version": [None, "1", [1], 2**70, "9" * 5000],
+    "format": [None, 5, ["galore checkpoint"], {"galore": "checkpoint"}, "\x1b[2J" * 1000],
+    "step": [None, "7", -1, 1.5, [7], 2**64, True],
+    "progress": [None, [], 5, "seed", {"best": "x"}, {"worse": -1}, {"best_step": None}, {"choices": []}],
+    "params_sha256": [None, 5, "", "f" * 63, "G" * 64, ["f" * 64], ELSE],
+    "optimiser_sha256": [None, 0, "no hash", ELSE],
+    "layers": [None, "conv1", [1], {"conv1": 1}, ELSE],
+    "galore": [None, 1, ["1"], ELSE],
+    "git": [5, "commit", ["commit"]],
+    "description": [None, [], 5, "small_cnn", {}, ELSE],
+    "description.network": [5, None, [], {}, "", "no_such_network", "n" * 100_000, "\x1b]0;title\x07", ELSE],
+    "description.class_names": [[], None, 5, "finch", [1, 2, 3], [["finch"]], {"finch": 0}, ["finch", None], ELSE],
+    "description.layer": [["conv3"], None, 3, {}, "conv99", "", "l" * 100_000, ELSE],
+    "description.preprocessing": [None, 5, [], {}, "imagenet", ELSE],
+    "description.preprocessing.resize": [0, -1, "32", None, 10**9, 2**65, [32], 1.5, ELSE],
+    "description.preprocessing.crop": [0, -5, 33, "32", None, [], ELSE],
+    "description.preprocessing.mean": [None, 0.5, [0.5], [0.5] * 4, ["a"] * 3, [float("nan")] * 3, ELSE],
+    "description.preprocessing.std": [None, [0, 0, 0], [-1, 1, 1], [float("nan")] * 3, [float("inf")] * 3, []],
+    "description.predictor_layer": [5, [], {}, "conv99"],
+    "description.predictor_widths": [5, "8", [0], [-8], ["8"], [10**9], [8] * 1000],
+    "description.predictor_trunk": ["yes", 1, None, []],
+}
+CASES = [(field, value) for field, values in WRONG_FIELDS.items() for value in values]
+
+
+def id_of(value):
+    return "missing" if value is ELSE else str(value)[:24]
+
+
+@pytest.mark.parametrize("field, value", CASES, ids=[f"{field}={id_of(value)}" for field, value in CASES])
+def test_a_header_with_a_wrong_field_is_one_sentence(field, value, copy):
+    file = copy / "step-00000007" / "header.json"
+    content = json.loads(file.read_text())
+    *parents, name = field.split(".")
+    inner = content
+    for parent in parents:
+        inner = inner[parent]
+    inner.pop(name)
+    inner |= {} if value is ELSE else {name: value}
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        opened = checkpoint.read(copy)
+        opened.network()
+        opened.predictor()
+    assert len(str(caught.value)) < 1100 and str(caught.value).isprintable()
+    assert "header.json" in str(caught.value) or "conv99" in str(caught.value) or "unknown layer" in str(caught.value)
+
+
+HEADERS = {
+    "nested 100000 deep": "[" * 100_000,
+    "objects nested 100000 deep": '{"a":' * 100_000,
+    "a number of 5000 digits": '{"format": "galore checkpoint", "version": ' + "9" * 5000 + "}",
+    "a list": "[1, 2]",
+    "a text": '"galore checkpoint"',
+    "null": "null",
+    "half": '{"format": "galore checkpoint", "vers',
+    "bytes that are no UTF-8": b"\xff\xfe{}",
+    "NUL": b"\x00" * 100,
+    "two": "{}{}",
+    "larger than any header": b" " * (header.LARGEST + 1),
+}
+
+
+@pytest.mark.parametrize("content", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_is_none_is_one_sentence(content, copy):
+    file = copy / "step-00000007" / "header.json"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=r"header\.json"):
+        checkpoint.read(copy)
+
+
+SPECIAL = {
+    "a named pipe": os.mkfifo,
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a link to a folder": lambda path: path.symlink_to("/"),
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)),
+}
+
+
+@pytest.mark.parametrize("place", ["params", "params/d", "params/ocdbt.process_0", "optimiser"])
+@pytest.mark.parametrize("make", SPECIAL.values(), ids=SPECIAL)
+def test_only_regular_files_are_opened_among_the_arrays(make, place, copy, monkeypatch):
+    folder = copy / "step-00000007" / place
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)  # the address of a socket is short
+    make(folder / "other")
+    at = checkpoint.read(copy)
+    with pytest.raises(InputError, match="other is no regular file"):
+        at.optimiser(()) if place == "optimiser" else at.network()
+
+
+@pytest.mark.parametrize("file", ["manifest.ocdbt", "_METADATA"])
+def test_a_named_pipe_in_place_of_an_array_file_is_not_waited_for(file, copy):
+    path = copy / "step-00000007" / "params" / file
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="no regular file"):
+        checkpoint.load_network(copy)
+
+
+def test_a_named_pipe_in_place_of_the_header_is_not_waited_for(copy):
+    (copy / "step-00000007" / "header.json").unlink()
+    os.mkfifo(copy / "step-00000007" / "header.json")
+    with pytest.raises(InputError, match="checkpoint"):
+        checkpoint.read(copy)
+
+
+SMALL = {"a.kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.int32)}
+NAMES = [
+    "run [a]", "run [!a-z]", "a*b", "what?", "back\\slash", "sp ace", " lead", "Vögel 鳥", "-dash", "{a,b}", "a%20b",
+    "gs:", "file:", "~", "$HOME", "#hash", "a:b", "new\nline", "caf\udce9", "x" * 255, "'quoted'", '"', "a;b", "!",
+    "..a", "\x1b[2J",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:24])
+def test_any_legal_path_holds_a_checkpoint(name, tmp_path):
+    folder = tmp_path / name / "params"
+    folder.parent.mkdir()
+    checkpoint.write_arrays(folder, SMALL)
+    sha256 = provenance.params_sha256(SMALL)
+    assert checkpoint.read_arrays(folder, sha256).keys() == SMALL.keys()
+    moved = shutil.move(folder.parent, tmp_path / "moved")
+    np.testing.assert_array_equal(checkpoint.read_arrays(moved / "params", sha256)["b"], SMALL["b"])
+
+
+def test_a_path_of_four_thousand_bytes_holds_a_checkpoint(tmp_path):
+    folder = tmp_path
+    while len(str(folder)) < 3900:
+        folder /= "d" * 100
+    folder.mkdir(parents=True)
+    checkpoint.write_arrays(folder / "params", SMALL)
+    assert checkpoint.read_arrays(folder / "params", provenance.params_sha256(SMALL)).keys() == SMALL.keys()
+
+
+def test_a_training_in_a_folder_with_brackets_can_be_loaded(tmp_path):
+    checkpoint.save(tmp_path / "run [a]" / "checkpoints", DESCRIPTION, PARAMS, step=3)
+    net = galore.load(str(tmp_path / "run [a]"))
+    np.testing.assert_array_equal(net.params["fc.kernel"], PARAMS["fc.kernel"])
+
+
+def test_a_checkpoint_counts_only_once_it_was_read_back(copy, monkeypatch):
+    write_arrays = checkpoint.write_arrays
+
+    def loses_one(path, arrays):
+        write_arrays(path, dict(list(arrays.items())[1:]))
+
+    monkeypatch.setattr(checkpoint, "write_arrays", loses_one)
+    with pytest.raises(InputError, match=r"step-00000008: what was written cannot be read back; earlier ones are kept"):
+        checkpoint.save(copy, DESCRIPTION, PARAMS, step=8)
+    assert sorted(path.name for path in copy.glob("*step*")) == ["step-00000007"]
+    checkpoint.load_network(copy)
+
+
+def test_sizes_are_compared_before_any_array_is_read(copy, monkeypatch):
+    monkeypatch.setattr(checkpoint.ocp.PyTreeCheckpointer, "restore", lambda *_, **__: pytest.fail("was read"))
+    change_header(copy, description=checkpoint.read_header(copy)["description"] | {"network": "small_cnn"})
+    with pytest.raises(InputError, match="does not hold the network"):
+        checkpoint.load_network(copy)
+    with pytest.raises(InputError, match="another optimiser"):
+        checkpoint.load_optimiser(copy, optax.sgd(1e-3).init(PARAMS))
 
 
 def test_a_half_written_checkpoint_is_refused_and_says_so(copy, tmp_path):

@@ -1,5 +1,6 @@
 """Reading the plain-text tables of a data set, with errors that name the file and the line."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,10 +9,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from galore import foreign
 from galore.errors import InputError, closest
 
 Classes = str | int | range | Iterable[str | int] | None
 """A selection of classes: numbers, ranges ("1-25"), names, or several of them; None is every class with images."""
+LARGEST = 1 << 30
+"""Bytes of a table; the largest of CUB has a tenth of it."""
+
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"(?!\S{57})[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""A number of a table: decimal, in ASCII, at most 56 long; what Python reads besides (1_0, nan, Arabic) is none."""
+_NO_NUMBER = re.compile(r"[^0-9+\-.eE \t\n]|[^ \t\n]{57}")
 
 
 @dataclass(frozen=True)
@@ -42,14 +51,12 @@ def lines(path: Path, expected: str) -> list[tuple[int, str]]:
     Raises:
         InputError: the file is missing, is not text or holds nothing.
     """
+    if not path.exists():
+        raise InputError(f"{foreign.text(path)} is missing, expected {expected}")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing, expected {expected}") from error
+        text = foreign.read_bytes(path, expected, LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file, expected {expected}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"{foreign.text(path)} is not a text file, expected {expected}") from error
     numbered = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not numbered:
         raise InputError(f"{path} is empty, expected {expected}")
@@ -65,7 +72,7 @@ def names(path: Path, expected: str) -> list[tuple[int, str]]:
     rows = []
     for number, line in lines(path, expected):
         first, _, rest = line.partition(" ")
-        if not first.isdecimal() or not rest.strip():
+        if not _WHOLE.fullmatch(first) or not rest.strip():
             raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
         rows.append((int(first), rest.strip()))
     return rows
@@ -78,21 +85,22 @@ def numbers(path: Path, columns: int, expected: str) -> Float[np.ndarray, "rows 
         InputError: the file is missing, or a line holds anything but that many finite numbers.
     """
     rows = lines(path, expected)
-    try:
-        values = np.loadtxt([line for _, line in rows], comments=None, ndmin=2)
-    except ValueError:
-        values = None
-    if values is not None and values.shape == (len(rows), columns) and np.isfinite(values).all():
-        return values
-    number, line = next((number, line) for number, line in rows if not _are_numbers(line.split(), columns))
+    text = [line for _, line in rows]
+    if not _NO_NUMBER.search("\n".join(text)):  # of what remains numpy reads `_NUMBER` and nothing else, and is fast
+        try:
+            values = np.loadtxt(text, comments=None, ndmin=2)
+        except ValueError:
+            values = None
+        if values is not None and values.shape == (len(rows), columns) and np.isfinite(values).all():
+            return values
+    wrong = (row for row in rows if not _are_numbers(re.split(r"[ \t]+", row[1]), columns))
+    number, line = next(wrong, rows[0])
     raise InputError(f"{path}, line {number}: expected {expected}, found {line[:60]!r}")
 
 
 def _are_numbers(fields: list[str], columns: int) -> bool:
-    try:
-        return len(fields) == columns and bool(np.isfinite([float(field) for field in fields]).all())
-    except ValueError:
-        return False
+    right = len(fields) == columns and all(map(_NUMBER.fullmatch, fields))
+    return right and all(math.isfinite(float(field)) for field in fields)
 
 
 def select(classes: Classes, class_names: tuple[str, ...]) -> list[int]:
@@ -117,7 +125,7 @@ def select(classes: Classes, class_names: tuple[str, ...]) -> list[int]:
 
 
 def _numbers_of(word: str, class_names: tuple[str, ...]) -> list[int]:
-    match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", word)
+    match = re.fullmatch(r"([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?", word)
     if match:
         first, last = int(match[1]), int(match[2] or match[1])
         if not 1 <= first <= last <= len(class_names):
@@ -128,7 +136,7 @@ def _numbers_of(word: str, class_names: tuple[str, ...]) -> list[int]:
         if name.replace(" ", "_").lower() == wanted:
             return [position]
     hint = closest(word, class_names)
-    raise InputError(f"there is no class {word!r}" + (f"; {hint}" if hint else ""))
+    raise InputError(f"there is no class {foreign.text(word, 60)!r}" + (f"; {hint}" if hint else ""))
 
 
 def some(what: str, wrong: list[str] | Shaped[np.ndarray, "k"]) -> Problem | None:

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from galore import statistics
+from galore import foreign, statistics
 from galore.errors import InputError
 from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import GAUSSIAN, RANDOM, WHOLE_OBJECT, Method
 from galore.experiment.table import NO_LABELS, Cell, Row, Table, words
 from galore.statistics import Estimate, Inference
 
+_EXPECTED = "the claims of an experiment"
 ALPHA = 0.05
 """The risk of a wrong "holds" or "does not hold" among all claims of one paper in one study."""
 MINIMUM_TRAININGS, MINIMUM_CLASSES, MINIMUM_IMAGES = 3, 5, 30
@@ -444,25 +445,32 @@ def save(results: Sequence[Result], path: Path) -> None:
 
 
 def load(path: Path) -> list[Result]:
-    """Reads what `save` wrote."""
-    return [
-        Result(
-            row["text"],
-            Source(row["source"]),
-            row["number"],
-            _from_json(row["inference"]),
-            _from_json(row["other"]),
-            math.nan if row["margin"] is None else row["margin"],
-            row["why"],
-            row["headline"],
-            row["published"],
-            row["is_timing"],
-            math.nan if row["timing_p"] is None else row["timing_p"],
-            tuple((where, baseline) for where, baseline in row["baselines"]),
-            row.get("threshold", 0.0),  # before, a ratio was stored less its factor
-        )
-        for row in json.loads(path.read_text(encoding="utf-8"))
-    ]
+    """Reads what `save` wrote.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    rows = foreign.json_file(path, list[dict[str, Any]], _EXPECTED)
+    with foreign.understood(path, _EXPECTED):
+        return [_result(row) for row in rows]
+
+
+def _result(row: dict[str, Any]) -> Result:
+    return Result(
+        row["text"],
+        Source(row["source"]),
+        row["number"],
+        _from_json(row["inference"]),
+        _from_json(row["other"]),
+        math.nan if row["margin"] is None else row["margin"],
+        row["why"],
+        row["headline"],
+        row["published"],
+        row["is_timing"],
+        math.nan if row["timing_p"] is None else row["timing_p"],
+        tuple((where, baseline) for where, baseline in row["baselines"]),
+        row.get("threshold", 0.0),  # before, a ratio was stored less its factor
+    )
 
 
 def _to_json(inference: Inference | None) -> list[Any] | None:

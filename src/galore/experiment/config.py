@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 import hydra
 from omegaconf import OmegaConf
 
-from galore import options
+from galore import foreign, options
 from galore.errors import InputError, closest
 from galore.evaluation.methods import AttributionSetting, Score, default_score
-from galore.options import AtLeastTwo, Count, Seed
+from galore.options import AtLeastTwo, Count, Seed, Side
 from galore.training.config import ModelConfig
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,13 +42,13 @@ class DatasetConfig:
     root: str
     classes: Any = None
     per_class: Count | None = None
-    size: Count | None = None
+    size: Side | None = None
     seed: Seed | None = None
 
     def __post_init__(self) -> None:
         if self.is_invented:
-            for name in ("classes", "per_class", "size", "seed"):
-                options.parsed(f"dataset.{name}=", getattr(self, name), Seed if name == "seed" else Count)
+            for name, kind in (("classes", Count), ("per_class", Count), ("size", Side), ("seed", Seed)):
+                options.parsed(f"dataset.{name}=", getattr(self, name), kind)
         elif self.classes is not None:
             if not isinstance(self.classes, list | tuple):
                 raise InputError(f"dataset.classes={self.classes!r}: expected a list of names or numbers, or null")
@@ -138,6 +138,19 @@ def typed(cfg: Any) -> Config:
         ground_truth=options.from_mapping(GroundTruthConfig, given["ground_truth"]),
         seed=options.parsed("seed=", given["seed"], Seed),
     )
+
+
+def read_options(file: Path) -> dict[str, Any]:
+    """Options that a run wrote down, as they were composed: what follows from others still says so.
+
+    Raises:
+        InputError: no file, a damaged one, or one that holds something else.
+    """
+    expected = "the options of a run"
+    if not isinstance(foreign.yaml_file(file, expected), dict):
+        raise InputError(f"{foreign.text(file)} holds no options by name, expected {expected}")
+    with foreign.understood(file, expected):
+        return plain(OmegaConf.load(file), resolve=False)
 
 
 def plain(cfg: Any, *, resolve: bool = True) -> dict[str, Any]:

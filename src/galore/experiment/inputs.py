@@ -8,9 +8,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from galore import provenance
+from galore import foreign, provenance
 from galore.attribution import image_path_integrated_gradients
 from galore.data import ade20k, cub
 from galore.data.ade20k import objects_present
@@ -25,7 +24,7 @@ from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import AttributionSetting, Score
 from galore.evaluation.queries import CounterImages, Queries
 from galore.evaluation.test_set import OtherTruth, TestSet
-from galore.experiment.config import Config, DatasetConfig, GroundTruthConfig, path
+from galore.experiment.config import Config, DatasetConfig, GroundTruthConfig, flat, path, read_options
 from galore.models.layers import check_layer
 from galore.training import architectures, checkpoint
 from galore.training.header import Description
@@ -177,15 +176,16 @@ def hashes(config: Config) -> dict[str, str]:
     """What identifies the trained networks (the hash of their parameters) and the test images (of paths and labels)."""
     runs = {Path(run).name: path(run) for run in config.checkpoints}
     files = {name: checkpoint.read_header(folder)["params_sha256"] for name, folder in runs.items()}
-    with np.load(next(iter(runs.values())) / "predictions.npz") as arrays:
-        images = {name: arrays[name] for name in ("paths", "labels")}
+    known = _predictions(next(iter(runs.values())) / "predictions.npz")
+    images = {name: known[name] for name in ("paths", "labels")}
     return files | {f"test images of {config.dataset.name}": provenance.params_sha256(images)}
 
 
 def trainings(config: Config) -> dict[str, str]:
     """How the networks were trained, by run: the name of the training options; of runs that say so."""
     files = {Path(run).name: path(run) / "config.yaml" for run in config.checkpoints}
-    return {name: str(OmegaConf.load(file).train.name) for name, file in files.items() if file.exists()}
+    names = {name: flat(read_options(file)).get("train.name") for name, file in files.items() if file.exists()}
+    return {name: str(trained) for name, trained in names.items()}
 
 
 def run_folder(config: Config, run: str) -> Path:
@@ -276,6 +276,25 @@ def _truth(config: DatasetConfig, judged: GroundTruthConfig) -> tuple[np.ndarray
     return *by(*chosen), OtherTruth(*by(*others), *others)
 
 
+def _predictions(file: Path) -> dict[str, np.ndarray]:
+    """What a training run wrote about the test images, by name.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    expected = "the predictions of a training run"
+    with (
+        foreign.open_regular(file, expected) as opened,
+        foreign.understood(file, expected),
+        np.load(opened, allow_pickle=False) as arrays,
+    ):
+        known = {name: arrays[name] for name in ("paths", "labels", "logits", "student")}
+        paths, labels, logits, student = known.values()
+        if logits.ndim != 2 or not paths.shape == labels.shape == student.shape == logits.shape[:1]:
+            raise ValueError("its arrays are about different numbers of images")
+        return known
+
+
 def _student(run: Path, test: Any) -> np.ndarray | None:
     """What the student of a training run predicts for the test images.
 
@@ -285,9 +304,9 @@ def _student(run: Path, test: Any) -> np.ndarray | None:
     file = run / "predictions.npz"
     if not file.exists():
         raise InputError(f"{file} is missing: train to the end with python experiments/train.py")
-    with np.load(file) as arrays:
-        paths, labels, right = arrays["paths"], arrays["labels"], arrays["logits"].argmax(-1) == arrays["labels"]
-        student = arrays["student"]
+    known = _predictions(file)
+    paths, labels, student = known["paths"], known["labels"], known["student"]
+    right = known["logits"].argmax(-1) == labels
     if tuple(paths) != test.paths:
         raise InputError(f"{file} is about other test images than those of {test.name}; train on this data set")
     if not right.any():

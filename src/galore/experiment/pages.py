@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from galore import atomic
+from galore import atomic, foreign
+from galore.errors import InputError
 from galore.experiment import forest, runs, studies
 from galore.experiment.claims import MARGINS, MINIMUM_CLASSES, MINIMUM_IMAGES, MINIMUM_TRAININGS, Paper, Verdict
 from galore.experiment.document import Fold, Group, Page, Plot, table, write
@@ -126,7 +127,10 @@ def load_studies(results: Path) -> list[Study]:
     """
     loaded = []
     for folder in sorted(path.parent for path in results.glob("*/order.json")):
-        names = json.loads((folder / "order.json").read_text(encoding="utf-8"))
+        names = foreign.json_file(folder / "order.json", list[str], "the names of experiments")
+        for name in names:
+            if Path(name).name != name:
+                raise InputError(f"{foreign.text(folder / 'order.json')} names {foreign.text(name)!r}, no experiment")
         loaded.append(Study(folder.name, tuple(runs.load_joined(folder / name) for name in names)))
     return loaded
 

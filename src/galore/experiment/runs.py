@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypedDict
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from galore import atomic, provenance, representation
+from galore import atomic, foreign, provenance, representation
 from galore.data import photo
 from galore.errors import InputError
 from galore.experiment import claims, inputs, plots, table
 from galore.experiment.claims import Result
-from galore.experiment.config import flat, plain, portable, restricted, typed
+from galore.experiment.config import flat, plain, portable, read_options, restricted, typed
 from galore.experiment.table import Table, TableSummary
 
 
@@ -49,6 +49,14 @@ class Run:
     provenance: dict[str, Any]
 
     __repr__ = representation.fields
+
+
+class _Provenance(TypedDict):
+    """What is used of provenance.json."""
+
+    experiment: str
+    options: dict[str, Any]
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +141,10 @@ def load(folder: Path, experiment: str = "") -> Run:
     origin = _provenance(folder)
     if experiment and origin["experiment"] != experiment:
         raise InputError(f"{folder} is a run of {origin['experiment']}, expected one of {experiment}")
-    options: Any = OmegaConf.to_container(OmegaConf.load(folder / "options.yaml"), resolve=False)
-    return Run(folder, origin["experiment"], table.load(folder), flat(options), origin)
+    options = flat(read_options(folder / "options.yaml"))
+    if "seed" not in options:
+        raise InputError(f"{foreign.text(folder / 'options.yaml')} has no seed, expected the options of a run")
+    return Run(folder, origin["experiment"], table.load(folder), options, origin)
 
 
 def check_same(folder: Path, experiment: ModuleType, cfg: Any) -> None:
@@ -213,7 +223,7 @@ def load_joined(folder: Path) -> Joined:
     Raises:
         InputError: its table is of another format.
     """
-    provenances = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    provenances = foreign.json_file(folder / "provenance.json", list[dict[str, Any]], "what joined runs were made by")
     numbers, results = table.load_summary(folder / "rows.json"), claims.load(folder / "claims.json")
     return Joined(folder.name, numbers, results, provenances, _pictures(folder))
 
@@ -251,14 +261,12 @@ def save_figure(figure: Figure, path: Path, title: str, description: str) -> Non
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
-    file = folder / "provenance.json"
-    try:
-        origin = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no finished run of an experiment: {file.name} cannot be read") from error
-    if not isinstance(origin, dict) or not {"experiment", "options", "files"} <= origin.keys():
-        raise InputError(f"{file} is not the provenance of one run of an experiment")
-    return origin
+    file, expected = folder / "provenance.json", "the provenance of one run of an experiment"
+    if not file.exists():
+        raise InputError(f"{foreign.text(folder)} is no finished run of an experiment: it lacks {file.name}")
+    content = foreign.read_bytes(file, expected)
+    foreign.json_text(content, _Provenance, foreign.text(file), expected)
+    return foreign.json_text(content, dict[str, Any], foreign.text(file), expected)
 
 
 def _pictures(folder: Path) -> dict[str, str]:

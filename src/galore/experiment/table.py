@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
-from galore import representation, statistics
+from galore import foreign, representation, statistics
 from galore.errors import InputError
 from galore.evaluation.evaluate import Scores
 from galore.evaluation.ground_truth import AttributeTable
@@ -288,8 +288,13 @@ def load(folder: Path) -> Table:
     Raises:
         InputError: there is no table, or it is of another format or version.
     """
-    index = check_format(folder / "rows.json")
-    with np.load(folder / "values.npz") as arrays:
+    index, values = check_format(folder / "rows.json"), folder / "values.npz"
+    expected = "the table of an experiment"
+    with (
+        foreign.open_regular(values, expected) as file,
+        foreign.understood(folder, expected),
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         rows = tuple(
             Row(
                 _cell_from_json(entry),
@@ -299,7 +304,7 @@ def load(folder: Path) -> Table:
             )
             for k, entry in enumerate(index["rows"])
         )
-    return Table(rows, tuple(index["remarks"]))
+        return Table(rows, tuple(index["remarks"]))
 
 
 def load_summary(path: Path) -> TableSummary:
@@ -309,8 +314,9 @@ def load_summary(path: Path) -> TableSummary:
         InputError: it is of another format or version.
     """
     index = check_format(path)
-    rows = tuple(_summary_from_json(entry) for entry in index["rows"])
-    return TableSummary(rows, tuple(index["remarks"]))
+    with foreign.understood(path, "the joined table of an experiment"):
+        rows = tuple(_summary_from_json(entry) for entry in index["rows"])
+        return TableSummary(rows, tuple(index["remarks"]))
 
 
 def join(tables: Sequence[Table]) -> Table:
@@ -428,14 +434,12 @@ def check_format(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is no table, or one of another format or version.
     """
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no table of an experiment: {' '.join(str(error).split())}") from error
+    index = foreign.json_file(path, Any, "the table of an experiment")
     kind = (index.get("format"), index.get("version")) if isinstance(index, dict) else (None, None)
     if kind != (FORMAT, VERSION):
+        found = f"{foreign.text(kind[0], 60)!r}, version {foreign.text(kind[1], 60)}"
         raise InputError(
-            f"{path} has the format {kind[0]!r}, version {kind[1]}, expected {FORMAT!r}, version {VERSION}: run again"
+            f"{foreign.text(path)} has the format {found}, expected {FORMAT!r}, version {VERSION}: run again"
         )
     return index
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from galore import foreign
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.models import alexnet, efficientnet_lite, vgg
@@ -131,7 +132,7 @@ def names() -> tuple[str, ...]:
 def build_network(
     name: str, weights: str | Path | None, layer: str | None, classes: int | None, seed: int
 ) -> tuple[Network, str]:
-    """The network of `galore.load`, and what it has to warn of: which tensors were drawn anew; "" where none was.
+    """The network of `galore.load`, and what it has to warn of: what was unwrapped or drawn anew; "" where nothing was.
 
     Args:
         name: one of `names()`.
@@ -149,15 +150,18 @@ def build_network(
         return dataclasses.replace(network, params=draw(network.params, seed)), ""
     is_published = weights == "imagenet"
     path = _published_path(name) if is_published else Path(weights)
-    tensors, class_names = weights_files.read(path)
+    tensors, class_names, note = weights_files.read(path)
     in_file = _classes_in(tensors, architecture)
     network = template(name, classes or in_file or 1000, layer)
     if classes is None or in_file is None or classes == in_file:
-        params = weights_files.match(network.params, tensors, str(path), architecture.torch_name)
+        params = weights_files.match(network.params, tensors, foreign.text(path), architecture.torch_name)
         class_names = imagenet_class_names() if is_published else class_names
-        return dataclasses.replace(network, params=params, class_names=class_names), ""
+        if class_names and in_file is not None and len(class_names) != in_file:
+            raise InputError(f"{foreign.text(path)} names {len(class_names)} classes, but its network has {in_file}")
+        return dataclasses.replace(network, params=params, class_names=class_names), note
     params, replaced = _with_new_classifier(architecture, network.params, tensors, path, seed)
-    return dataclasses.replace(network, params=params, class_names=()), drawn_anew(replaced, path, classes)
+    warning = drawn_anew(replaced, path, classes)
+    return dataclasses.replace(network, params=params, class_names=()), f"{note} {warning}".strip()
 
 
 def save_safetensors(network: Network, path: str | Path) -> None:
@@ -196,8 +200,8 @@ def draw(shapes: Mapping[str, jax.ShapeDtypeStruct], seed: int) -> dict[str, jax
 def drawn_anew(names: Iterable[str], path: Path, classes: int) -> str:
     """The warning about tensors of a file that were not taken."""
     return (
-        f"{' and '.join(sorted(names))} of {path.name} have another number of classes than {classes} and were "
-        "drawn anew; every other tensor was kept. Train the classifier before you trust its explanations."
+        f"{' and '.join(sorted(names))} of {foreign.text(path.name)} have another number of classes than {classes} "
+        "and were drawn anew; every other tensor was kept. Train the classifier before you trust its explanations."
     )
 
 
@@ -257,7 +261,7 @@ def _with_new_classifier(
     params = weights_files.match(
         {name: shape for name, shape in shapes.items() if name not in new},
         {name: tensor for name, tensor in tensors.items() if name not in replaced},
-        str(path),
+        foreign.text(path),
         architecture.torch_name,
     )
     return params | draw(new, seed), replaced

@@ -6,6 +6,7 @@ A file keeps torch's names and layouts (`layer1.0.conv1.weight`, output channels
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,53 +14,96 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.errors import InputError
-from galore.models.torch_file import read_torch_file
+from galore.models import safetensors_file
+from galore.models.torch_file import StateDict, read_torch_file
 
 Params = Mapping[str, jax.Array]
 TorchName = Callable[[str], str]
 
+_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".pt.tar", ".ckpt.tar")
+_WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod)\.)+")
+_COMPILED = re.compile(r"\.(?:_orig_mod\.)+")
+_TRAINERS = ("model.", "net.", "network.")
+_SHOWN = 20
+"""Problems of a file that a message lists."""
 _TORCH_LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # HWIO -> OIHW, IO -> OI
 _FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 
 
 class WeightsFile(NamedTuple):
-    """The tensors of a file by torch's names, and the class names where the file tells them."""
+    """What a file holds.
+
+    Attributes:
+        tensors: by torch's names, without the prefixes of wrappers.
+        class_names: where the file tells them.
+        note: in one sentence, what was unwrapped to get at the tensors; empty: nothing.
+    """
 
     tensors: dict[str, np.ndarray]
     class_names: tuple[str, ...]
+    note: str = ""
 
 
 def read(path: str | Path) -> WeightsFile:
-    """Reads a .safetensors file, or a torch file (.pth, .pt) without torch and without running what is in it.
+    """Reads a .safetensors file, or a torch file (.pth, .pt, .bin, .ckpt, .pth.tar) without torch and without running
+    what is in it.
 
     Raises:
-        InputError: no such file, a damaged one, one that holds anything but tensors, or another suffix.
+        InputError: no such file, a damaged one, one that holds anything but the tensors of one network, or another
+            suffix.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no weights file {path}")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in (".pth", ".pt", ".bin"):
-        return WeightsFile(read_torch_file(path), ())
-    raise InputError(f"{path} has the suffix {path.suffix!r}, expected .pth, .pt, .bin or .safetensors")
+    if not path.exists():
+        raise InputError(f"no weights file {foreign.text(path)}")
+    name = path.name.lower()
+    if name.endswith(".safetensors"):
+        tensors, class_names = safetensors_file.read(path)
+        state = StateDict(tensors)
+    elif name.endswith(_TORCH_SUFFIXES):
+        state, class_names = read_torch_file(path), ()
+    else:
+        expected = f"{', '.join(_TORCH_SUFFIXES)} or .safetensors"
+        raise InputError(f"{foreign.text(path)} has the suffix {foreign.text(path.suffix)!r}, expected {expected}")
+    tensors, prefixes = without_wrappers(state.tensors, foreign.text(path))
+    return WeightsFile(tensors, class_names, _note(path, state.under, prefixes))
 
 
-def _read_safetensors(path: Path) -> WeightsFile:
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        class_names = json.loads(metadata.get("class_names", "[]"))
-    except (safetensors.SafetensorError, OSError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} is no safetensors file, or a damaged one ({error})") from error
-    return WeightsFile(tensors, tuple(map(str, class_names)))
+def without_wrappers(tensors: Mapping[str, np.ndarray], source: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The tensors by the names that the network itself gives them, and the prefixes that were taken off.
+
+    Data-parallel and compiled modules put one before the names that they wrap, each on its own level; a trainer puts
+    the name of its attribute before all.
+
+    Raises:
+        InputError: two names are one without their prefixes.
+    """
+    short = {name: _unwrapped(name) for name in tensors}
+    outer = next((prefix for prefix in _TRAINERS if short and all(s.startswith(prefix) for s in short.values())), "")
+    short = {name: _unwrapped(rest.removeprefix(outer)) for name, rest in short.items()}
+    found: dict[str, str] = {}
+    for name, rest in short.items():
+        if rest in found:
+            shown = " and ".join(foreign.text(one, 100) for one in (found[rest], name))
+            raise InputError(f"{source} holds {foreign.text(rest, 100)} twice, as {shown}; expected each tensor once")
+        found[rest] = name
+    changed = [name for name, rest in short.items() if rest != name]
+    wrappers = [prefix for prefix in ("module.", "_orig_mod.") if any(prefix in name for name in changed)]
+    return {rest: tensors[name] for rest, name in found.items()}, (*([outer] if outer else []), *wrappers)
+
+
+def _unwrapped(name: str) -> str:
+    return _COMPILED.sub(".", _WRAPPERS.sub("", name))
+
+
+def _note(path: Path, under: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
+    said = [f"the weights lay under {' -> '.join(under)}"] if under else []
+    said += [f"{' and '.join(prefixes)} was taken off their names"] if prefixes else []
+    return f"{foreign.text(path.name)}: {' and '.join(said)}." if said else ""
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -100,7 +144,7 @@ def match(
     # Torch counts the batches that a BatchNorm has seen; nothing here needs the number.
     given = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
     problems = [f"missing {name}" for name in wanted if name not in given]
-    problems += [f"extra {name}" for name in given if name not in wanted]
+    problems += [f"extra {foreign.text(name, 60)}" for name in given if name not in wanted]
     problems += [
         f"{name} {problem}"
         for name, path in wanted.items()
@@ -108,7 +152,8 @@ def match(
     ]
     if problems:
         count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        raise InputError(f"{source} does not fit the network ({count}): " + "; ".join(problems))
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise InputError(f"{source} does not fit the network ({count}): " + "; ".join(problems[:_SHOWN]) + more)
     return jax.device_put({path: _from_torch(given[name]) for name, path in wanted.items()}, may_alias=False)
 
 
@@ -123,7 +168,11 @@ def _problem(tensor: np.ndarray, shape: tuple[int, ...]) -> str:
         return f"has the shape {tensor.shape}, expected {shape}" + (" (is it transposed?)" if transposed else "")
     if not jnp.issubdtype(tensor.dtype, jnp.floating):
         return f"is {tensor.dtype}, expected floating point"
-    return "" if _is_finite(tensor.ravel()) else "holds NaN or infinite values"
+    with np.errstate(all="ignore"):
+        cast = tensor.astype(np.float32, copy=False)
+    if _is_finite(cast.ravel()):
+        return ""
+    return "holds NaN or infinite values" + ("" if cast is tensor else f" once {tensor.dtype} has become float32")
 
 
 def _is_finite(flat: np.ndarray) -> bool:

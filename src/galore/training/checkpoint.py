@@ -9,12 +9,13 @@
 A step appears whole or not at all, and the links move afterwards, so that `last` always leads to a complete one.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import Array, PyTree, Shaped
 
-from galore import provenance, representation
+from galore import foreign, provenance, representation
 from galore.confidence import Predictor
-from galore.errors import InputError
+from galore.errors import InputError, is_out_of_memory
 from galore.models import factory
 from galore.network import Network
 from galore.training import architectures, hardness, header
@@ -38,6 +39,11 @@ __all__ = [
     "Checkpoint", "Description", "add_predictor", "find", "load_network", "load_optimiser", "load_params",
     "load_predictor", "read", "read_description", "read_header", "save",
 ]  # fmt: skip
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_DESCRIPTORS = Path("/proc/self/fd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +66,17 @@ class Checkpoint:
     def params(self) -> dict[str, Array]:
         """The parameters, by dotted name, the predictor's among them; an `InputError` where they are damaged or belong
         to another network than the header names."""
-        expected = header.expected_shapes(self.description)
-        arrays = read_arrays(self.folder / "params", self.header["params_sha256"])
-        other = f"{self.folder} does not hold the network {self.description.network!r}"
-        if unmatched := sorted(set(expected) ^ set(arrays)):
-            raise InputError(f"{other}: {unmatched[0]} is in only one")
-        for name, array in arrays.items():
-            if array.shape != expected[name].shape:
-                raise InputError(f"{other}: {name} has the shape {array.shape}, expected {expected[name].shape}")
+        expected = {name: value.shape for name, value in header.expected_shapes(self.description).items()}
+        other = f"{foreign.text(self.folder)} does not hold the network {self.description.network!r}"
+
+        def check(shapes: Shapes) -> None:
+            if unmatched := sorted(set(expected) ^ set(shapes)):
+                raise InputError(f"{other}: {foreign.text(unmatched[0])} is in only one")
+            for name, shape in shapes.items():
+                if shape != expected[name]:
+                    raise InputError(f"{other}: {name} has the shape {shape}, expected {expected[name]}")
+
+        arrays = read_arrays(self.folder / "params", self.header["params_sha256"], check)
         return {name: jnp.asarray(array) for name, array in arrays.items()}
 
     def optimiser(self, like: PyTree) -> PyTree:
@@ -79,13 +88,18 @@ class Checkpoint:
         Raises:
             InputError: it is damaged or of another optimiser.
         """
-        arrays = read_arrays(self.folder / "optimiser", self.header["optimiser_sha256"])
-        leaves = [arrays[name] for name in sorted(arrays)]
-        if [leaf.shape for leaf in leaves] != [np.shape(leaf) for leaf in jax.tree.leaves(like)]:
-            raise InputError(
-                f"{self.folder} was trained with another optimiser or other parameters; resume with the same options"
-            )
-        return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf) for leaf in leaves])
+        expected = [np.shape(leaf) for leaf in jax.tree.leaves(like)]
+
+        def check(shapes: Shapes) -> None:
+            if [shapes[name] for name in sorted(shapes)] != expected:
+                raise InputError(
+                    f"{foreign.text(self.folder)} was trained with another optimiser or other parameters; resume with "
+                    "the same options"
+                )
+
+        arrays = read_arrays(self.folder / "optimiser", self.header["optimiser_sha256"], check)
+        leaves = [jnp.asarray(arrays[name]) for name in sorted(arrays)]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
     def network(self, layer: str | None = None) -> Network:
         """The trained network, ready to be explained, with its class names and preprocessing.
@@ -157,7 +171,7 @@ def build_network(
     """
     network = read(path).network(layer)
     if name is not None and network.name != name:
-        raise InputError(f"{path} holds the network {network.name!r}, expected {name!r}")
+        raise InputError(f"{foreign.text(path)} holds the network {network.name!r}, expected {name!r}")
     if classes is None or classes == len(network.class_names):
         return network, ""
     if classes < 1:
@@ -233,8 +247,10 @@ def save(
             leaves = {f"{index:05d}": leaf for index, leaf in enumerate(jax.tree.leaves(optimiser))}
             write_arrays(unfinished / "params", params)
             write_arrays(unfinished / "optimiser", leaves)
+            made = header.make(description, params, leaves, step, progress or {})
+            _verify(unfinished, made)
             if is_first():
-                text = json.dumps(header.make(description, params, leaves, step, progress or {}), indent=2)
+                text = json.dumps(made, indent=2)
                 (unfinished / "header.json").write_text(text + "\n", encoding="utf-8")
                 os.replace(unfinished, final)
         if is_first():
@@ -246,7 +262,9 @@ def save(
         shutil.rmtree(unfinished, ignore_errors=True)
         text = " ".join(str(error).split())
         reason = "no space is left on the disk" if "No space left on device" in text else text[:200]
-        raise InputError(f"cannot write the checkpoint {final}: {reason}; earlier ones are kept") from error
+        raise InputError(
+            f"cannot write the checkpoint {foreign.text(final)}: {reason}; earlier ones are kept"
+        ) from error
     return final
 
 
@@ -278,33 +296,77 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     Raises:
         OSError, ValueError: from orbax and tensorstore, for instance on a full disk.
     """
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, {name: np.asarray(array) for name, array in arrays.items()} or {"empty": np.zeros(())})
+    values = {name: np.asarray(array) for name, array in arrays.items()} or {"empty": np.zeros(())}
+    with _plain(path.parent) as folder, ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / path.name, values)
 
 
-def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, sha256: str, check: Callable[[Shapes], None] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a folder.
 
     Args:
         path: as given to `write_arrays`.
         sha256: of the arrays, see `provenance.params_sha256`.
+        check: refuses shapes that are not those expected, before any array is read.
 
     Raises:
         InputError: they are damaged, or not those that were written.
     """
+    shown = foreign.text(path.parent)
+    _check_files(path)
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            tree = checkpointer.metadata(path).item_metadata.tree
+        with _plain(path.parent) as folder, ocp.PyTreeCheckpointer() as checkpointer:
+            tree = checkpointer.metadata(folder / path.name).item_metadata.tree
+            if check is not None:
+                check({name: tuple(known.shape) for name, known in tree.items() if name != "empty"})
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-            arrays = checkpointer.restore(path, restore_args=arguments)
+            arrays = checkpointer.restore(folder / path.name, restore_args=arguments)
     except Exception as error:
         # Whatever orbax or tensorstore raise on a damaged file, which they do not document.
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path.parent} is damaged, its {path.name} cannot be read: {reason}") from error
+        if isinstance(error, InputError) or is_out_of_memory(error):
+            raise
+        raise InputError(f"{shown} is damaged, its {path.name} cannot be read: {foreign.text(error, 160)}") from error
     arrays = {name: np.asarray(array) for name, array in arrays.items() if name != "empty"}
     if provenance.params_sha256(arrays) != sha256:
-        raise InputError(f"{path.parent} is damaged: its arrays are not those that were written (the hash differs)")
+        raise InputError(f"{shown} is damaged: its arrays are not those that were written (the hash differs)")
     return arrays
+
+
+@contextlib.contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """The folder by a short and plain name.
+
+    To orbax and tensorstore a path is a pattern ([], *, a backslash) or an address (gs:), UTF-8, and leaves room for
+    their own names behind it. Several processes must name a folder alike, so that they cannot do without its own.
+    """
+    if jax.process_count() > 1 or not _DESCRIPTORS.is_dir():
+        yield folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield _DESCRIPTORS / str(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_files(folder: Path) -> None:
+    """Refuses what could be waited for: orbax opens every file that it finds."""
+    if not folder.is_dir():
+        raise InputError(f"{foreign.text(folder.parent)} is damaged: it has no folder {folder.name}")
+    for place, folders, files in os.walk(folder):
+        wrong = [name for name in folders if (Path(place) / name).is_symlink()]
+        wrong += [name for name in files if not (Path(place) / name).is_file()]
+        if wrong:
+            raise InputError(f"{foreign.text(Path(place) / wrong[0])} is no regular file, expected one of a checkpoint")
+
+
+def _verify(folder: Path, made: Mapping[str, Any]) -> None:
+    """Reads back what was written; a training that ends with nothing to load is found out now."""
+    try:
+        read_arrays(folder / "params", made["params_sha256"])
+        read_arrays(folder / "optimiser", made["optimiser_sha256"])
+    except InputError as error:
+        raise OSError("what was written cannot be read back") from error
 
 
 def _point(link: Path, target: str) -> None:

@@ -280,4 +280,7 @@ def _resume(last: Path, like: State, description: Description, identity: Mapping
         optimiser=opened.optimiser(like.optimiser),
         step=jnp.int32(opened.header["step"]),
     )
-    return state, {name: progress[name] for name in ("best", "best_step", "worse")}
+    wanted = ("best", "best_step", "worse")
+    if missing := [name for name in wanted if name not in progress]:
+        raise InputError(f"the header of {last} is damaged: its progress lacks {', '.join(missing)}")
+    return state, {name: progress[name] for name in wanted}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from galore.errors import InputError
-from galore.options import AtLeastTwo, Count, Decay, PositiveShare, Rate, Seed, Share, ShareBelowOne
+from galore.options import AtLeastTwo, Count, Decay, PositiveShare, Rate, Seed, Share, ShareBelowOne, Side
 from galore.training import architectures
 
 
@@ -16,7 +16,7 @@ class ModelConfig:
     name: str = "small_cnn"
     layer: str | None = None  # where it is explained; None: the last one
     weights: str | None = None  # to start from, as `galore.load` takes them; None: random ones
-    size: Count | None = None  # side of the input in pixels; None: as the network was published
+    size: Side | None = None  # side of the input in pixels; None: as the network was published
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TrainConfig:
     label_smoothing: ShareBelowOne = 0.1
     epochs: Count = 12
     batch_size: Count = 32  # of all devices together
-    early_size: Count | None = 64  # smaller crops at first, side in pixels; None: one size throughout
+    early_size: Side | None = 64  # smaller crops at first, side in pixels; None: one size throughout
     early_share: Share = 0.6  # of the epochs
     crop_scale: PositiveShare = 0.7  # the smallest share of the area that a random crop keeps
     crops_from: Literal["memory", "files"] = "memory"

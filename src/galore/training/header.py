@@ -1,15 +1,16 @@
 """The header of a checkpoint: what its arrays are, and what made them. Plain JSON beside the arrays."""
 
-import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import jax
+import msgspec
 
 import galore
-from galore import provenance
+from galore import foreign, provenance
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 from galore.training import architectures, hardness
@@ -17,6 +18,35 @@ from galore.training.architectures import shapes
 
 FORMAT = "galore checkpoint"
 VERSION = 1
+LARGEST = 16 * 2**20
+"""Bytes of a header; a thousand class names need fifty thousand."""
+
+_LARGEST_SIDE, _MOST_WIDTHS, _LARGEST_WIDTH = 1 << 14, 16, 1 << 16
+_EXPECTED = "the header of a checkpoint"
+_SHA256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+class _Progress(TypedDict, total=False):
+    best: float
+    best_step: _Count
+    worse: _Count
+    choices: dict[str, Any]
+
+
+class Header(TypedDict):
+    """What stands in the file; `Description` is the type of its description."""
+
+    format: str
+    version: int
+    description: dict[str, Any]
+    layers: list[str]
+    step: _Count
+    progress: _Progress
+    params_sha256: _SHA256
+    optimiser_sha256: _SHA256
+    galore: str
+    git: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -58,10 +88,11 @@ def find(path: str | Path) -> Path:
     for candidate in (path, path / "best", path / "checkpoints" / "best"):
         if (candidate / "header.json").is_file():
             return candidate.resolve()
+    shown = foreign.text(path)
     unfinished = [*path.glob(".step-*.unfinished"), *path.glob("checkpoints/.step-*.unfinished")]
     if (path / "params").is_dir() or unfinished:
-        raise InputError(f"{path} holds a checkpoint that was not finished (no header.json); train again to resume")
-    raise InputError(f"{path} is no checkpoint: expected a folder with header.json, or the folder of a training run")
+        raise InputError(f"{shown} holds a checkpoint that was not finished (no header.json); train again to resume")
+    raise InputError(f"{shown} is no checkpoint: expected a folder with header.json, or the folder of a training run")
 
 
 def is_checkpoint(path: str | Path) -> bool:
@@ -72,29 +103,33 @@ def is_checkpoint(path: str | Path) -> bool:
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint says about itself.
+    """What a checkpoint says about itself: a `Header`, and what newer versions add.
 
     Raises:
         InputError: it is none, is damaged, or was written by another version.
     """
-    file = find(path) / "header.json"
-    try:
-        header = json.loads(file.read_text(encoding="utf-8"))
-        written_as, version = header["format"], header["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is damaged, expected the header of a checkpoint: {error}") from error
+    folder = find(path)
+    file = folder / "header.json"
+    content, shown = foreign.read_bytes(file, _EXPECTED, LARGEST), foreign.text(file)
+    known = foreign.json_text(content, dict[str, Any], shown, _EXPECTED)
+    written_as, version = known.get("format"), known.get("version")
     if written_as != FORMAT:
-        raise InputError(f"{file} is of the format {written_as!r}, expected {FORMAT!r}")
+        raise InputError(f"{shown} is of the format {foreign.text(written_as, 60)!r}, expected {FORMAT!r}")
     if version != VERSION:
-        raise InputError(f"{file} is of version {version}, expected {VERSION}: train again with this version of galore")
-    return header
+        version = foreign.text(version, 60)
+        raise InputError(
+            f"{shown} is of version {version}, expected {VERSION}: train again with this version of galore"
+        )
+    foreign.json_text(content, Header, shown, _EXPECTED)
+    description_in(known, folder)
+    return known
 
 
 def read_description(path: str | Path) -> Description:
     """What the parameters of a checkpoint belong to.
 
     Raises:
-        InputError: as `read_header`, or the header lacks something.
+        InputError: as `read_header`.
     """
     return description_in(read_header(path), find(path))
 
@@ -107,16 +142,33 @@ def description_in(header: Mapping[str, Any], folder: Path) -> Description:
         folder: of the checkpoint, for the message.
 
     Raises:
-        InputError: the header lacks something.
+        InputError: the header lacks something, or something is of another type.
     """
     try:
-        known = dict(header["description"])
-        pre = known.pop("preprocessing")
-        preprocessing = Preprocessing(pre["resize"], pre["crop"], tuple(pre["mean"]), tuple(pre["std"]))
-        names, widths = tuple(known.pop("class_names")), tuple(known.pop("predictor_widths"))
-        return Description(class_names=names, preprocessing=preprocessing, predictor_widths=widths, **known)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{folder / 'header.json'} is damaged: it lacks or misnames {error}") from error
+        described = msgspec.convert(header["description"], Description)
+    except msgspec.ValidationError as error:
+        where = foreign.text(folder / "header.json")
+        raise InputError(f"{where} is damaged, expected {_EXPECTED}: its description says {error}") from error
+    lacking = [
+        field.name for field in fields(Preprocessing) if field.name not in header["description"]["preprocessing"]
+    ]
+    if problem := f"preprocessing lacks {', '.join(lacking)}" if lacking else _problem(described):
+        raise InputError(f"{foreign.text(folder / 'header.json')} is damaged, expected {_EXPECTED}: {problem}")
+    return described
+
+
+def _problem(description: Description) -> str:
+    """What no training writes, in words; "" where there is nothing."""
+    pre, widths = description.preprocessing, description.predictor_widths
+    if description.network not in architectures.names():
+        return f"there is no network {foreign.text(description.network, 60)!r}"
+    if not description.class_names:
+        return "it names no class"
+    if pre.resize > _LARGEST_SIDE or not all(math.isfinite(value) for value in (*pre.mean, *pre.std)):
+        return f"its preprocessing is impossible, expected finite numbers and at most {_LARGEST_SIDE} pixels"
+    if len(widths) > _MOST_WIDTHS or not all(0 < width <= _LARGEST_WIDTH for width in widths):
+        return f"predictor_widths are impossible, expected at most {_MOST_WIDTHS} from 1 to {_LARGEST_WIDTH}"
+    return ""
 
 
 def predictor_module(description: Description) -> hardness.HardnessPredictor | hardness.HardnessNetwork:

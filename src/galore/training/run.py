@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.errors import InputError
 from galore.statistics import bootstrap_statistic
@@ -173,14 +173,19 @@ def metrics_writer(file: Path, checkpoints: Path) -> Iterator[OnRecord]:
         yield write_record
 
 
+class _Record(TypedDict):
+    step: int
+
+
 def read_metrics(file: Path) -> list[dict[str, Any]]:
     """The records of a file, without a last line that was cut off; none where there is no file."""
     records = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            foreign.json_text(line, _Record, "a record", "one of a training")
+        except InputError:
             break
+        records.append(json.loads(line))
     return records
 
 

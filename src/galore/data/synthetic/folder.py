@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
+from galore import foreign
 from galore.errors import InputError
 
 HEADER = "galore.json"
@@ -76,16 +77,14 @@ def read_header(root: Path, format_name: str, version: int, numbers: type, comma
     """
     path = root / HEADER
     hint = f"expected a folder made by `galore {command}`"
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{path} is missing, {hint}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read, {hint}: {error}") from error
+    if not path.exists():
+        raise InputError(f"{foreign.text(path)} is missing, {hint}")
+    header = foreign.json_file(path, Any, hint.removeprefix("expected "))
     if not isinstance(header, dict) or header.get("format") != format_name:
-        raise InputError(f"{path} is not of the format {format_name!r}, {hint}")
+        raise InputError(f"{foreign.text(path)} is not of the format {format_name!r}, {hint}")
     if header.get("version") != version:
-        raise InputError(f"{path} is of version {header.get('version')}, expected {version}: make the folder again")
+        found = foreign.text(header.get("version"), 60)
+        raise InputError(f"{foreign.text(path)} is of version {found}, expected {version}: make the folder again")
     names = [field.name for field in dataclasses.fields(numbers)]
     if missing := [name for name in names if name not in header]:
         raise InputError(f"{path} lacks {', '.join(missing)}, {hint}")
