@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import memory
 import pytest
 
@@ -24,3 +25,9 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real data are not there: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def without_shape_types(monkeypatch):
+    """What users meet: without the checks of shapes in signatures that only the tests switch on."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -27,7 +27,7 @@ class Network:
     `jax.grad`; replacing the parameters (`dataclasses.replace(net, params=...)`) does not trace anything again.
 
     Attributes:
-        params: any pytree of arrays; those that are no floating-point numbers, such as keys and counters, are constants.
+        params: any pytree of arrays; others than floating-point numbers, such as keys and counters, are constants.
         features: `(params, image[H, W, c]) -> F[h, w, d]`, the activations at the cut; None where only activations
             are explained.
         head: `(params, F[h, w, d]) -> logits[C]`.
@@ -78,10 +78,16 @@ class Network:
         logits = self.head(self.params, activation)
         if not _is_array(logits, 1) or len(logits) < 2:
             raise InputError(
-                f"the head of {self._called} gives {_described(logits)}, expected floats [C] of one example, C at least 2"
+                f"the head of {self._called} gives {_described(logits)}, expected floats [C], at least 2 of one example"
             )
         naming.check_count(self.class_names, len(logits), self._called)
         return logits
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Of the floating-point parameters: that of the first one, float32 where there is none."""
+        dtypes = (leaf.dtype for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype"))
+        return next((dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)), jnp.dtype(jnp.float32))
 
     @property
     def _called(self) -> str:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from galore import class_names as naming
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.models import alexnet, efficientnet_lite, vgg
@@ -155,6 +156,7 @@ def build_network(
     if classes is None or in_file is None or classes == in_file:
         params = weights_files.match(network.params, tensors, str(path), architecture.torch_name)
         class_names = imagenet_class_names() if is_published else class_names
+        naming.check_count(class_names, classes or in_file or 1000, str(path))
         return dataclasses.replace(network, params=params, class_names=class_names), ""
     params, replaced = _with_new_classifier(architecture, network.params, tensors, path, seed)
     return dataclasses.replace(network, params=params, class_names=()), drawn_anew(replaced, path, classes)

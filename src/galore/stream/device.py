@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
@@ -52,8 +51,7 @@ def divided(function: Callable[..., Any], mesh: Mesh, batches: int) -> Callable[
 def _ask(answer: Answer, mesh: Mesh, net: Network, pixels: UInt8[Array, "B H W 3"]) -> Columns:
     def of_share(net: Network, pixels: Array) -> Columns:
         assert net.preprocessing is not None
-        dtype = next(leaf.dtype for leaf in jax.tree.leaves(net.params) if jnp.issubdtype(leaf.dtype, jnp.floating))
-        return answer(net, net.preprocessing.normalise(pixels).astype(dtype))
+        return answer(net, net.preprocessing.normalise(pixels).astype(net.dtype))
 
     return divided(of_share, mesh, 1)(net, pixels)
 

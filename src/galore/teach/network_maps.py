@@ -66,7 +66,9 @@ def indices_in(net: Network, class_names: Sequence[str]) -> list[int]:
             hint = closest(name, net.class_names)
             raise InputError(f"the network {net.name} does not know the class {name}" + (f"; {hint}" if hint else ""))
         if net.class_names.count(name) > 1:
-            raise InputError(f"the network {net.name} knows {net.class_names.count(name)} classes called {name}, expected 1")
+            raise InputError(
+                f"the network {net.name} knows {net.class_names.count(name)} classes called {name}, expected 1"
+            )
     return [net.class_names.index(name) for name in class_names]
 
 
