@@ -4,12 +4,20 @@ import hypothesis
 import jaxtyping
 import memory
 import pytest
+import robust
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)
 hypothesis.settings.load_profile("galore")
+
+
+def pytest_itemcollected(item):
+    """The kind of odd input goes along with the outcome of a test, so that it can be counted."""
+    kinds = [mark.args[0] for mark in item.iter_markers("robust")]
+    item.user_properties += [("robust", kind) for kind in kinds]
+    robust.COLLECTED[item.nodeid] = kinds[0] if kinds else ""
 
 
 @pytest.fixture(autouse=True, scope="module")

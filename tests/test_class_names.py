@@ -39,16 +39,19 @@ def test_a_whole_word_comes_before_letters_inside_a_word():
     assert class_names.find("cat", NAMES) == 1
 
 
+@pytest.mark.robust("names and indices")
 def test_an_ambiguous_part_lists_what_it_fits():
     with pytest.raises(InputError, match=r'"tiger" fits 2 classes.*tiger cat \(1\), tiger shark \(3\)'):
         class_names.find("tiger", NAMES)
 
 
+@pytest.mark.robust("names and indices")
 def test_a_name_that_two_classes_share_needs_an_index():
     with pytest.raises(InputError, match=r"crane \(6\), crane \(7\)"):
         class_names.find("crane", NAMES)
 
 
+@pytest.mark.robust("names and indices")
 def test_an_unknown_name_gets_the_closest():
     with pytest.raises(InputError, match=r"the closest .*tench"):
         class_names.find("tensh", NAMES)
@@ -57,7 +60,7 @@ def test_an_unknown_name_gets_the_closest():
 @pytest.mark.robust("names and indices")
 @pytest.mark.parametrize("text", ["9", "-1", "1000", "9" * 5000, "index:9", "index:", "index:crane", "name:9"])
 def test_an_index_outside_the_range_is_refused(text):
-    with pytest.raises(InputError, match="from 0 to 8|no class is called"):
+    with pytest.raises(InputError, match=r"from 0 to 8|no class is called"):
         class_names.find(text, NAMES)
 
 
@@ -109,6 +112,7 @@ def test_names_are_as_many_as_logits(count):
         class_names.check_count((*DIGITS, "one more")[:count], 12, "the network")
 
 
+@pytest.mark.robust("names and indices")
 @pytest.mark.parametrize("text", ["", "  ", "_"])
 def test_an_empty_name_is_refused(text):
     with pytest.raises(InputError, match="empty"):

@@ -243,6 +243,7 @@ class TestActivationsInPlaceOfImages:
         with pytest.raises(InputError, match="has no features, so it takes activations"):
             explain.attributive(self.head, IMAGES)
 
+    @pytest.mark.robust("shapes and numbers")
     @pytest.mark.parametrize(
         ("images", "activations", "said"),
         [
@@ -332,10 +333,8 @@ class TestNumbers:
         asked = functools.partial(
             explain.discriminant, predicted=0, counter=1, attribution=getattr(attribution, method), signs=explain.RAW
         )
-        found, exact = (
-            jax.jit(lambda F, net=net.astype(kind): asked(net, None, activations=F))(jnp.asarray(activation, kind))
-            for kind in (dtype, jnp.float32)
-        )
+        ask_it = jax.jit(lambda net, F: asked(net, None, activations=F))
+        found, exact = (ask_it(net.astype(kind), jnp.asarray(activation, kind)) for kind in (dtype, jnp.float32))
         F = activation[0].astype(np.float64)
         if method in ("gradient_x_activation", "integrated_gradients"):
             closed = F @ kernel[:, :2].astype(np.float64) / F[..., 0].size

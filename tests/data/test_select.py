@@ -12,7 +12,7 @@ CRANES = ("Crane", "Heron", "Crane")
 @pytest.mark.robust("names and indices")
 @pytest.mark.parametrize(("word", "names"), [("1", DIGITS), ("2", DIGITS), (1, DIGITS), ("1-2", ("0", "1-2", "3"))])
 def test_a_number_that_is_another_class_of_this_name_is_refused_with_both_readings(word, names):
-    with pytest.raises(InputError, match="may be a name or numbers: write name:.* or number:"):
+    with pytest.raises(InputError, match=r"may be a name or numbers: write name:.* or number:"):
         tables.select(word, names)
 
 

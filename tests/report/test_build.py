@@ -139,6 +139,7 @@ def test_an_ordinary_photo_has_no_notes(answer):
     assert answer.notes == ()
 
 
+@pytest.mark.robust("shapes and numbers")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_reach_no_report(tmp_path, bad):
     kernel = np.ones((3, len(answers.NAMES)), np.float32)
@@ -147,6 +148,7 @@ def test_numbers_that_are_not_finite_reach_no_report(tmp_path, bad):
         answers.answer(tmp_path, net=answers.tiny_network(kernel=kernel))
 
 
+@pytest.mark.robust("shapes and numbers")
 def test_maps_that_are_not_finite_reach_no_report(tmp_path):
     """The square root has an infinite slope at zero, where the logits themselves are finite."""
 
