@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -448,7 +449,8 @@ def _one(name: str, subject: Subject, given: Any, outcome: Outcome) -> None:
             if len(str(error)) > 1200 or not str(error).isprintable():
                 where, trace = "a message that is no line", str(error)
         except Exception as error:
-            steps = [step for step in traceback.extract_tb(error.__traceback__) if "galore" in step.filename]
+            steps = traceback.extract_tb(error.__traceback__)
+            steps = [step for step in steps if f"{config.ROOT}/src" in step.filename] or steps
             where = f"{type(error).__name__} in {Path(steps[-1].filename).name}:{steps[-1].lineno}"
             trace = traceback.format_exc()
     if time.monotonic() - started > PATIENCE:
@@ -466,6 +468,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=SUBJECTS, action="append")
     parser.add_argument("--out", type=Path, default=Path("outputs/fuzz"))
     args = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")
     subjects = {name: SUBJECTS[name]() for name in args.only or SUBJECTS}
     started = time.monotonic()
     outcome = run(subjects, args.cases, args.seed, 60 * args.minutes)
