@@ -45,12 +45,14 @@ def test_overwriting_replaces_namesakes_and_keeps_the_rest(tmp_path):
     assert (target / "figures" / "b.txt").read_text() == "b"
 
 
+@pytest.mark.robust("outputs")
 def test_a_folder_with_something_in_it_is_refused_unless_asked(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"), atomic.folder(tmp_path):
         pass
 
 
+@pytest.mark.robust("outputs")
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match="is a file"), atomic.folder(tmp_path / "out", overwrite=True):
@@ -59,6 +61,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
         pass
 
 
+@pytest.mark.robust("outputs")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_place_is_refused(tmp_path):
     tmp_path.chmod(0o500)

@@ -41,6 +41,7 @@ def test_a_command_that_is_not_installed_is_not_listed(monkeypatch, capsys):
     assert "not-there" not in capsys.readouterr().out
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,6 +41,28 @@ def test_extreme_logits_give_finite_gradients():
         assert np.all(np.isfinite(jax.grad(score)(jnp.array([1e4, -1e4, 0.0]))))
 
 
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize("score", [confidence.softmax_score, confidence.certainty])
+@pytest.mark.parametrize("kept", [(0, 1, 2), (1, 4), (3,)])
+def test_a_class_that_is_ruled_out_counts_as_one_of_probability_zero(score, kept):
+    finite = np.array([1.0, 2.0, 0.5, -1.0, 3.0, 0.0])
+    logits = np.where(np.isin(np.arange(6), kept), finite, -np.inf)
+    p = scipy.special.softmax(logits)
+    log_p = np.where(p > 0, np.log(np.maximum(p, 1e-300)), 0)
+    of_certainty = score is confidence.certainty
+    value, slopes = jax.value_and_grad(score)(jnp.asarray(logits, jnp.float32))
+    expected = p * (log_p - (p * log_p).sum()) / np.log(6) if of_certainty else p.max() * ((p == p.max()) - p)
+    np.testing.assert_allclose(value, 1 + (p * log_p).sum() / np.log(6) if of_certainty else p.max(), rtol=1e-6)
+    np.testing.assert_allclose(slopes, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize("score", [confidence.softmax_score, confidence.certainty])
+@pytest.mark.parametrize("logits", [[np.nan, 1, 2], [-np.inf, -np.inf, -np.inf]], ids=["nan", "all ruled out"])
+def test_what_is_no_distribution_has_no_score(score, logits):
+    assert np.isnan(score(jnp.array(logits, jnp.float32)))
+
+
 @pytest.mark.parametrize("score", [confidence.softmax_score, confidence.certainty])
 @pytest.mark.parametrize("margin", [1.0, 10.0, 20.0, 60.0])
 def test_gradients_are_exact_however_sure_the_network_is(score, margin):

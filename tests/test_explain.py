@@ -12,7 +12,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from galore import InputError, attribution, confidence, explain
+from galore import InputError, Network, attribution, confidence, explain
 
 NET = heads.plain_network()
 IMAGES = heads.images(3)
@@ -243,6 +243,7 @@ class TestActivationsInPlaceOfImages:
         with pytest.raises(InputError, match="has no features, so it takes activations"):
             explain.attributive(self.head, IMAGES)
 
+    @pytest.mark.robust("shapes and numbers")
     @pytest.mark.parametrize(
         ("images", "activations", "said"),
         [
@@ -311,12 +312,72 @@ class TestAsProgram:
         assert np.any(slopes.params["kernel"])
 
 
+class TestNumbers:
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize("index", [-1, -5, 5, 100])
+    def test_the_map_of_a_class_that_does_not_exist_is_nan_where_the_index_is_traced(self, index):
+        one = jax.jit(lambda y, c: explain.discriminant(NET, IMAGES[:1], y, c))
+        for pair in ((index, 0), (0, index)):
+            assert np.isnan(one(*pair).maps).all()
+        assert np.isnan(jax.jit(lambda y: explain.attributive(NET, IMAGES[:1], y).maps)(index)).all()
+        assert np.isfinite(one(1, 0).maps).all()
+
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+    @pytest.mark.parametrize("method", ["gradient_x_activation", "integrated_gradients", "grad_cam", "second_order"])
+    def test_the_sums_of_large_maps_of_half_precision_are_finite_and_right(self, dtype, method):
+        """The sum over the map, 96 x 96 x 40, is beyond the largest float16, 65504; its mean is not."""
+        kernel = 1e-2 * heads.normal(4, heads.DEPTH, heads.CLASSES)
+        net = Network({"kernel": jnp.asarray(kernel)}, None, lambda p, F: F.mean((0, 1)) @ p["kernel"])
+        activation = 40 + heads.normal(5, 1, 96, 96, heads.DEPTH)
+        asked = functools.partial(
+            explain.discriminant, predicted=0, counter=1, attribution=getattr(attribution, method), signs=explain.RAW
+        )
+        ask_it = jax.jit(lambda net, F: asked(net, None, activations=F))
+        found, exact = (ask_it(net.astype(kind), jnp.asarray(activation, kind)) for kind in (dtype, jnp.float32))
+        F = activation[0].astype(np.float64)
+        if method in ("gradient_x_activation", "integrated_gradients"):
+            closed = F @ kernel[:, :2].astype(np.float64) / F[..., 0].size
+            chex.assert_trees_all_close(exact.predicted_maps[0], closed[..., 0].astype(np.float32), rtol=1e-3)
+        for name in ("predicted_maps", "counter_maps", "confidence_maps"):
+            a, b = getattr(exact, name), getattr(found, name)
+            assert jnp.linalg.norm(a - b) <= 3e-2 * jnp.linalg.norm(a), name
+
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize("score", [confidence.softmax_score, confidence.certainty])
+    @pytest.mark.parametrize("method", ["gradient_x_activation", "integrated_gradients", "second_order"])
+    def test_classes_that_are_ruled_out_leave_the_maps_of_the_others_as_they_are(self, score, method):
+        """Of five classes two are ruled out: the maps are those of the network of the other three."""
+        kept = np.array([0, 2, 3])
+        kernel = heads.normal(4, heads.DEPTH, heads.CLASSES)
+        allowed = jnp.asarray(np.isin(np.arange(heads.CLASSES), kept))
+        masked = Network({}, None, lambda p, F: jnp.where(allowed, F.mean((0, 1)) @ kernel, -jnp.inf))
+        small = Network({}, None, lambda p, F: F.mean((0, 1)) @ kernel[:, kept])
+        options = {"attribution": getattr(attribution, method), "confidence": score}
+        activation = heads.activation()[None]
+        found = jax.jit(lambda F: explain.discriminant(masked, None, 2, 0, activations=F, **options))(activation)
+        exact = jax.jit(lambda F: explain.discriminant(small, None, 1, 0, activations=F, **options))(activation)
+        # The normalised entropy is divided by the logarithm of another number of classes.
+        scale = np.log(3) / np.log(5) if score is confidence.certainty else 1.0
+        chex.assert_trees_all_close(found.predicted_maps, exact.predicted_maps, rtol=1e-4)
+        chex.assert_trees_all_close(found.confidence_maps, scale * exact.confidence_maps, rtol=1e-3, atol=1e-7)
+        chex.assert_trees_all_close(1 - found.confidence, scale * (1 - exact.confidence), rtol=1e-4)
+
+
 class TestBadInput:
+    @pytest.mark.robust("shapes and numbers")
     @pytest.mark.parametrize(
         ("ask", "message"),
         [
             (lambda: explain.attributive(NET, IMAGES[0]), r"expected \[B, H, W, c\]"),
+            (lambda: explain.attributive(NET, np.zeros((2, 7))), r"expected \[B, H, W, c\]"),
+            (lambda: explain.attributive(NET, [IMAGES]), r"expected \[B, H, W, c\]"),
             (lambda: explain.attributive(NET, IMAGES, 5), "classes 0 to 4"),
+            (lambda: explain.attributive(NET, IMAGES, -1), "classes 0 to 4"),
+            (lambda: explain.attributive(NET, IMAGES, 2**40), "classes 0 to 4"),
+            (lambda: explain.attributive(NET, IMAGES, True), "integers"),
+            (lambda: explain.attributive(NET, IMAGES, "crane"), "integers"),
+            (lambda: explain.attributive(NET, None, activations=np.zeros((1, 8, 8, 6), int)), "floating-point"),
             (lambda: explain.attributive(NET, IMAGES, [0, 1]), "one per image"),
             (lambda: explain.attributive(NET, IMAGES, 0.5), "integers"),
             (lambda: explain.discriminant(NET, IMAGES, 0, -1), "classes 0 to 4"),

@@ -102,6 +102,7 @@ def test_an_archive_arrives_verified_and_unpacked(server: Server, tmp_path: Path
     assert sorted(path.name for path in folder.iterdir()) == ["attributes", "images.txt", "parts"]
 
 
+@pytest.mark.robust("downloads")
 def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path):
     content = tar_of(FILES)
     archive = server.archive("birds.tgz", content)
@@ -132,6 +133,7 @@ def test_a_download_that_is_complete_already_is_only_verified(server: Server, tm
     assert (tmp_path / "birds" / "images.txt").exists()
 
 
+@pytest.mark.robust("downloads")
 def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path):
     archive = server.archive("birds.tgz", tar_of(FILES), checksum="sha1:" + "0" * 40)
     with pytest.raises(InputError, match="expected sha1:000"):
@@ -139,6 +141,7 @@ def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.robust("downloads")
 def test_an_archive_that_reaches_outside_is_refused(server: Server, tmp_path: Path):
     archive = server.archive("birds.tgz", tar_of(FILES | {"../../evil.txt": b"!"}))
     with pytest.raises(InputError, match="cannot be unpacked"):
@@ -146,6 +149,7 @@ def test_an_archive_that_reaches_outside_is_refused(server: Server, tmp_path: Pa
     assert not list(tmp_path.rglob("evil.txt")) and not (tmp_path / "a" / "b" / "birds").exists()
 
 
+@pytest.mark.robust("downloads")
 def test_an_archive_of_something_else_is_refused(server: Server, tmp_path: Path):
     with pytest.raises(InputError, match="does not hold the folder birds"):
         fetch_data.fetch(server.archive("birds.tgz", tar_of({"cats/a.txt": b""})), tmp_path)
@@ -160,6 +164,7 @@ def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path):
     assert len(server.asked) == 1
 
 
+@pytest.mark.robust("downloads")
 def test_a_missing_page_and_a_missing_server(server: Server, tmp_path: Path):
     archive = server.archive("birds.tgz", b"")
     server.files.clear()

@@ -19,6 +19,7 @@ class Point:
     name: str
 
 
+@pytest.mark.robust("texts that are shown")
 @given(st.text(st.characters(codec=None), max_size=2000))
 def test_a_shown_text_is_short_and_obeyed_by_no_terminal(value):
     shown = foreign.text(value)
@@ -27,6 +28,7 @@ def test_a_shown_text_is_short_and_obeyed_by_no_terminal(value):
     assert shown.encode("utf-8", "strict").decode() == shown
 
 
+@pytest.mark.robust("texts that are shown")
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -43,11 +45,13 @@ def test_a_name_is_shown_with_escapes_for_what_cannot_be_seen(value, shown):
     assert foreign.text(value) == shown
 
 
+@pytest.mark.robust("texts that are shown")
 def test_the_message_of_an_error_is_as_harmless_as_the_names_in_it():
     message = str(InputError(f"there is no class {'a' * 1_000_000}\x1b[2J"))
     assert len(message) < 1100 and "\x1b" not in message
 
 
+@pytest.mark.robust("special files")
 def test_pipes_devices_folders_and_missing_files_are_answered_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -56,6 +60,7 @@ def test_pipes_devices_folders_and_missing_files_are_answered_at_once(tmp_path):
             foreign.read_bytes(path, "a table")
 
 
+@pytest.mark.robust("special files")
 def test_a_file_that_is_larger_than_allowed_is_not_read(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
     assert foreign.read_bytes(tmp_path / "file", "a number", largest=5) == b"12345"
@@ -68,6 +73,7 @@ def test_json_arrives_as_the_type_that_was_asked_for(tmp_path):
     assert foreign.json_file(tmp_path / "point.json", Point, "a point") == Point(2.0, "beak")
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize(
     "content",
     [
@@ -90,6 +96,7 @@ def test_numbers_that_json_does_not_have_are_read_as_we_write_them():
     assert foreign.json_text(json.dumps({"x": float("inf")}), dict[str, float], "it", "numbers") == {"x": float("inf")}
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("content", ["a: &a [1]\nb: [*a, *a]", "a: [", "\x00", "a: !!python/object:os.system x"])
 def test_yaml_with_aliases_or_objects_is_refused(tmp_path, content):
     (tmp_path / "options.yaml").write_text(content)

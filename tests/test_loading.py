@@ -21,6 +21,7 @@ def test_an_unknown_name_gets_the_closest():
         load("resnet5")
 
 
+@pytest.mark.robust("checkpoints")
 @pytest.mark.parametrize("arguments", [lambda folder: (folder,), lambda folder: ("small_cnn", folder)])
 def test_a_folder_that_is_no_checkpoint_is_refused(arguments, tmp_path):
     with pytest.raises(InputError, match=str(tmp_path)):

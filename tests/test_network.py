@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 
-from galore import InputError, Network, explain, from_linen, from_nnx
+from galore import InputError, Network, explain, from_linen, from_nnx, provenance
 
 
 class Small(nnx.Module):
@@ -94,6 +94,15 @@ class TestEveryKindOfNetwork:
         assert not np.any(zero(IMAGES[0])[0])
         assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(net.astype(jnp.bfloat16).params))
 
+    @pytest.mark.robust("shapes and numbers")
+    def test_leaves_that_are_no_floats_are_left_alone(self):
+        others = {"key": jax.random.key(0), "old_key": jax.random.PRNGKey(1), "count": jnp.arange(3), "on": True}
+        net = Network({**others, "weights": jnp.ones(2), "scale": 2.0}, None, heads.pooled_linear_head)
+        cast = net.astype(jnp.bfloat16)
+        assert cast.params["weights"].dtype == cast.params["scale"].dtype == net.astype("bfloat16").dtype
+        assert all(cast.params[name] is value for name, value in others.items())
+        assert len(provenance.params_sha256(cast.params)) == 64
+
 
 class TestFromNnx:
     def test_equals_the_module_in_evaluation_mode_and_leaves_the_module_alone(self):
@@ -144,3 +153,63 @@ def test_a_network_without_features_takes_no_image():
     net = Network({}, None, lambda params, F: F.sum((0, 1)), name="heads")
     with pytest.raises(InputError, match="the network heads has no features"):
         net(jnp.zeros((8, 8, 3)))
+
+
+F = jnp.ones((4, 3, 6))
+KERNEL = jnp.asarray(heads.normal(3, 6, heads.CLASSES))
+
+
+def pooled(params, F):
+    return F.mean((0, 1)) @ KERNEL
+
+
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (lambda p, F: pooled(p, F)[None], r"float32\[1, 5\]"),
+        (lambda p, F: pooled(p, F)[:1], r"float32\[1\]"),
+        (lambda p, F: pooled(p, F)[0], r"float32\[\]"),
+        (lambda p, F: pooled(p, F)[:0], r"float32\[0\]"),
+        (lambda p, F: F @ KERNEL, r"float32\[4, 3, 5\]"),
+        (lambda p, F: (pooled(p, F), F), "a tuple"),
+        (lambda p, F: [pooled(p, F)], "a list"),
+        (lambda p, F: {"logits": pooled(p, F)}, "a dict"),
+        (lambda p, F: None, "a NoneType"),
+        (lambda p, F: pooled(p, F).astype(jnp.int32), r"int32\[5\]"),
+        (lambda p, F: pooled(p, F) > 0, r"bool\[5\]"),
+        (lambda p, F: pooled(p, F).astype(jnp.complex64), r"complex64\[5\]"),
+    ],
+)
+@pytest.mark.parametrize("question", [explain.attributive, explain.deliberative, explain.discriminant])
+def test_a_head_that_gives_no_vector_of_logits_is_one_sentence(head, found, question, without_shape_types):
+    arguments = {"predicted": None} if question is explain.discriminant else {}
+    with pytest.raises(InputError, match=rf"^the head of the network odd gives {found}, expected floats \[C\]"):
+        question(Network({}, None, head, name="odd"), None, activations=F[None], **arguments)
+
+
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [
+        (lambda p, x: x.reshape(-1, 3), r"float32\[256, 3\]"),
+        (lambda p, x: x[None], r"float32\[1, 16, 16, 3\]"),
+        (lambda p, x: x.mean((0, 1)), r"float32\[3\]"),
+        (lambda p, x: (x, x), "a tuple"),
+        (lambda p, x: {"features": x}, "a dict"),
+        (lambda p, x: x.astype(jnp.int8), r"int8\[16, 16, 3\]"),
+        (lambda p, x: x[:0], r"float32\[0, 16, 3\]"),
+    ],
+)
+def test_features_that_are_no_map_are_one_sentence(features, found, without_shape_types):
+    net = Network({}, features, lambda p, F: F.mean((0, 1)))
+    with pytest.raises(InputError, match=rf"^the features of the network given give {found}, expected floats \[h, w"):
+        explain.attributive(net, IMAGES)
+
+
+@pytest.mark.robust("names and indices")
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_names_that_are_more_or_fewer_than_the_logits_are_refused(count):
+    net = Network({}, None, pooled, class_names=tuple("abcdef"[:count]))
+    with pytest.raises(InputError, match=f"has {count} class names and 5 logits"):
+        jax.jit(lambda F: explain.attributive(net, None, activations=F))(F[None])

@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float
 
 from galore.curvature import location_curvature
 from galore.errors import InputError
-from galore.head_structure import SumFirst, structure
+from galore.head_structure import SumFirst, at_least_float32, structure, sums_over_locations
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 Maps = Float[Array, "h w"] | Float[Array, "K h w"]
@@ -143,7 +143,7 @@ def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gr
     maps = _directional_derivatives(of_sums, F)
     if positive_gradient is False or not (clipped := np.flatnonzero(positive_gradient)).size:
         return maps
-    gradients = _gradient(lambda sums: of_sums(sums)[clipped], F.sum((0, 1)))
+    gradients = _gradient(lambda sums: of_sums(sums)[clipped], sums_over_locations(F))
     return maps.at[clipped].set(_product(jax.nn.relu(gradients), F))
 
 
@@ -174,9 +174,10 @@ def integrated_gradients(
         The map [h, w], or the maps [K, h, w], float32.
     """
     start = jnp.zeros_like(F) if baseline is None else baseline
-    positions = (jnp.arange(steps, dtype=F.dtype) + 0.5) / steps
+    positions = (jnp.arange(steps, dtype=at_least_float32(F)) + 0.5) / steps
     if (of_sums := _of_sums(score, F)) is not None:
-        mean = _mean_gradient(of_sums, start.sum((0, 1)), F.sum((0, 1)), positions, positive_gradient, chunk)
+        ends = sums_over_locations(start), sums_over_locations(F)
+        mean = _mean_gradient(of_sums, *ends, positions, positive_gradient, chunk)
     else:
         mean = _mean_gradient(score, start, F, positions, positive_gradient, chunk)
     return _product(mean, F - start)
@@ -215,10 +216,10 @@ def image_path_integrated_gradients(
         The map [h, w], or the maps [K, h, w], float32.
     """
     start = jnp.broadcast_to(jnp.asarray(black, image.dtype), image.shape)
-    positions = jnp.arange(steps + 1, dtype=image.dtype) / steps
+    positions = jnp.arange(steps + 1, dtype=at_least_float32(image)) / steps
 
     def gradient_at(position: Float[Array, ""]) -> Array:
-        return _shared_or_whole_gradient(score, features(start + position * (image - start)))
+        return _shared_or_whole_gradient(score, features((start + position * (image - start)).astype(image.dtype)))
 
     mean, change = _mean_of(gradient_at, positions, chunk), F - features(start)
     maps = _product(mean, change)
@@ -298,7 +299,7 @@ def _mean_gradient(
     """Of a score on the straight way from start to end, at the given positions between 0 and 1."""
 
     def gradient_at(position: Float[Array, ""]) -> Array:
-        return _clip(_gradient(score, start + position * (end - start)), positive)
+        return _clip(_gradient(score, (start + position * (end - start)).astype(end.dtype)), positive)
 
     return _mean_of(gradient_at, positions, chunk)
 
@@ -319,13 +320,14 @@ def _of_sums(score: Score, F: Float[Array, "h w d"]) -> Callable[[Float[Array, "
 def _shared_or_whole_gradient(score: Score, F: Float[Array, "h w d"]) -> Array:
     """[d] or [K, d] where it is the same at every location, else [h, w, d] or [K, h, w, d]."""
     of_sums = _of_sums(score, F)
-    return gradient(score, F) if of_sums is None else _gradient(of_sums, F.sum((0, 1)))
+    return gradient(score, F) if of_sums is None else _gradient(of_sums, sums_over_locations(F))
 
 
 def _directional_derivatives(of_sums: Callable[[Array], Array], F: Float[Array, "h w d"]) -> Float[Array, "K h w"]:
     """<g_ij, f_ij> as the change of the scores in the direction f_ij: cheaper than K gradients where K > h w."""
-    _, change = jax.linearize(of_sums, F.sum((0, 1)))
-    return jnp.moveaxis(jax.vmap(jax.vmap(change))(F), -1, 0).astype(jnp.float32)
+    sums = sums_over_locations(F)
+    _, change = jax.linearize(of_sums, sums)
+    return jnp.moveaxis(jax.vmap(jax.vmap(change))(F.astype(sums.dtype)), -1, 0).astype(jnp.float32)
 
 
 def _product(gradients: Array, F: Float[Array, "h w d"]) -> Maps:
@@ -348,16 +350,16 @@ def _per_score(positive: Clip, values: Array) -> Bool[Array, "..."]:
 
 def _mean_of(function: Callable[[Array], Array], points: Float[Array, " n"], chunk: int) -> Array:
     """The mean of a function over points, at most `chunk` of them in memory at once."""
-    count = len(points)
+    count, shape = len(points), jax.eval_shape(function, points[0])
+    dtype = at_least_float32(shape)
     if count <= chunk:
-        return jnp.mean(jax.vmap(function)(points), axis=0)
+        return jnp.mean(jax.vmap(function)(points), axis=0, dtype=dtype)
     whole = count - count % chunk
 
     def add(total: Array, some: Array) -> tuple[Array, None]:
-        return total + jnp.sum(jax.vmap(function)(some), axis=0), None
+        return total + jnp.sum(jax.vmap(function)(some), axis=0, dtype=dtype), None
 
-    shape = jax.eval_shape(function, points[0])
-    total, _ = jax.lax.scan(add, jnp.zeros(shape.shape, shape.dtype), points[:whole].reshape(-1, chunk))
+    total, _ = jax.lax.scan(add, jnp.zeros(shape.shape, dtype), points[:whole].reshape(-1, chunk))
     if whole < count:
         total, _ = add(total, points[whole:])
     return total / count

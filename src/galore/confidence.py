@@ -20,7 +20,7 @@ def softmax_score(logits: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
     """max_y p_y; its complement is the hesitancy score.
 
     Args:
-        logits: [..., C].
+        logits: [..., C]; -inf rules a class out.
 
     Returns:
         Values in (0, 1], float32. The gradients keep float32's relative precision however sure the network is.
@@ -33,7 +33,7 @@ def certainty(logits: Float[Array, "*batch C"]) -> Float[Array, "*batch"]:
     """1 + (1 / log C) sum_y p_y log p_y; its complement is the normalised entropy.
 
     Args:
-        logits: [..., C], at least two classes.
+        logits: [..., C], at least two classes; -inf rules a class out.
 
     Returns:
         Values in [0, 1], float32. The gradients keep float32's relative precision however sure the network is.
@@ -52,8 +52,11 @@ def _below_the_largest(logits: Float[Array, "*batch C"]) -> tuple[Float[Array, "
     """
     logits = logits.astype(jnp.float32)
     is_largest = jnp.arange(logits.shape[-1]) == jnp.argmax(logits, axis=-1, keepdims=True)
-    margins = logits - jnp.sum(jnp.where(is_largest, logits, 0), axis=-1, keepdims=True)
-    return margins, jnp.where(is_largest, 0, jnp.exp(margins))
+    largest = jnp.sum(jnp.where(is_largest, logits, 0), axis=-1, keepdims=True)
+    # A class that is ruled out, with a logit of -inf, has the probability 0, and 0 log 0 is 0.
+    is_out = (logits == -jnp.inf) & (largest > -jnp.inf)
+    margins = jnp.where(is_out, 0, logits - largest)
+    return margins, jnp.where(is_largest | is_out, 0, jnp.exp(margins))
 
 
 @jax.tree_util.register_dataclass

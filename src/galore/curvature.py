@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from galore.head_structure import DenseFirst, SumFirst, structure
+from galore.head_structure import DenseFirst, SumFirst, structure, sums_over_locations
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 
@@ -33,7 +33,7 @@ def location_curvature(
     head = structure(score, F)
     if isinstance(head, SumFirst):
         cells = F.reshape(-1, depth)
-        point, first = head.project(cells.sum(0)), jax.vmap(head.project)(cells)
+        point, first = head.project(sums_over_locations(F)), jax.vmap(head.project)(cells)
         curvature = _mapped(lambda t: _second_derivative(lambda e: head.after(point + e * t), F.dtype), first, chunk)
     elif isinstance(head, DenseFirst) and head.is_piecewise_linear:
         point, first = _through_dense(head, F)

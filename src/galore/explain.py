@@ -387,7 +387,10 @@ def score_maps(
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
     maps = attribute(options.attribution, scores, F, clipped, image, net.activation)
     shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
-    class_maps, pairs = floored(maps[: len(classes)], signs), []
+    # An index that no class has can be seen only here where it is traced; it gets no other class's map.
+    exists = (classes >= 0) & (classes < _count(net, F))
+    class_maps = jnp.where(exists[:, None, None], floored(maps[: len(classes)], signs), jnp.nan)
+    pairs = []
     for confidence in confidences:
         is_shared = any(confidence is one for one in with_classes)
         pairs.append(next(shared) if is_shared else _alone(net, image, F, confidence, options, difficulty))
@@ -435,11 +438,15 @@ class _Example(NamedTuple):
 def _forward(net: Network, example: _Example) -> tuple[Float[Array, "h w d"], Float[Array, " C"]]:
     if example.activation is None:
         return net(example.image)  # pyright: ignore[reportArgumentType]
-    return example.activation, net.head(net.params, example.activation)
+    return example.activation, net.logits(example.activation)
 
 
 def _logits(net: Network, F: Array) -> Float[Array, " C"]:
-    return net.head(net.params, F).astype(jnp.float32)
+    return net.logits(F).astype(jnp.float32)
+
+
+def _count(net: Network, F: Array) -> int:
+    return jax.eval_shape(net.logits, F).shape[-1]
 
 
 def _discriminant(
@@ -520,14 +527,17 @@ def _class_indices(
     what = "images" if activations is None else "activations"
     if examples is None:
         raise InputError("neither images nor activations are given: expected one of the two")
-    if examples.ndim != 4:
-        raise InputError(f"{what} of shape {examples.shape}: expected [B, H, W, c]; for one of them, {what}[None]")
+    if getattr(examples, "ndim", 0) != 4:
+        found = f"shape {examples.shape}" if hasattr(examples, "shape") else f"type {type(examples).__name__}"
+        raise InputError(f"{what} of {found}: expected [B, H, W, c]; for one of them, {what}[None]")
+    if activations is not None and not jnp.issubdtype(activations.dtype, jnp.floating):
+        raise InputError(f"activations of type {activations.dtype}: expected floating-point numbers")
     if images is not None and len(images) != len(examples):
         raise InputError(f"{len(images)} images and {len(examples)} activations: expected as many")
     if classes is None:
         return None
-    known = not isinstance(classes, Tracer)
-    indices = jnp.asarray(classes)
+    known = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(classes))
+    indices = np.asarray(classes) if known else jnp.asarray(classes)
     if not jnp.issubdtype(indices.dtype, jnp.integer):
         raise InputError(f"{name} of type {indices.dtype}: expected class indices, integers")
     if indices.shape not in ((), (1,), examples.shape[:1]):
@@ -535,7 +545,7 @@ def _class_indices(
     if known:
         one = _Example(images, activations)
         logits = jax.eval_shape(lambda net, x: _forward(net, jax.tree.map(lambda leaf: leaf[0], x))[1], net, one)
-        wrong = [int(index) for index in np.ravel(classes) if not 0 <= index < logits.shape[-1]]
+        wrong = [int(index) for index in np.ravel(indices) if not 0 <= index < logits.shape[-1]]
         if wrong:
             raise InputError(f"{name} {wrong[0]}: the network has classes 0 to {logits.shape[-1] - 1}")
-    return jnp.broadcast_to(indices, examples.shape[:1])
+    return jnp.broadcast_to(jnp.asarray(indices, jnp.int32), examples.shape[:1])

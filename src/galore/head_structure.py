@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend import core
@@ -71,6 +72,15 @@ class DenseFirst(NamedTuple):
     valid: Bool[np.ndarray, "hw c"]
     after: Callable[[Float[Array, " m"]], Any]
     is_piecewise_linear: bool
+
+
+def sums_over_locations(F: Float[Array, "h w d"]) -> Float[Array, " d"]:
+    """What a `SumFirst` head sees, in float32 at least: in float16 the sum of a large map is infinite."""
+    return F.sum((0, 1), dtype=at_least_float32(F))
+
+
+def at_least_float32(array: Any) -> jnp.dtype:
+    return jnp.promote_types(array.dtype, jnp.float32)
 
 
 def structure(head: Callable[[Array], Any], F: Float[Array, "h w d"]) -> SumFirst | DenseFirst | None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from jaxtyping import Array, Float, PyTree
 
+from galore import class_names as naming
 from galore import representation
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
@@ -26,7 +27,7 @@ class Network:
     `jax.grad`; replacing the parameters (`dataclasses.replace(net, params=...)`) does not trace anything again.
 
     Attributes:
-        params: any pytree of floating-point arrays.
+        params: any pytree of arrays; others than floating-point numbers, such as keys and counters, are constants.
         features: `(params, image[H, W, c]) -> F[h, w, d]`, the activations at the cut; None where only activations
             are explained.
         head: `(params, F[h, w, d]) -> logits[C]`.
@@ -50,24 +51,68 @@ class Network:
         """The activations and the logits of one example.
 
         Raises:
-            InputError: the network has no features.
+            InputError: as `activation` and `logits`.
         """
         activation = self.activation(image)
-        return activation, self.head(self.params, activation)
+        return activation, self.logits(activation)
 
     def activation(self, image: Float[Array, "H W c"]) -> Float[Array, "h w d"]:
         """The activations of one example alone.
 
         Raises:
-            InputError: the network has no features.
+            InputError: the network has no features, or they give anything but numbers [h, w, d].
         """
         if self.features is None:
-            raise InputError(f"the network {self.name or 'given'} has no features, so it takes activations, no images")
-        return self.features(self.params, image)
+            raise InputError(f"{self._called} has no features, so it takes activations, no images")
+        activation = self.features(self.params, image)
+        if not _is_array(activation, 3):
+            raise InputError(f"the features of {self._called} give {_described(activation)}, expected floats [h, w, d]")
+        return activation
+
+    def logits(self, activation: Float[Array, "h w d"]) -> Float[Array, " C"]:
+        """The logits of one example, from its activations. What the head gives is checked by shape and type alone.
+
+        Raises:
+            InputError: the head gives anything but one vector of at least two numbers, one per class name.
+        """
+        logits = self.head(self.params, activation)
+        if not _is_array(logits, 1) or len(logits) < 2:
+            raise InputError(
+                f"the head of {self._called} gives {_described(logits)}, expected floats [C], at least 2 of one example"
+            )
+        naming.check_count(self.class_names, len(logits), self._called)
+        return logits
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Of the floating-point parameters: that of the first one, float32 where there is none."""
+        dtypes = (leaf.dtype for leaf in jax.tree.leaves(self.params) if hasattr(leaf, "dtype"))
+        return next((dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)), jnp.dtype(jnp.float32))
+
+    @property
+    def _called(self) -> str:
+        return f"the network {self.name or 'given'}"
 
     def astype(self, dtype: Any) -> "Network":
-        """The same network with its parameters cast, for example to `jnp.bfloat16`; cast the images too."""
-        return dataclasses.replace(self, params=jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self.params))
+        """The same network with its floating-point parameters cast, for example to `jnp.bfloat16`; cast images too."""
+
+        def cast(leaf: Any) -> Any:
+            array = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
+            return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
+
+        return dataclasses.replace(self, params=jax.tree.map(cast, self.params))
+
+
+def _is_array(value: Any, dimensions: int) -> bool:
+    is_floating = hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
+    return is_floating and value.ndim == dimensions and value.size > 0
+
+
+def _described(value: Any) -> str:
+    """What something is, by type or by shape."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+    return f"a {type(value).__name__}"
 
 
 def from_nnx(

@@ -24,6 +24,7 @@ def test_times_are_shown_and_written(tmp_path, capsys):
     assert (tmp_path / "b.png").stat().st_size > 1000 and list((tmp_path / "trace").rglob("*.pb"))
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("more", "words"),
     [

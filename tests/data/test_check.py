@@ -85,6 +85,7 @@ def test_progress_is_told(tmp_path: Path):
     assert steps == [(k, 12) for k in range(1, 13)]
 
 
+@pytest.mark.robust("tables")
 def test_other_folders_are_refused_with_a_hint(tmp_path: Path):
     write_birds(tmp_path / "birds")
     with pytest.raises(InputError, match=r"did you mean .*birds"):

@@ -86,12 +86,14 @@ def test_classes_are_selected_by_number_range_or_name(birds: Path, classes: obje
     assert sorted(set(dataset.labels.tolist())) == list(range(len(numbers)))
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("classes, words", [(4, "from 1 to 3"), ("3-2", "smaller first"), ("blu", "Blue_Bird")])
 def test_unknown_classes_are_refused(birds: Path, classes: object, words: str):
     with pytest.raises(InputError, match=words):
         cub.read(birds, classes)
 
 
+@pytest.mark.robust("tables")
 def test_a_selected_class_without_images_is_refused(birds: Path):
     for path in (birds / "images" / "002.Blue_Bird").iterdir():
         path.unlink()
@@ -112,6 +114,7 @@ TABLES = (
 )
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("name", TABLES)
 def test_a_missing_table_is_named(birds: Path, name: str):
     (birds / name).unlink()
@@ -119,6 +122,7 @@ def test_a_missing_table_is_named(birds: Path, name: str):
         cub.read(birds)
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("name", TABLES)
 def test_a_malformed_line_is_named(birds: Path, name: str):
     lines = (birds / name).read_text().splitlines()
@@ -128,6 +132,7 @@ def test_a_malformed_line_is_named(birds: Path, name: str):
         cub.read(birds)
 
 
+@pytest.mark.robust("tables")
 def test_a_binary_table_is_named(birds: Path):
     (birds / "images.txt").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(InputError, match=r"images.txt is not a text file"):
@@ -151,6 +156,7 @@ CONTRADICTIONS = {
 }
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("name, old, new, words", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_contradictions_are_counted_and_refused(birds: Path, name: str, old: str, new: str, words: str):
     change(birds / name, old, new)
@@ -159,6 +165,7 @@ def test_contradictions_are_counted_and_refused(birds: Path, name: str, old: str
     assert cub.problems(cub.read_tables(birds))
 
 
+@pytest.mark.robust("tables")
 def test_a_folder_that_is_none(tmp_path: Path):
     with pytest.raises(InputError, match="is not a folder"):
         cub.read(tmp_path / "none")

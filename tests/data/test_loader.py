@@ -56,6 +56,7 @@ def test_points_boxes_and_masks_move_with_the_image(birds: Path, tmp_path: Path)
     np.testing.assert_array_equal(moved["mask"], SQUARE.transform(30, 40).mask(loader.Files(scenes)[1]["mask"]))
 
 
+@pytest.mark.robust("pictures")
 def test_a_broken_image_is_named_and_raised_or_left_out_and_counted(birds: Path):
     dataset = cub.read(birds)
     dataset.image_path(1).write_bytes(b"broken")

@@ -154,6 +154,7 @@ BAD = {
 }
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize("content, words", BAD.values(), ids=BAD)
 def test_bad_files_are_one_sentence(tmp_path: Path, content: bytes, words: str):
     path = tmp_path / "a.jpg"
@@ -166,6 +167,7 @@ def test_bad_files_are_one_sentence(tmp_path: Path, content: bytes, words: str):
     assert not caught
 
 
+@pytest.mark.robust("pictures")
 def test_a_missing_file_and_a_folder(tmp_path: Path):
     with pytest.raises(InputError, match="does not exist"):
         read_image(tmp_path / "none.jpg")
@@ -173,6 +175,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path):
         read_image(tmp_path)
 
 
+@pytest.mark.robust("pictures")
 def test_floating_point_pixels_are_refused(tmp_path: Path):
     Image.fromarray(np.zeros((32, 32), np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(InputError, match="floating-point"):

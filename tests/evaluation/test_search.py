@@ -251,6 +251,7 @@ def test_the_shortcuts_are_at_least_fifty_times_faster_than_a_loop(head):
     assert seconds_of(loop_over_some) * 49**2 / 50 > 50 * seconds_of(lambda: exhaustive(net, a, b, 3))
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -117,6 +117,7 @@ def test_maps_name_edits_by_falling_value_and_equal_cells_come_in_any_order():
     assert len({order[3, 1] for order in orders}) > 5
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"candidates": 0.0}, "candidates"), ({"chunk": 0}, "chunk"), ({"predicted": 2}, "own class")],

@@ -33,6 +33,7 @@ def test_options_become_values():
     assert hash(typed) == hash(config.typed(config.compose([*given, "explanation.layers=[conv1]"])))
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("option", "said"),
     [
@@ -66,6 +67,7 @@ def test_a_wrong_type_or_value_names_the_option_and_what_was_expected(option, sa
     assert str(error.value).startswith(said) and "\n" not in str(error.value)
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
@@ -87,6 +89,7 @@ def test_known_options_pass():
 USED = ("confidence", "explanation.batch_size", "explanation.top")
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     "argument", ["attribution=grad_cam", "attribution.steps=3", "explanation.keep=2", "train=head", "train.epochs=1"]
 )

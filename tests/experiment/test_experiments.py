@@ -126,6 +126,7 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
     assert runs.is_finished(folder / "deliberative_layer")
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("given", "said"),
     [

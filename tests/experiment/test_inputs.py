@@ -23,6 +23,7 @@ def test_a_missing_checkpoint_is_named_with_how_to_train_it():
         inputs.test_set(options("model.checkpoint=nowhere/at-all"))
 
 
+@pytest.mark.robust("checkpoints")
 @pytest.mark.parametrize(
     ("given", "said"),
     [

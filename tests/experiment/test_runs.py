@@ -64,6 +64,7 @@ def test_a_run_is_read_back_with_the_options_that_acted(finished):
     assert str(ROOT) not in "".join(path.read_text() for path in finished.glob("*.[jmy]*"))
 
 
+@pytest.mark.robust("outputs")
 def test_a_finished_run_is_never_overwritten(finished, cfg):
     before = (finished / "table.csv").read_bytes()
     with pytest.raises(InputError, match="one holds a finished run; name another folder"):

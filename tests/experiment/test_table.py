@@ -124,6 +124,7 @@ def test_a_summary_is_read_back_with_its_methods(tmp_path, cell):
     assert again.rows[0].cell == cell and again.markdown() == written.markdown() and again.csv() == written.csv()
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -162,6 +163,7 @@ def no_classes(row: Row) -> Row:
     return dataclasses.replace(row, classes=None)
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("change", [other_classes, fewer_images, no_classes])
 def test_tables_about_other_images_are_not_joined(change):
     other = Table(tuple(map(change, example(1).rows)))

@@ -79,6 +79,7 @@ def test_the_same_command_again_changes_nothing(trained):
     assert again["accuracy"] == result["accuracy"]
 
 
+@pytest.mark.robust("resuming")
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -118,6 +119,7 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
     assert float(easiness) == pytest.approx(1 - found["hardness"][0], abs=1e-5)
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -145,6 +145,7 @@ def without(tensors, share):
     return {name: tensor for index, (name, tensor) in enumerate(tensors.items()) if index % share}
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -163,6 +164,7 @@ def test_tensors_that_do_not_fit_are_all_listed(change, message, tensors, tmp_pa
         load_tensors(change(dict(tensors)), tmp_path)
 
 
+@pytest.mark.robust("weights")
 def test_missing_keys_are_named_and_counted(tensors, tmp_path):
     kept = without(tensors, 2)
     with pytest.raises(InputError) as caught:
@@ -178,6 +180,7 @@ def test_half_precision_weights_become_float32(tensors, tmp_path):
     assert {value.dtype for value in net.params.values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -193,6 +196,7 @@ def test_what_does_not_exist_is_said(arguments, message):
         galore.load(*arguments)
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".onnx"])
 def test_a_file_of_something_else_is_an_error(suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
@@ -201,6 +205,7 @@ def test_a_file_of_something_else_is_an_error(suffix, tmp_path):
         galore.load(NAME, path)
 
 
+@pytest.mark.robust("weights")
 def test_a_truncated_safetensors_file_is_an_error(tensors, tmp_path):
     path = tmp_path / "weights.safetensors"
     safetensors.numpy.save_file(tensors, path)
@@ -243,6 +248,7 @@ def test_a_download_is_kept_once_it_is_right(address):
     assert offline.path() == path
 
 
+@pytest.mark.robust("downloads")
 @pytest.mark.parametrize("file, message", [("a.pth", "SHA-256"), ("404", "cannot be downloaded")])
 def test_nothing_is_kept_of_a_download_that_failed(address, file, message):
     with pytest.raises(InputError, match=message):

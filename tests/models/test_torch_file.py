@@ -130,6 +130,7 @@ class Malicious:
         return os.system, (self.command,)
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_code_is_refused_and_not_run(write, tmp_path):
     trace = tmp_path / "was-run"
@@ -144,6 +145,7 @@ def test_code_is_refused_and_not_run(write, tmp_path):
     assert not trace.exists()
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize(
     "name",
     ["builtins\neval", "builtins\ngetattr", "torch.hub\nload", "numpy\nload", "os\nsystem", "collections\nCounter"],
@@ -155,6 +157,7 @@ def test_every_other_name_is_refused(name, tmp_path):
         read_torch_file(path)
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 def test_a_truncated_file_is_an_error(write, share, tmp_path):
@@ -165,6 +168,7 @@ def test_a_truncated_file_is_an_error(write, share, tmp_path):
         read_torch_file(path)
 
 
+@pytest.mark.robust("weights")
 def test_any_flipped_byte_gives_tensors_or_an_error_and_nothing_else(tmp_path):
     """The reader's own promise: whatever the bytes are, the outcome is arrays or an InputError."""
     path = write_legacy(tmp_path / "weights.pth", state())
@@ -181,6 +185,7 @@ def test_any_flipped_byte_gives_tensors_or_an_error_and_nothing_else(tmp_path):
 HEADER = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize(
     "items",
     [(*HEADER[:2], 5), (*HEADER, {}, None), (*HEADER, {}, [[1]]), (*HEADER, {"a": 1}, ["0"])],
@@ -193,6 +198,7 @@ def test_a_legacy_file_with_wrong_parts_is_an_error(items, tmp_path):
         read_torch_file(path)
 
 
+@pytest.mark.robust("weights")
 def test_a_list_that_holds_itself_is_an_error(tmp_path):
     endless: list = []
     endless.append(endless)
@@ -202,6 +208,7 @@ def test_a_list_that_holds_itself_is_an_error(tmp_path):
         read_torch_file(path)
 
 
+@pytest.mark.robust("weights")
 def test_an_encrypted_zip_file_is_an_error(tmp_path):
     path = write_zip(tmp_path / "weights.pth", state())
     content = bytearray(path.read_bytes())
@@ -211,6 +218,7 @@ def test_an_encrypted_zip_file_is_an_error(tmp_path):
         read_torch_file(path)
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize(
     "shape, strides, offset", [((100,), (1,), 0), ((4,), (1,), 22), ((2, 2), (1, 40), 0), ((2,), (-1,), 5)]
 )
@@ -220,6 +228,7 @@ def test_a_tensor_that_reaches_beyond_its_storage_is_an_error(shape, strides, of
         read_torch_file(path)
 
 
+@pytest.mark.robust("weights")
 def test_a_zip_file_of_something_else_is_an_error(tmp_path):
     with zipfile.ZipFile(tmp_path / "weights.pth", "w") as archive:
         archive.writestr("readme.txt", "hello")

@@ -83,6 +83,25 @@ def test_one_compilation_serves_every_photo_and_every_class(tmp_path):
     assert ask._cache_size() == 1
 
 
+def test_the_memory_of_a_report_does_not_grow_with_the_number_of_pairs():
+    """Each of the 780 pairs of 40 classes, enlarged, takes 0.8 MB."""
+    net = answers.tiny_network(np.random.default_rng(0).normal(size=(3, 200)).astype(np.float32))
+    net = dataclasses.replace(net, class_names=())
+    ask = build.compile_explanations(attribution="gradient", confidence="softmax", top=40, fraction=0.1)
+    compiled = ask.lower(net, jnp.zeros((32, 32, 3)), jnp.int32(-1), jnp.int32(-1)).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 120e6
+
+
+def test_regions_are_the_same_in_blocks(tmp_path, monkeypatch):
+    whole = answers.answer(tmp_path)
+    monkeypatch.setattr(build, "ENLARGED", 4)
+    in_blocks = build.compile_explanations(attribution="gradient", confidence="softmax", top=4, fraction=0.1)
+    again = build.build(answers.tiny_network(), whole.photo.path, in_blocks, answers.METHODS, why_not="blue")
+    assert len(again.insecurities) == len(whole.insecurities) > 0
+    for one, other in zip(again.insecurities, whole.insecurities):
+        np.testing.assert_array_equal(one.finding.region, other.finding.region)
+
+
 @pytest.mark.parametrize(
     ("attribution", "confidence"),
     [
@@ -120,6 +139,7 @@ def test_an_ordinary_photo_has_no_notes(answer):
     assert answer.notes == ()
 
 
+@pytest.mark.robust("shapes and numbers")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_reach_no_report(tmp_path, bad):
     kernel = np.ones((3, len(answers.NAMES)), np.float32)
@@ -128,6 +148,7 @@ def test_numbers_that_are_not_finite_reach_no_report(tmp_path, bad):
         answers.answer(tmp_path, net=answers.tiny_network(kernel=kernel))
 
 
+@pytest.mark.robust("shapes and numbers")
 def test_maps_that_are_not_finite_reach_no_report(tmp_path):
     """The square root has an infinite slope at zero, where the logits themselves are finite."""
 

@@ -47,6 +47,7 @@ def test_the_same_run_is_found_again(tmp_path):
     assert begin(tmp_path / "out").finished() == [0]
 
 
+@pytest.mark.robust("resuming")
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -67,6 +68,7 @@ def test_a_folder_with_another_run_is_refused(tmp_path, change, words):
         begin(tmp_path / "out", **change)
 
 
+@pytest.mark.robust("resuming")
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(InputError, match="holds other files"):
@@ -91,6 +93,7 @@ def test_what_a_killed_process_has_left_is_removed_and_what_others_write_is_not(
     assert not mine.exists() and other.exists() and run.finished() == []
 
 
+@pytest.mark.robust("outputs")
 def test_a_shard_that_cannot_be_written_does_not_appear(tmp_path, monkeypatch):
     run = begin(tmp_path)
 
@@ -104,6 +107,7 @@ def test_a_shard_that_cannot_be_written_does_not_appear(tmp_path, monkeypatch):
     assert run.finished() == [] and not list(tmp_path.glob(".shard*"))
 
 
+@pytest.mark.robust("resuming")
 def test_a_damaged_shard_or_description_is_named(tmp_path):
     run = begin(tmp_path)
     run.path(0).write_bytes(b"PK half a file")

@@ -199,6 +199,7 @@ def test_what_cannot_be_streamed_is_refused(data, tmp_path, options, words):
         run(data, tmp_path / "out", **options)
 
 
+@pytest.mark.robust("resuming")
 def test_a_change_of_the_question_or_the_network_is_another_run(data, whole):
     with pytest.raises(InputError, match="whose counter is None and not 2"):
         run(data, whole.root, functools.partial(stream.discriminant, counter=2))

@@ -94,6 +94,7 @@ def test_any_run_of_whole_blocks_of_places_is_balanced(conditions, learners, see
     assert max(orders.values()) - min(orders.values()) <= 1
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

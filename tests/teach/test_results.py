@@ -127,6 +127,7 @@ def test_files_that_cannot_be_read_are_named(lesson_sheet, tmp_path):
     assert "cannot be read" in refusal.reason
 
 
+@pytest.mark.robust("results of learners")
 def test_a_result_of_another_sheet_is_refused(lesson_sheet, result_file):
     other = dataclasses.replace(lesson_sheet, subject="fish")
     _, (refusal,) = results.join(lesson_sheet, [result_file(other, knowing)])

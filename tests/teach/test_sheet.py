@@ -28,6 +28,7 @@ def test_phases_follow_the_order_of_the_questions(lesson_sheet, agree_sheet):
     assert set(agree_sheet.phases(0)) == {"agree"}
 
 
+@pytest.mark.robust("results of learners")
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -49,6 +50,7 @@ def test_what_is_no_sheet_is_refused(lesson_sheet, tmp_path, damage, words):
         sheet.read(path)
 
 
+@pytest.mark.robust("results of learners")
 def test_a_missing_sheet_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
         sheet.read(tmp_path / "nowhere")

@@ -101,6 +101,7 @@ def test_equal_parameters_give_equal_hashes_and_files_of_equal_meaning(saved, tm
     assert checkpoint.read_header(tmp_path)["params_sha256"] == checkpoint.read_header(saved)["params_sha256"]
 
 
+@pytest.mark.robust("checkpoints")
 def test_a_truncated_checkpoint_is_refused(copy):
     for file in (copy / "step-00000007" / "params").rglob("*"):
         if file.is_file() and file.stat().st_size > 10_000:
@@ -109,6 +110,7 @@ def test_a_truncated_checkpoint_is_refused(copy):
         checkpoint.load_network(copy)
 
 
+@pytest.mark.robust("checkpoints")
 def test_arrays_that_changed_are_refused(copy):
     other = {name: value + 1 for name, value in PARAMS.items()}
     shutil.rmtree(copy / "step-00000007" / "params")
@@ -122,6 +124,7 @@ def change_header(folder, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+@pytest.mark.robust("checkpoints")
 def test_another_version_is_refused(copy):
     change_header(copy, version=99)
     with pytest.raises(InputError, match="version 99, expected 1"):
@@ -135,6 +138,7 @@ def test_a_header_without_newer_fields_is_read(copy):
     assert header.read_description(copy) == DESCRIPTION
 
 
+@pytest.mark.robust("checkpoints")
 def test_another_network_is_refused(copy):
     found = checkpoint.read_header(copy)
     change_header(copy, description=found["description"] | {"network": "small_cnn"})
@@ -142,6 +146,7 @@ def test_another_network_is_refused(copy):
         checkpoint.load_network(copy)
 
 
+@pytest.mark.robust("checkpoints")
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "x", "version": 1}', '{"version": 1}'])
 def test_a_damaged_header_is_refused(copy, text):
     (copy / "step-00000007" / "header.json").write_text(text)
@@ -317,6 +322,7 @@ def test_sizes_are_compared_before_any_array_is_read(copy, monkeypatch):
         checkpoint.load_optimiser(copy, optax.sgd(1e-3).init(PARAMS))
 
 
+@pytest.mark.robust("checkpoints")
 def test_a_half_written_checkpoint_is_refused_and_says_so(copy, tmp_path):
     (copy / "step-00000007" / "header.json").unlink()
     with pytest.raises(InputError, match="not finished"):
@@ -325,6 +331,7 @@ def test_a_half_written_checkpoint_is_refused_and_says_so(copy, tmp_path):
         checkpoint.load_network(tmp_path / "nowhere")
 
 
+@pytest.mark.robust("outputs")
 def test_a_disk_that_takes_no_more_leaves_the_earlier_checkpoint_alone(copy):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
@@ -338,6 +345,7 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_checkpoint_alone(copy):
     checkpoint.load_network(copy)
 
 
+@pytest.mark.robust("outputs")
 def test_a_full_disk_is_said_in_few_words(copy, monkeypatch):
     def full(path, arrays):
         raise ValueError(

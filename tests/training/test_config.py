@@ -16,6 +16,7 @@ def test_plain_options_become_typed_ones():
     assert from_mapping(TrainConfig, dataclasses.asdict(TrainConfig())) == TrainConfig()
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
@@ -61,6 +62,7 @@ def test_a_wrong_type_or_value_is_refused(name, value, expected):
     assert str(caught.value) == f"train.{name}={value!r}: expected {expected}"
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [

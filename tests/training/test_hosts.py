@@ -4,6 +4,7 @@ from galore.errors import InputError
 from galore.training import hosts
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("count", "index", "message"),
     [(None, None, "hosts.count=None and hosts.index=None"), (2, 2, "hosts.index=2: expected")],

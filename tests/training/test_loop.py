@@ -84,6 +84,7 @@ def test_validation_decides_what_is_best_and_when_to_stop():
     assert saves == [(1, ("best", "last")), (2, ("best", "last")), (3, ("last",)), (4, ("last",))]
 
 
+@pytest.mark.robust("shapes and numbers")
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved():
     saves = []
 
@@ -98,6 +99,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved():
     assert saves == [2, 4]
 
 
+@pytest.mark.robust("shapes and numbers")
 def test_an_update_that_is_no_number_is_not_saved_though_the_loss_was_one():
     def root(params, batch, key):
         return jnp.sqrt(params["w"]).sum(), ({}, {})

@@ -108,10 +108,11 @@ def select(classes: Classes, class_names: tuple[str, ...]) -> list[int]:
 
     Args:
         classes: a number from 1, a range of numbers, a name, a text such as "1-25,Cardinal", or several of these.
+            `name:10` and `number:10` say which is meant where a class is called 10.
         class_names: all there are; class k is number k + 1.
 
     Raises:
-        InputError: a number or a name that does not exist, or nothing selected.
+        InputError: a number or a name that does not exist, one that may be either, or nothing selected.
     """
     if classes is None:
         return list(range(len(class_names)))
@@ -125,18 +126,38 @@ def select(classes: Classes, class_names: tuple[str, ...]) -> list[int]:
 
 
 def _numbers_of(word: str, class_names: tuple[str, ...]) -> list[int]:
-    match = re.fullmatch(r"([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?", word)
-    if match:
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not 1 <= first <= last <= len(class_names):
-            raise InputError(f"classes {word!r}: expected numbers from 1 to {len(class_names)}, the smaller first")
-        return list(range(first - 1, last))
+    """The positions that a word means; a number that is another class's name is refused, but for a prefix."""
+    kind, _, rest = word.partition(":")
+    if word not in class_names and kind in ("name", "number"):
+        return _called(rest, class_names) if kind == "name" else _numbered(rest, class_names)
+    if not re.fullmatch(_RANGE, word):
+        return _called(word, class_names)
+    if word in class_names and _called(word, class_names) != _numbered(word, class_names):
+        raise InputError(f"classes {word!r} may be a name or numbers: write name:{word} or number:{word}")
+    return _numbered(word, class_names)
+
+
+_RANGE = r"([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?"
+
+
+def _numbered(word: str, class_names: tuple[str, ...]) -> list[int]:
+    match = re.fullmatch(_RANGE, word)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last <= len(class_names):
+        raise InputError(f"classes {word!r}: expected numbers from 1 to {len(class_names)}, the smaller first")
+    return list(range(first - 1, last))
+
+
+def _called(word: str, class_names: tuple[str, ...]) -> list[int]:
     wanted = re.sub(r"^\d+\.", "", word).replace(" ", "_").lower()
-    for position, name in enumerate(class_names):
-        if name.replace(" ", "_").lower() == wanted:
-            return [position]
-    hint = closest(word, class_names)
-    raise InputError(f"there is no class {foreign.text(word, 60)!r}" + (f"; {hint}" if hint else ""))
+    found = [position for position, name in enumerate(class_names) if name.replace(" ", "_").lower() == wanted]
+    if len(found) > 1:
+        numbers = ", ".join(str(position + 1) for position in found)
+        raise InputError(f"{len(found)} classes are called {word!r}, select them by their numbers: {numbers}")
+    if not found:
+        hint = closest(word, class_names)
+        raise InputError(f"there is no class {foreign.text(word, 60)!r}" + (f"; {hint}" if hint else ""))
+    return found
 
 
 def some(what: str, wrong: list[str] | Shaped[np.ndarray, "k"]) -> Problem | None:

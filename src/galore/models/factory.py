@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from galore import class_names as naming
 from galore import foreign
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
@@ -156,8 +157,7 @@ def build_network(
     if classes is None or in_file is None or classes == in_file:
         params = weights_files.match(network.params, tensors, foreign.text(path), architecture.torch_name)
         class_names = imagenet_class_names() if is_published else class_names
-        if class_names and in_file is not None and len(class_names) != in_file:
-            raise InputError(f"{foreign.text(path)} names {len(class_names)} classes, but its network has {in_file}")
+        naming.check_count(class_names, classes or in_file or 1000, foreign.text(path))
         return dataclasses.replace(network, params=params, class_names=class_names), note
     params, replaced = _with_new_classifier(architecture, network.params, tensors, path, seed)
     warning = drawn_anew(replaced, path, classes)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,12 @@ from galore.report.answer import Answer, Box, Candidate, CounterPhoto, Finding, 
 
 VIEW = 448
 """The side of the pictures that a report shows (pixels)."""
+
+KEEP = 3
+"""A pair of classes occurs where both are among this many largest class attributions."""
+
+ENLARGED = 16
+"""Maps of pairs that are enlarged to a view at once, which bounds the memory whatever the number of classes."""
 
 ATTRIBUTIONS: dict[str, dict[str, Callable[..., Array]]] = {
     "gradient": {"attribution": attributions.gradient_x_activation},
@@ -75,18 +82,17 @@ def compile_explanations(*, attribution: str, confidence: str, top: int, fractio
         net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
     ) -> Maps:
         F = net.activation(image)[None]  # once for all explanations
-        hesitation = explain.deliberative(net, None, top, activations=F, fraction=fraction, **settings)
+        hesitation = explain.deliberative(net, None, top, activations=F, keep=KEEP, fraction=fraction, **settings)
         best, second = hesitation.classes[0, 0], hesitation.classes[0, 1]
         predicted = jnp.where(predicted < 0, best, predicted)
         counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
         difference = explain.discriminant(net, None, predicted, counter, activations=F, **settings)
         lit = functools.partial(regions.largest_fraction, fraction=fraction, size=(VIEW, VIEW))
-        shown = {
-            "attributive": difference.predicted_maps[0],
-            "deliberative": hesitation.maps[0],
-            "discriminant": difference.maps[0],
-        }
-        return Maps(hesitation, difference, {name: lit(maps) for name, maps in shown.items()})
+        # Pairs that occur come first, and no location has more of them than its largest classes form.
+        pairs = hesitation.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
+        in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
+        shown = {"attributive": difference.predicted_maps[0], "discriminant": difference.maps[0]}
+        return Maps(hesitation, difference, {"deliberative": in_blocks} | {n: lit(maps) for n, maps in shown.items()})
 
     return jax.jit(explain_photo)
 

@@ -51,8 +51,7 @@ def divided(function: Callable[..., Any], mesh: Mesh, batches: int) -> Callable[
 def _ask(answer: Answer, mesh: Mesh, net: Network, pixels: UInt8[Array, "B H W 3"]) -> Columns:
     def of_share(net: Network, pixels: Array) -> Columns:
         assert net.preprocessing is not None
-        dtype = jax.tree.leaves(net.params)[0].dtype
-        return answer(net, net.preprocessing.normalise(pixels).astype(dtype))
+        return answer(net, net.preprocessing.normalise(pixels).astype(net.dtype))
 
     return divided(of_share, mesh, 1)(net, pixels)
 

@@ -89,9 +89,8 @@ def run(
 
 
 def _network(net: Network) -> dict[str, Any]:
-    dtype = jax.tree.leaves(net.params)[0].dtype
     digest = provenance.params_sha256(net.params)
-    return {"network": net.name, "layer": net.layer, "dtype": str(dtype), "params_sha256": digest}
+    return {"network": net.name, "layer": net.layer, "dtype": str(net.dtype), "params_sha256": digest}
 
 
 def _settings(answer: Answer) -> dict[str, Any]:

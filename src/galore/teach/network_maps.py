@@ -57,7 +57,7 @@ def indices_in(net: Network, class_names: Sequence[str]) -> list[int]:
     """Which logits of the network belong to these classes.
 
     Raises:
-        InputError: the network has no names, or does not know a class (with the closest).
+        InputError: the network has no names, knows a class twice, or does not know it (with the closest).
     """
     if not net.class_names:
         raise InputError(f"the network {net.name} does not say which classes it knows, expected a trained checkpoint")
@@ -65,6 +65,8 @@ def indices_in(net: Network, class_names: Sequence[str]) -> list[int]:
         if name not in net.class_names:
             hint = closest(name, net.class_names)
             raise InputError(f"the network {net.name} does not know the class {name}" + (f"; {hint}" if hint else ""))
+        if net.class_names.count(name) > 1:
+            raise InputError(f"the network {net.name} knows more than one class called {name}, expected one")
     return [net.class_names.index(name) for name in class_names]
 
 

@@ -176,6 +176,7 @@ def test_the_same_bird_at_another_size():
     np.testing.assert_allclose(large.points / 4, small.points, atol=1.0)
 
 
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [((-2, 5, 0, 96), "classes"), ((2, 0, 0, 96), "per-class"), ((2, 5, -1, 96), "seed"), ((2, 5, 0, 3), "size")],
@@ -185,6 +186,7 @@ def test_numbers_out_of_range_are_named(numbers, words):
         SyntheticBirds(*numbers)
 
 
+@pytest.mark.robust("options")
 def test_what_does_not_exist_is_named():
     with pytest.raises(InputError, match="image 49"):
         BIRDS.draw(49)

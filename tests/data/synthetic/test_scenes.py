@@ -106,6 +106,7 @@ def test_same_seed_same_bytes(tmp_path):
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
 
 
+@pytest.mark.robust("options")
 def test_what_cannot_be_is_named():
     with pytest.raises(InputError, match="classes is 99"):
         SyntheticScenes(99, 5, 0, 64)
