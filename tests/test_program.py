@@ -1,4 +1,4 @@
-"""How a program ends: by an exit code and at most one line, whatever its console can show and whenever it is stopped."""
+"""How a program ends: by a code and at most one line, whatever its console can show and whenever it is stopped."""
 
 import contextlib
 import errno
@@ -78,16 +78,6 @@ def in_a_weak_reference():
 def behind_an_except():
     with contextlib.suppress(BaseException):
         signal.raise_signal(signal.SIGINT)
-
-
-def in_a_compiled_function():
-    import jax
-
-    def interrupted(x):
-        signal.raise_signal(signal.SIGINT)
-        return x
-
-    jax.block_until_ready(jax.jit(lambda x: jax.pure_callback(interrupted, x, x))(1.0))
 
 
 def turned_into_another():

@@ -5,7 +5,7 @@ the lock away when the writer ends, however it ends. So what lies there unlocked
 the same output removes it, or finishes it where it was complete.
 
     .NAME.unfinished-TOKEN.SUFFIX    a file
-    .NAME.unfinished/new             a folder; in NAME/.unfinished where NAME itself cannot be replaced (a mount point)
+    .NAME.unfinished/new-TOKEN       a folder; in NAME/.unfinished where NAME itself cannot be replaced (a mount point)
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from pathlib import Path
 from galore.errors import InputError
 
 _MARK = ".unfinished"
-_LOCK, _NEW, _COMPLETE, _OLD = "lock", "new", "complete", "old"
+_LOCK, _COMPLETE, _OLD = "lock", "complete", "old"
 _LONGEST_HIDDEN = 200
 """Bytes of a name that can be made longer and stay legal; of longer names a hash stands in the hidden one."""
 
@@ -79,12 +79,14 @@ def folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
             _recover(place, path)
             if not overwrite and _entries(path):
                 raise InputError(f"{given} is not empty; name a new folder or remove this one first")
-            (place / _NEW).mkdir()
-            (place / _NEW / _PROBE).write_bytes(bytes(4096))
-            (place / _NEW / _PROBE).unlink()
+            # A new name each time: processes that a killed writer had started may still write under the old one.
+            new = place / f"new-{secrets.token_hex(4)}"
+            new.mkdir()
+            (new / _PROBE).write_bytes(bytes(4096))
+            (new / _PROBE).unlink()
         with _keeping(given):
-            yield place / _NEW
-            _put(place, path)
+            yield new
+            _put(new, path)
 
 
 @contextlib.contextmanager
@@ -255,8 +257,7 @@ def _locked_place(given: str | Path, place: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            for name in (_NEW, _COMPLETE, _OLD):
-                shutil.rmtree(place / name, ignore_errors=True)
+            _clear(place)
             (place / _LOCK).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # the next writer is in it already
                 place.rmdir()
@@ -287,14 +288,18 @@ def _recover(place: Path, path: Path) -> None:
         (place / _OLD).rename(path)
     if (place / _COMPLETE).exists():
         _move_files(place / _COMPLETE, path)
-    for leftover in (_NEW, _COMPLETE, _OLD):
-        if (place / leftover).exists():
-            shutil.rmtree(place / leftover)
+    _clear(place)
 
 
-def _put(place: Path, path: Path) -> None:
+def _clear(place: Path) -> None:
+    for leftover in place.iterdir():
+        if leftover.name != _LOCK:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _put(new: Path, path: Path) -> None:
     """Makes the new folder appear: in one move, or file by file where others' files lie between."""
-    new = place / _NEW
+    place = new.parent
     if not path.exists():
         new.rename(path)
     elif place.parent != path and not _is_in_use(path) and not _others(path, new):
