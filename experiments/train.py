@@ -10,6 +10,7 @@ Expected numbers and their cost: docs/training.md. Writes into outputs/training/
 checkpoints/, metrics.jsonl, predictions.npz, result.json, config.yaml (resolved) and two figures.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -42,20 +43,21 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
 
     Raises:
         InputError: options or data that cannot be trained with, a checkpoint of another training, a loss that is no
-            number, or a full disk.
+            number, another program that trains in the folder, or a full disk.
     """
     began = time.perf_counter()
     options, model = configs(cfg)
     try:
-        images = config.dataset(cfg)
-        hosts.wait_for(config.path(images.root))
-        dataset = inputs.dataset(images, workers=options.threads)
-        trained = run.train_all(dataset, options, model, folder, on_progress)
-        result = run.summary(trained) | {"seconds": time.perf_counter() - began}
-        if hosts.is_first():
-            with atomic.file(folder / "config.yaml") as file:
-                file.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
-            run.write(trained, result, folder)
+        with atomic.writer(folder) if hosts.is_first() else contextlib.nullcontext():
+            images = config.dataset(cfg)
+            hosts.wait_for(config.path(images.root))
+            dataset = inputs.dataset(images, workers=options.threads)
+            trained = run.train_all(dataset, options, model, folder, on_progress)
+            result = run.summary(trained) | {"seconds": time.perf_counter() - began}
+            if hosts.is_first():
+                with atomic.file(folder / "config.yaml") as file:
+                    file.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
+                run.write(trained, result, folder)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     return result

@@ -4,14 +4,14 @@ import argparse
 import ast
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import galore
-from galore.errors import InputError
+from galore import program
+from galore.errors import harmless
 
 COMMANDS = (
     "explain",
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong on one line, without repeating the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {harmless(message, 1000)} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,25 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None: those of the process.
 
     Returns:
-        0, or 2 for input that the person can correct (said on one line of stderr), or 130 when interrupted.
+        0, or as `program.ended` says: 2 for input that the person can correct, with one line on stderr.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = build_parser(arguments)
-    options = parser.parse_args(arguments)
-    if not hasattr(options, "run"):
+
+    def work() -> int | None:
+        parser = build_parser(arguments)
+        options = parser.parse_args(arguments)
+        if hasattr(options, "run"):
+            return options.run(options)
         parser.print_help()
-        return 0
-    try:
-        return options.run(options) or 0
-    except InputError as error:
-        print(f"galore: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("galore: interrupted; nothing was left half-written", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+
+    return program.ended("galore", work)
 
 
 def build_parser(arguments: Sequence[str]) -> Parser:

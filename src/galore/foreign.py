@@ -21,6 +21,9 @@ from galore.errors import InputError, harmless
 LARGEST_TEXT_FILE = 256 * 2**20
 """Bytes of a JSON or YAML file; the largest that we write ourselves are below a tenth of it."""
 
+LONGEST_NAME, LONGEST_PATH = 80, 4096
+"""Characters of a name where it is shown, and of a path in a table."""
+
 
 def text(value: object, longest: int = 200) -> str:
     """A foreign text as a person may see it: on one line, without control characters, and short.
@@ -30,6 +33,34 @@ def text(value: object, longest: int = 200) -> str:
         longest: characters; of a longer text the middle is left out.
     """
     return harmless(str(value), longest)
+
+
+def name(value: object) -> str:
+    """A foreign name (of a file, a class, a part) as it stands in a sentence, a figure or a table."""
+    return text(value, LONGEST_NAME)
+
+
+def cell(value: object) -> str:
+    """A foreign text for a table that a spreadsheet may open: where it would be a formula, ' stands before it."""
+    shown = text(value, LONGEST_PATH)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "'")) else shown
+
+
+def inside(folder: str | Path, name: str, where: str) -> Path:
+    """The path of a name that a file gives, relative to a folder and below it.
+
+    Args:
+        folder: that it must not leave; links in it may lead elsewhere, since they are its owner's.
+        name: such as "001.Albatross/bird.jpg".
+        where: what the name stands in, for the message.
+
+    Raises:
+        InputError: it is absolute, empty, goes up ("..") or holds what no path can.
+    """
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts or "\0" in name:
+        raise InputError(f"{where} names {text(name)!r}, expected a path that stays below {text(folder)}")
+    return Path(folder, name)
 
 
 def open_regular(path: str | Path, expected: str) -> io.BufferedReader:

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galore.commands.teach import add_page_arguments
+
+if TYPE_CHECKING:
+    from galore.teach.sheet import Sheet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from galore import atomic
+    from galore.commands import teach
+
+    with atomic.folder(args.out) as folder:
+        sheet = make(args, folder)
+    teach.report(sheet, args.out)
+
+
+def make(args: argparse.Namespace, folder: Path) -> "Sheet":
+    """Makes an experiment and writes it into its folder."""
     from galore import terminal
     from galore.commands import teach
     from galore.teach import agree, hard_images, network_maps
@@ -37,4 +51,5 @@ def run(args: argparse.Namespace) -> None:
     scores = hard_images.scores_of(args.model)
     with terminal.step(f"Looking for difficult images and their insecurities ({', '.join(scores)})"):
         sheet = agree.make(net, dataset, options, scores)
-    teach.finish(net, sheet, dataset.root, args)
+    teach.finish(net, sheet, dataset.root, args, folder)
+    return sheet

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         explainer = Explainer(args)
         answer = explainer.explain(args.image, folder, why_not=args.why_not, counter_image=args.counter_image)
     show(answer)
-    print(f"\nLook at {out / 'explanation.html'}")
+    print(f"\nLook at {foreign.text(out / 'explanation.html', foreign.LONGEST_PATH)}")
 
 
 def check(args: argparse.Namespace, *photos: str | None) -> None:
@@ -104,7 +104,7 @@ class Explainer:
         from galore import terminal
         from galore.report import build, figures, page, record
 
-        with terminal.step(f"Explaining {image}"):
+        with terminal.step(f"Explaining {foreign.text(image)}"):
             answer = build.build(
                 self.net,
                 image,
@@ -117,7 +117,7 @@ class Explainer:
         with terminal.step("Writing the report"):
             record.save(answer, folder)
             figures.save(answer, folder)
-            (folder / "explanation.html").write_text(page.page(answer), encoding="utf-8")
+            (folder / "explanation.html").write_text(page.page(answer), encoding="utf-8", errors="replace")
         return answer
 
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--why-not asks for --explanation discriminant, not {args.explanation}")
     part = None if args.part is None else _part(args.part)
 
-    from galore import stream, terminal
+    from galore import foreign, stream, terminal
 
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
         net = loading.load(args.model, args.weights or "imagenet", layer=args.layer).astype(args.dtype)
     answer, settings = _answer(args, net)
-    with terminal.progress(f"Explaining {args.data}") as on_images:
+    with terminal.progress(f"Explaining {foreign.text(args.data)}") as on_images:
         folder = stream.run(
             net,
             args.data,
@@ -94,7 +94,7 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
 
 def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str]) -> int:
     """Says what there is; the exit code, 1 where no photo could be explained."""
-    from galore import class_names, stream
+    from galore import class_names, foreign, stream
     from galore.report import build
     from galore.stream import photos
 
@@ -103,13 +103,14 @@ def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str])
     rest = folder.images - explained - len(problems)
     console.print(f"{explained} photos are explained" + (f", {rest} are left to other parts" if rest else ""))
     if problems:
-        console.print(f"{len(problems)} could not be, such as: {next(iter(problems.values()))}", soft_wrap=True)
+        one = foreign.text(next(iter(problems.values())), 400)
+        console.print(f"{len(problems)} could not be, such as: {one}", soft_wrap=True)
     if skipped:
         console.print(f"{photos.told(skipped).capitalize()}.", soft_wrap=True)
     if explained:
         console.print("The network is least sure of")
     for one in stream.hardest(folder, SHOWN):
         label = class_names.label(one.predicted, names)
-        console.print(f"  {one.difficulty:.3f}  {one.image}: {label}", soft_wrap=True)
+        console.print(f"  {one.difficulty:.3f}  {foreign.text(one.image)}: {foreign.name(label)}", soft_wrap=True)
     console.print(f"The maps are in {folder.root}/shard-*.npz, the order in ranking.csv.", soft_wrap=True)
     return 0 if explained else 1

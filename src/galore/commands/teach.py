@@ -45,9 +45,15 @@ def add_page_arguments(parser: argparse.ArgumentParser, learners: int) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.from_sheet:
-        rebuild(args)
-        return
+    from galore import atomic
+
+    with atomic.folder(args.out) as folder:
+        sheet = rebuild(args, folder) if args.from_sheet else make(args, folder)
+    report(sheet, args.out)
+
+
+def make(args: argparse.Namespace, folder: Path) -> "Sheet":
+    """Makes an experiment and writes it into its folder."""
     if not args.model or not args.classes:
         raise InputError("teach needs --model CHECKPOINT and --classes A B, or --from-sheet FILE")
     check_simulation(args)
@@ -73,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
     net = network(args.model)
     with terminal.step("Choosing images that the network gets right, and explaining the pairs"):
         sheet = lesson.make(net, dataset, classes, options)
-    finish(net, sheet, dataset.root, args)
+    finish(net, sheet, dataset.root, args, folder)
+    return sheet
 
 
 def check_simulation(args: argparse.Namespace) -> None:
@@ -82,15 +89,14 @@ def check_simulation(args: argparse.Namespace) -> None:
         raise InputError(f"--simulate {args.simulate}: expected 2 to 1000 learners a condition")
 
 
-def finish(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace) -> None:
-    """Writes the experiment's folder, lets simulated learners take it where asked to, and says what was made."""
+def finish(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace, folder: Path) -> None:
+    """Writes the experiment into its folder, and lets simulated learners take it where asked to."""
     from galore import terminal
 
-    write(sheet, root, args.out)
+    write(sheet, root, folder)
     if args.simulate:
         with terminal.step("Simulating learners"):
-            simulate(net, sheet, root, args)
-    report(sheet, args.out)
+            simulate(net, sheet, root, args, folder / "simulation")
 
 
 def text(file: Path | None) -> str:
@@ -111,39 +117,37 @@ def network(model: str) -> "Network":
         return loading.load(model)
 
 
-def rebuild(args: argparse.Namespace) -> None:
+def rebuild(args: argparse.Namespace, folder: Path) -> "Sheet":
     """Makes the page of a sheet again; no network is needed."""
     from galore.teach import sheet
 
     again = sheet.read(args.from_sheet)
-    write(again, args.data, args.out)
-    report(again, args.out)
+    write(again, args.data, folder)
+    return again
 
 
-def write(sheet: "Sheet", root: Path, out: Path) -> None:
-    """Writes the experiment's folder."""
+def write(sheet: "Sheet", root: Path, folder: Path) -> None:
+    """Writes the experiment into its folder."""
     from galore import terminal
     from galore.teach import build
 
     with terminal.step("Writing the page"):
-        build.write(sheet, root / "images", out)
+        build.fill(sheet, root / "images", folder)
 
 
-def simulate(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace) -> None:
+def simulate(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace, folder: Path) -> None:
     """Writes simulated learners' result files, their reports and the power analysis, all labelled as simulation."""
-    from galore import atomic
     from galore.teach import agree_report, learners, planning, report, results
     from galore.teach import sheet as sheets
 
     write = report.write if sheet.kind == sheets.TEACH else agree_report.write
     perceived = learners.perceive(net, sheet, root / "images")
-    with atomic.folder(args.out / "simulation") as folder:
-        files = learners.write(sheet, perceived, folder / "results", args.simulate, args.seed)
-        counted, refusals = results.join(sheet, files)
-        for kind, group in report.groups(counted).items():
-            place = folder / kind.replace(" ", "-")
-            write(sheet, group, refusals, place, args.seed)
-            (place / "simulation-power.md").write_text(planning.table(sheet, group, args.seed), "utf-8")
+    files = learners.write(sheet, perceived, folder / "results", args.simulate, args.seed)
+    counted, refusals = results.join(sheet, files)
+    for kind, group in report.groups(counted).items():
+        place = folder / kind.replace(" ", "-")
+        write(sheet, group, refusals, place, args.seed)
+        (place / "simulation-power.md").write_text(planning.table(sheet, group, args.seed), "utf-8")
 
 
 def report(sheet: "Sheet", out: Path) -> None:

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
+from galore import atomic, program
 from galore.errors import InputError
 from galore.experiment import config, runs
 
@@ -63,12 +64,14 @@ def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
         folder: where to.
 
     Raises:
-        InputError: options that do not fit, or a folder that holds a finished run; before any work.
+        InputError: options that do not fit, or a folder that holds a finished run or that another program is writing;
+            before any work.
     """
-    runs.check_free(folder)
-    typed, began = config.typed(cfg), time.perf_counter()
-    table = experiment.run(typed)
-    runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
+    with atomic.writer(folder.parent, f".{folder.name}.lock"):
+        runs.check_free(folder)
+        typed, began = config.typed(cfg), time.perf_counter()
+        table = experiment.run(typed)
+        runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
     return table
 
 
@@ -76,18 +79,19 @@ def reported(work: Callable[[], Any]) -> int:
     """Runs a program; mistakes in files and options end it with one line on stderr.
 
     Returns:
-        The exit code: 0, or 2 after a mistake.
+        The exit code: 0, 2 after a mistake, or as `program.ended` says.
     """
     # Else Hydra prints the stack of whatever a job raises and exits itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        work()
-    except _AlreadyReported:
-        return 2
-    except (InputError, HydraException) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+
+    def quietly() -> int:
+        try:
+            work()
+        except _AlreadyReported:
+            return 2
+        return 0
+
+    return program.ended("error", quietly, HydraException)
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:

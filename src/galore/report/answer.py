@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from galore import representation
+from galore import foreign, representation
 
 Box = tuple[float, float, float, float]
 
@@ -34,8 +34,8 @@ class Photo:
 
     @property
     def name(self) -> str:
-        """The file's name without its folder."""
-        return Path(self.path).name
+        """The file's name without its folder, as it may be shown."""
+        return foreign.name(Path(self.path).name)
 
 
 @dataclass(frozen=True)

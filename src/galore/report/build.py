@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from galore import attribution as attributions
-from galore import class_names, confidence, explain, provenance, regions, representation
+from galore import class_names, confidence, explain, foreign, provenance, regions, representation
 from galore.data import photo as photos
 from galore.errors import InputError
 from galore.network import Network
@@ -219,7 +219,7 @@ def _candidate(maps: HostMaps, index: int, names: Sequence[str]) -> Candidate:
     logits = maps.deliberative.logits[0].astype(np.float64)
     probabilities = np.exp(logits - logits.max())
     probability = probabilities[index] / probabilities.sum()
-    return Candidate(index, class_names.label(index, names), float(logits[index]), float(probability))
+    return Candidate(index, foreign.name(class_names.label(index, names)), float(logits[index]), float(probability))
 
 
 def _insecurities(maps: HostMaps, candidates: tuple[Candidate, ...], photo: Photo) -> tuple[Insecurity, ...]:
@@ -281,7 +281,7 @@ def _notes(
     if deliberative:
         factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))
     return [
-        f"In {Path(path).name}, the map of {what} is {_level(values[0])} everywhere, so {result}."
+        f"In {foreign.name(Path(path).name)}, the map of {what} is {_level(values[0])} everywhere, so {result}."
         for what, values, result in factors
         if np.ptp(values[0]) == 0
     ]

@@ -7,6 +7,7 @@ import shlex
 from html import escape
 from typing import Any
 
+from galore import foreign
 from galore.report import elements, overlay, words
 from galore.report.answer import Answer, Candidate, Photo
 
@@ -248,12 +249,14 @@ def _saw_all(photo: Photo) -> bool:
 
 def _command(answer: Answer) -> str:
     counter = answer.why_not.counter.index
-    return f"galore explain {shlex.quote(answer.photo.path)} --why-not {counter} --counter-image PHOTO"
+    return f"galore explain {shlex.quote(foreign.text(answer.photo.path, foreign.LONGEST_PATH))} --why-not {counter} --counter-image PHOTO"
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for key, value in nested.items():
         name = f"{prefix}{key}".replace("_", " ")
-        rows += _flat(value, f"{name}: ") if isinstance(value, dict) else [(name, str(value))]
+        rows += (
+            _flat(value, f"{name}: ") if isinstance(value, dict) else [(foreign.name(name), foreign.text(value, 400))]
+        )
     return rows

@@ -14,7 +14,8 @@ SCHEMA = "galore.explanation/1"
 def save(answer: Answer, folder: Path) -> tuple[str, ...]:
     """Writes explanation.json and maps.npz into a folder that exists; returns their names."""
     text = json.dumps(record(answer), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "explanation.json").write_text(text + "\n", encoding="utf-8")
+    # What is no text in the name of a file becomes an escape of JSON, which gives the name back.
+    (folder / "explanation.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     np.savez_compressed(folder / "maps.npz", allow_pickle=False, **answer.maps)
     return "explanation.json", "maps.npz"
 

@@ -122,13 +122,6 @@ class Folder:
             problems |= dict(zip(without.tolist(), columns["problems"].tolist(), strict=True))
         return problems
 
-    def remove_leftovers(self, shards: Sequence[int]) -> None:
-        """Removes what a process that was killed has left of these shards, which nobody else may be writing."""
-        names = tuple(self.path(shard).name for shard in shards)
-        for path in self.root.glob(".shard-*"):
-            if path.name.removeprefix(".").startswith(names):
-                path.unlink(missing_ok=True)
-
     def write(self, number: int, columns: HostColumns) -> None:
         """Makes a shard appear, whole and safe on the disk.
 

@@ -10,14 +10,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from galore import provenance
+from galore import atomic, provenance
 from galore.data import loader
 from galore.errors import InputError
 from galore.network import Network
@@ -75,17 +75,30 @@ def run(
     skipped = Counter() if skipped is None else skipped
     names = photos.find(root, skipped)
     identity = {**_network(net), **(_settings(answer) if settings is None else settings)}
-    folder = begin(out, names, identity, shard_size, provenance.collect({"data": str(data), "left_out": dict(skipped)}))
-    missing = sorted(set(range(k, folder.shards, n)) - set(folder.finished()))
-    folder.remove_leftovers(missing)
-    if missing:
-        rows = np.concatenate([folder.rows(shard) for shard in missing])
-        source = photos.Photos(root, names, rows, net.preprocessing)
-        batches = loader.batches(source, batch_size, threads=threads or os.cpu_count() or 1)
-        with closing(batches):  # pyright: ignore[reportArgumentType]
-            answers = _counted(_complete(devices.answers(batches)), folder, on_images)
-            _write(folder, _cut(answers, [(shard, len(folder.rows(shard))) for shard in missing]))
+    with one_writer(out, k, n):
+        origin = provenance.collect({"data": str(data), "left_out": dict(skipped)})
+        folder = begin(out, names, identity, shard_size, origin)
+        missing = sorted(set(range(k, folder.shards, n)) - set(folder.finished()))
+        atomic.remove_leftovers(folder.root)
+        if missing:
+            rows = np.concatenate([folder.rows(shard) for shard in missing])
+            source = photos.Photos(root, names, rows, net.preprocessing)
+            batches = loader.batches(source, batch_size, threads=threads or os.cpu_count() or 1)
+            with closing(batches):  # pyright: ignore[reportArgumentType]
+                answers = _counted(_complete(devices.answers(batches)), folder, on_images)
+                _write(folder, _cut(answers, [(shard, len(folder.rows(shard))) for shard in missing]))
     return folder
+
+
+@contextmanager
+def one_writer(out: str | Path, k: int, n: int) -> Iterator[None]:
+    """Makes this the only writer of its part of a folder; other parts may be written at the same time.
+
+    Raises:
+        InputError: somebody writes this part, or the whole, or one of the parts where this is the whole.
+    """
+    with atomic.writer(out, shared=n > 1), atomic.writer(out, f".lock-{k + 1}-of-{n}"):
+        yield
 
 
 def _network(net: Network) -> dict[str, Any]:

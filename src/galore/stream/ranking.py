@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.stream.folder import Folder
 
 
@@ -33,14 +33,15 @@ def hardest(folder: Folder, count: int | None = None) -> list[Ranked]:
 
 
 def save_ranking(folder: Folder) -> None:
-    """Writes ranking.csv into the folder: rank, row, image, predicted, difficulty."""
+    """Writes ranking.csv into the folder: rank, row, image (see `foreign.cell`), predicted, difficulty."""
     with (
         atomic.file(folder.root / "ranking.csv") as unfinished,
-        open(unfinished, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        open(unfinished, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(["rank", *Ranked._fields])
-        writer.writerows([rank, *ranked] for rank, ranked in enumerate(_ranked(folder, None), 1))
+        for rank, ranked in enumerate(_ranked(folder, None), 1):
+            writer.writerow([rank, *ranked._replace(image=foreign.cell(ranked.image))])
 
 
 def _ranked(folder: Folder, count: int | None) -> Iterator[Ranked]:

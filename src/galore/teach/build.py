@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.data.geometry import Transform
 from galore.data.photo import read_image
 from galore.errors import InputError
@@ -30,30 +30,40 @@ HIDDEN = 96
 
 
 def write(sheet: Sheet, images: Path, out: Path) -> None:
-    """Writes the folder of an experiment: the sheet, the links, and the page in a folder of its own.
+    """Makes the folder of an experiment, see `fill`.
 
-        out/page/index.html, out/page/images/*.jpg    to be published
-        out/sheet.json, out/links.txt                 to be kept
+    Raises:
+        InputError: as `fill`, or the folder is not empty.
+    """
+    with atomic.folder(out) as folder:
+        fill(sheet, images, folder)
+
+
+def fill(sheet: Sheet, images: Path, folder: Path) -> None:
+    """Writes an experiment into its folder, which is there: the sheet, the links, and the page in one of its own.
+
+        page/index.html, page/images/*.jpg    to be published
+        sheet.json, links.txt                 to be kept
 
     Args:
         sheet: the experiment.
         images: the data set's folder of images.
-        out: the folder to make.
+        folder: of the experiment.
 
     Raises:
-        InputError: the folder is not empty, or an image is missing or is not the one that the sheet was made from.
+        InputError: an image is missing, is not the one that the sheet was made from, or lies elsewhere.
     """
-    with atomic.folder(out) as folder:
-        sheets.write(sheet, folder / "sheet.json")
-        (folder / "links.txt").write_text(links(sheet), "utf-8")
-        (folder / "page" / "images").mkdir(parents=True)
-        hidden = {trial.picture: trial.shown for trial in sheet.trials if trial.shown}
-        examples = {id for trial in sheet.trials for ids in trial.examples for id in ids}
-        for picture in sheet.pictures:
-            side = EXAMPLE_SIDE if picture.id in examples else SIDE
-            data = jpeg(picture, images, side, hidden.get(picture.id))
-            (folder / "page" / "images" / f"{picture.id}.jpg").write_bytes(data)
-        (folder / "page" / "index.html").write_text(page(sheet), "utf-8")
+    sheets.write(sheet, folder / "sheet.json")
+    (folder / "links.txt").write_text(links(sheet), "utf-8")
+    shown = folder / "page" / "images"
+    shown.mkdir(parents=True)
+    hidden = {trial.picture: trial.shown for trial in sheet.trials if trial.shown}
+    examples = {id for trial in sheet.trials for ids in trial.examples for id in ids}
+    for picture in sheet.pictures:
+        side = EXAMPLE_SIDE if picture.id in examples else SIDE
+        file = foreign.inside(shown, f"{picture.id}.jpg", "the sheet")
+        file.write_bytes(jpeg(picture, images, side, hidden.get(picture.id)))
+    (folder / "page" / "index.html").write_text(page(sheet), "utf-8")
 
 
 def links(sheet: Sheet) -> str:
@@ -63,7 +73,7 @@ def links(sheet: Sheet) -> str:
 
 def jpeg(picture: Picture, images: Path, side: int, shown: LitRegion | None = None) -> bytes:
     """The picture as the page shows it: the square that the network saw, with nothing but pixels in the file."""
-    path = images / picture.path
+    path = foreign.inside(images, picture.path, "the sheet")
     pixels = read_image(path)
     if hashlib.sha256(path.read_bytes()).hexdigest() != picture.sha256:
         raise InputError(f"{path} is not the image that the sheet was made from")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from galore import foreign
+from galore.errors import InputError
 from galore.teach import seal
 from galore.teach.sheet import ANSWERS, VERSION, Sheet
 
@@ -87,19 +89,26 @@ def join(sheet: Sheet, files: Sequence[str | Path]) -> tuple[list[Result], list[
 def check(sheet: Sheet, file: Path) -> Result | Refusal:
     """Reads one file: the result, or why it does not count."""
     try:
-        if file.stat().st_size > LARGEST:
-            return Refusal(str(file), "too large for a result file")
-        body = json.loads(file.read_text("utf-8"))
-    except OSError as error:
-        return Refusal(str(file), f"cannot be read: {error.strerror}")
+        content = foreign.read_bytes(file, "a result file")
+    except InputError as error:
+        return Refusal(str(file), f"cannot be read: {error}")
+    return check_content(sheet, content, str(file))
+
+
+def check_content(sheet: Sheet, content: bytes, file: str) -> Result | Refusal:
+    """As `check`, for what is in memory; `file` is what it is called."""
+    if len(content) > LARGEST:
+        return Refusal(file, "too large for a result file")
+    try:
+        body = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
-        return Refusal(str(file), "truncated, or no result file: it is not JSON")
+        return Refusal(file, "truncated, or no result file: it is not JSON")
     reason = _problem(sheet, body)
     if reason:
-        return Refusal(str(file), reason)
+        return Refusal(file, reason)
     given = body["answers"]
     return Result(
-        file=str(file),
+        file=file,
         learner=body["learner"],
         place=body["place"],
         condition=sheet.conditions[body["condition"] - 1],

@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from galore import foreign
 from galore.errors import InputError
 
-FORMAT = "galore-sheet"
+FORMAT, EXPECTED = "galore-sheet", "the sheet of an experiment, as galore wrote it"
 VERSION = 2
 ANSWERS = ("A", "B", "?")
 """What a person can answer; "?" is "don't know", or "cannot tell" in the agreement experiment."""
@@ -139,7 +140,7 @@ class Sheet:
         """The identifier: the first 16 hexadecimal digits of the hash of everything but the provenance."""
         body = dataclasses.asdict(self) | {"provenance": None, "version": VERSION}
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return hashlib.sha256(canonical.encode(errors="backslashreplace")).hexdigest()[:16]
 
     def phases(self, order: int) -> tuple[str, ...]:
         """What each question of an order is part of: "before", "training" or "after"; "agree" throughout."""
@@ -173,20 +174,14 @@ def read(path: str | Path) -> Sheet:
     """
     path = Path(path)
     path = path / "sheet.json" if path.is_dir() else path
-    try:
-        body = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the sheet {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not the sheet of an experiment, expected the JSON that galore wrote") from error
+    content = foreign.read_bytes(path, EXPECTED)
+    body = foreign.json_text(content, Any, str(path), EXPECTED)
     if not isinstance(body, dict) or body.get("format") != FORMAT:
-        raise InputError(f"{path} is not the sheet of an experiment, expected the JSON that galore wrote")
+        raise InputError(f"{path} is not {EXPECTED}")
     if body.get("version") != VERSION:
         raise InputError(f"{path} is a sheet of version {body.get('version')}, expected version {VERSION}")
-    try:
-        sheet = _from_json(body)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: it lacks or distorts {error}") from error
+    foreign.json_text(content, Sheet, str(path), EXPECTED)  # the types; numbers stay as they stand there
+    sheet = _from_json(body)
     if sheet.experiment != body.get("experiment"):
         raise InputError(f"{path} was changed after it was written: its contents do not give {body.get('experiment')}")
     return sheet

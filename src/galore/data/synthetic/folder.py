@@ -3,6 +3,10 @@
 import dataclasses
 import json
 import multiprocessing
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -41,13 +45,26 @@ def draw_all(
             take(_draw_chunk(draw, chunk))
         return [drawn[image_id] for image_id in range(1, count + 1)]
     # Fresh processes: a fork of one that runs JAX's threads could hang.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),))
     try:
         for future in as_completed([pool.submit(_draw_chunk, draw, chunk) for chunk in chunks]):
             take(future.result())
     finally:
         pool.shutdown(cancel_futures=True)
     return [drawn[image_id] for image_id in range(1, count + 1)]
+
+
+def _end_with(parent: int) -> None:
+    """Makes a process that draws end with the one that it draws for, however that ends; interruptions are its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw_chunk(draw: Callable[[int], Result], image_ids: range) -> dict[int, Result]:

@@ -1,0 +1,111 @@
+"""How programs begin and end: consoles that take any text, interruptions that are heard, mistakes on one line."""
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from galore.errors import InputError, harmless
+
+AGAIN = 0.05
+"""Seconds until an interruption that was swallowed is raised again."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; whatever cleans up after Ctrl-C does so now."""
+
+
+def ended(name: str, work: Callable[[], Any], *also: type[Exception]) -> int:
+    """Runs a program to one of its ends, each with an exit code and at most one line on stderr.
+
+    Args:
+        name: what that line begins with.
+        work: the program; what it returns is the exit code, None for 0.
+        also: errors, beside `InputError`, whose message is for the person who started it.
+
+    Returns:
+        The exit code: 2 for input that can be corrected, 130 after Ctrl-C, 143 after SIGTERM, 1 where stdout takes no
+        more.
+    """
+    take_any_text()
+    try:
+        with interruptible():
+            code = work() or 0
+            sys.stdout.flush()
+            return code
+    except (InputError, *also) as error:
+        _say(f"{name}: {' '.join(harmless(str(error), 2000).split())}")
+        return 2
+    except Terminated:
+        _say(f"{name}: terminated; nothing was left half-written")
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        _say(f"{name}: interrupted; nothing was left half-written")
+        return 128 + signal.SIGINT
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
+            raise
+        if error.errno == errno.ENOSPC:
+            _say(f"{name}: no space is left where its output goes")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def take_any_text() -> None:
+    """Lets stdout and stderr take every text: what their encoding lacks is replaced."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a test or a notebook stands in for it
+            stream.reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM interrupts the block as Ctrl-C does, and no interruption is lost in it.
+
+    Python raises `KeyboardInterrupt` wherever it happens to be. In a function that a library calls back, at the end of
+    an object's life or from C++, that exception is dropped or turned into another. So it is raised again until it
+    arrives here, and what arrives instead of it counts as it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[type[KeyboardInterrupt]] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not came:
+            came.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        if not _is_on_its_way(sys.exc_info()[1]):
+            raise came[0]
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    except Exception as error:
+        if came:
+            raise came[0] from error
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise came[0]
+
+
+def _is_on_its_way(error: BaseException | None) -> bool:
+    """Whether what runs now cleans up after an interruption."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody hears it
+        print(line, file=sys.stderr, flush=True)
