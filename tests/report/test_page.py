@@ -108,7 +108,7 @@ def test_names_from_outside_are_text_and_not_markup(answer):
 def test_without_a_counter_photo_the_page_says_how_to_get_the_other_half(tmp_path):
     text = " ".join(Elements(page.page(answers.answer(tmp_path, counter=False))).text)
     assert "--counter-image PHOTO" in text
-    assert "--why-not 2" in text
+    assert "--why-not index:2" in text
 
 
 def test_notes_stand_above_the_explanations(answer):

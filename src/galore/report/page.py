@@ -248,8 +248,8 @@ def _saw_all(photo: Photo) -> bool:
 
 
 def _command(answer: Answer) -> str:
-    counter = answer.why_not.counter.index
-    return f"galore explain {shlex.quote(foreign.text(answer.photo.path, foreign.LONGEST_PATH))} --why-not {counter} --counter-image PHOTO"
+    counter, photo = answer.why_not.counter.index, foreign.text(answer.photo.path, foreign.LONGEST_PATH)
+    return f"galore explain {shlex.quote(photo)} --why-not index:{counter} --counter-image PHOTO"
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
