@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from galore import InputError, explain, regions
 from galore.report import build
@@ -137,6 +138,15 @@ def test_a_score_without_gradient_gives_zeros_and_a_note(tmp_path):
 
 def test_an_ordinary_photo_has_no_notes(answer):
     assert answer.notes == ()
+
+
+def test_colours_that_could_not_be_converted_are_noted(tmp_path):
+    path = answers.write_photo(tmp_path / "odd.png")
+    with Image.open(path) as image:
+        image.save(path, icc_profile=b"no profile")
+    found = build.build(answers.tiny_network(), path, answers.compile_explanations(), answers.METHODS)
+    (note,) = (note for note in found.notes if "colour" in note)
+    assert note.startswith("odd.png: its colour profile cannot be used") and note.endswith("sRGB.")
 
 
 @pytest.mark.robust("shapes and numbers")

@@ -66,7 +66,8 @@ def _without_alpha(image: Image.Image, path: Path, coded: str) -> tuple[Image.Im
 
 def _coding(image: Image.Image) -> str:
     """How a PNG's pixels are coded, in Pillow's words, which forgets it when it has loaded them."""
-    return image.tile[0][3] if image.format == "PNG" and image.tile else ""
+    tiles = getattr(image, "tile", [])
+    return tiles[0][3] if image.format == "PNG" and tiles else ""
 
 
 def _wide_grey(image: Image.Image, path: Path) -> Float[np.ndarray, "height width"]:

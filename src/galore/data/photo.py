@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -79,7 +79,7 @@ def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
                 f"{path} is only {width} x {height} pixels, expected at least {minimum_side} x {minimum_side}"
             )
         by_pillow = _tiff_orientation(image)
-        pixels, notes = to_rgb(image, path)
+        pixels, notes = to_rgb(image, Path(path))
         tag = by_pillow or _orientation(image)
         return Picture(pixels if by_pillow else orientation.turn(pixels, tag), tag, notes)
 
@@ -204,7 +204,7 @@ def _boundary(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged and cannot be decoded: {str(error) or type(error).__name__}") from error
 
 
-def _open(file: io.BufferedIOBase) -> Image.Image:
+def _open(file: Any) -> Image.Image:
     with _quiet():
         return Image.open(file, formats=FORMATS)
 
