@@ -6,12 +6,13 @@ import importlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import galore
-from galore.errors import InputError
+from galore.errors import LONGEST_MESSAGE, InputError, harmless
 
 COMMANDS = (
     "explain",
@@ -26,6 +27,9 @@ COMMANDS = (
     "agree",
 )
 """Each is a module of `galore.commands` with a one-line docstring, `add_arguments(parser)` and `run(args)`."""
+
+
+_formatwarning = warnings.formatwarning
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 2 for input that the person can correct (said on one line of stderr), or 130 when interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.formatwarning = _one_line
     parser = build_parser(arguments)
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
@@ -61,6 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What the library has to say to a person, without the place in its source; other warnings are for programmers."""
+    if category is UserWarning:
+        return f"galore: {harmless(str(message), LONGEST_MESSAGE)}\n"
+    return _formatwarning(message, category, filename, lineno, line)
 
 
 def build_parser(arguments: Sequence[str]) -> Parser:
