@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -90,3 +91,11 @@ def test_an_error_of_ours_is_not_hidden(monkeypatch):
     monkeypatch.setattr(explain, "run", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         cli.main(["explain", "photo.jpg"])
+
+
+def test_what_the_library_warns_of_is_one_line(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    cli.main([])
+    said = warnings.formatwarning("w.pth: module.\x1b[2J was\ntaken off", UserWarning, "x.py", 3)
+    assert said == "galore: w.pth: module.\\x1b[2J was taken off\n"
+    assert "x.py:3: DeprecationWarning" in warnings.formatwarning("old", DeprecationWarning, "x.py", 3)

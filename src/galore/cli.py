@@ -5,13 +5,14 @@ import ast
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import galore
 from galore import program
-from galore.errors import harmless
+from galore.errors import LONGEST_MESSAGE, harmless
 
 COMMANDS = (
     "explain",
@@ -26,6 +27,9 @@ COMMANDS = (
     "agree",
 )
 """Each is a module of `galore.commands` with a one-line docstring, `add_arguments(parser)` and `run(args)`."""
+
+
+_formatwarning = warnings.formatwarning
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or as `program.ended` says: 2 for input that the person can correct, with one line on stderr.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.formatwarning = _one_line
 
     def work() -> int | None:
         parser = build_parser(arguments)
@@ -54,6 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
 
     return program.ended("galore", work)
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What the library has to say to a person, without the place in its source; other warnings are for programmers."""
+    if category is UserWarning:
+        return f"galore: {harmless(str(message), LONGEST_MESSAGE)}\n"
+    return _formatwarning(message, category, filename, lineno, line)
 
 
 def build_parser(arguments: Sequence[str]) -> Parser:

@@ -52,7 +52,8 @@ def closest(name: str, candidates: Iterable[str], count: int = 3) -> str:
         "the closest are a, b, c", or "" when nothing resembles the name.
     """
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=count, cutoff=0.4)
+    # The comparison is quadratic in the length, and nothing that long was meant to be a name.
+    matches = difflib.get_close_matches(name.lower()[:200], by_lower_case, n=count, cutoff=0.4)
     if not matches:
         return ""
     return "the closest " + ("is " if len(matches) == 1 else "are ") + ", ".join(by_lower_case[m] for m in matches)

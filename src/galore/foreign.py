@@ -23,6 +23,7 @@ LARGEST_TEXT_FILE = 256 * 2**20
 
 LONGEST_NAME, LONGEST_PATH = 80, 4096
 """Characters of a name where it is shown, and of a path in a table."""
+DEEPEST_YAML = 100
 
 
 def text(value: object, longest: int = 200) -> str:
@@ -142,8 +143,13 @@ def yaml_file(path: str | Path, expected: str) -> Any:
 
     content = read_bytes(path, expected)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
-            raise InputError(f"{text(path)} has YAML aliases (*name), expected {expected} without them")
+        depth = 0
+        for event in yaml.parse(content, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise InputError(f"{text(path)} has YAML aliases (*name), expected {expected} without them")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST_YAML:  # its reader takes the square of the depth
+                raise InputError(f"{text(path)} is damaged, expected {expected}: it is nested too deeply")
         return yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, InputError):

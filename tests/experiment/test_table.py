@@ -130,8 +130,8 @@ def test_a_summary_is_read_back_with_its_methods(tmp_path, cell):
     [
         ({"version": 1}, "has the format 'galore table', version 1, expected 'galore table', version 3: run again"),
         ({"format": "a shopping list"}, "has the format 'a shopping list', version 3"),
-        ({"format": None, "version": None}, "has the format None, version None, expected"),
-        (None, "rows.json is no table of an experiment"),
+        ({"format": None, "version": None}, "has the format 'None', version None, expected"),
+        (None, "rows.json is damaged, expected the table of an experiment"),
     ],
 )
 def test_a_table_of_another_format_is_refused_in_one_sentence(tmp_path, change, said):
