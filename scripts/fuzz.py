@@ -103,7 +103,7 @@ def byte_edits() -> st.SearchStrategy[Edits]:
     kinds = st.sampled_from(["set", "insert", "delete", "double", "cut"])
     place = st.floats(0, 1) | st.floats(0, 0.03)
     some = st.sampled_from(BYTES) | st.binary(min_size=1, max_size=4)
-    return st.lists(st.tuples(kinds, place, st.integers(1, 40), some), min_size=1, max_size=6)
+    return st.lists(st.tuples(kinds, place, st.integers(1, 40), some), min_size=1, max_size=3)
 
 
 def mutated(content: bytes, edits: Edits) -> bytes:
@@ -262,7 +262,8 @@ def torch_pickles() -> Subject:
 def checkpoint_headers() -> Subject:
     description = header.Description("small_cnn_narrow", ("a", "b", "c"), Preprocessing(32, 32), "conv3")
     params = architectures.random_params("small_cnn_narrow", 3, seed=0)
-    body = header.make(description, params, {}, 7, {"seed": 3})
+    # The commit is left out, so that the same seed draws the same headers after it.
+    body = header.make(description, params, {}, 7, {"seed": 3}) | {"git": None}
 
     def ask(given: Any, folder: Path) -> None:
         (folder / "header.json").write_text(json.dumps(given))
@@ -367,8 +368,8 @@ def options() -> Subject:
 
     def ask(drawn: list[tuple[str, str]], folder: Path) -> None:
         arguments = [f"{name}={value}" for name, value in drawn]
-        config.check_names(arguments)
         try:
+            config.check_names(arguments)
             config.typed(config.compose(arguments))
         except HydraException as error:  # whoever runs the programs prints it as one line
             raise InputError(str(error)) from error

@@ -69,7 +69,6 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
         pass
 
 
-@pytest.mark.robust("outputs")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_place_is_refused(tmp_path):
     tmp_path.chmod(0o500)

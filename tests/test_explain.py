@@ -371,6 +371,17 @@ class TestBadInput:
         [
             (lambda: explain.attributive(NET, IMAGES[0]), r"expected \[B, H, W, c\]"),
             (lambda: explain.attributive(NET, np.zeros((2, 7))), r"expected \[B, H, W, c\]"),
+            (
+                lambda: explain.discriminant(NET, IMAGES, 0, 1, confidence=jax.nn.softmax),
+                r"gives shape \(5,\), expected one",
+            ),
+            (lambda: explain.deliberative(NET, IMAGES, confidence=lambda logits: (logits,)), "gives a tuple"),
+            (
+                lambda: explain.discriminant(NET, IMAGES, 0, 1, confidence=confidence.Predictor({}, lambda p, F: F)),
+                r"gives shape \(8, 8, 6\), expected one number",
+            ),
+            (lambda: explain.attributive(NET, IMAGES, 0, class_scores=jnp.max), r"give shape \(\), expected one per"),
+            (lambda: explain.attributive(NET, IMAGES, 0, attribution=attribution.gradient), r"shape \(8, 8, 6\), ex"),
             (lambda: explain.attributive(NET, [IMAGES]), r"expected \[B, H, W, c\]"),
             (lambda: explain.attributive(NET, IMAGES, 5), "classes 0 to 4"),
             (lambda: explain.attributive(NET, IMAGES, -1), "classes 0 to 4"),

@@ -378,14 +378,20 @@ def score_maps(
     with_classes = [s for s in confidences if options.confidence_attribution is None and not isinstance(s, Predictor)]
 
     def of_logits(logits: Array) -> list[Array]:
-        return [1 - s(logits) if difficulty else s(logits) for s in with_classes]
+        values = [_number(s(logits)) for s in with_classes]
+        return [1 - value if difficulty else value for value in values]
 
     def scores(activation: Array) -> Array:
         logits = _logits(net, activation)
-        return jnp.concatenate([options.class_scores(logits)[classes], *(jnp.reshape(s, 1) for s in of_logits(logits))])
+        of_classes = options.class_scores(logits)
+        if jnp.shape(of_classes) != logits.shape:
+            raise InputError(f"class_scores give shape {jnp.shape(of_classes)}, expected one per logit, {logits.shape}")
+        return jnp.concatenate([of_classes[classes], *of_logits(logits)])
 
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
     maps = attribute(options.attribution, scores, F, clipped, image, net.activation)
+    if maps.ndim != 3:
+        raise InputError(f"the attribution gives maps of shape {maps.shape[1:]}, expected [h, w] for each score")
     shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
     # An index that no class has can be seen only here where it is traced; it gets no other class's map.
     exists = (classes >= 0) & (classes < _count(net, F))
@@ -419,13 +425,22 @@ def _alone(
         score_of = lambda G: confidence(_logits(net, G))  # noqa: E731
 
     def score(G: Array) -> Array:
-        value = jnp.asarray(score_of(G), jnp.float32).reshape(1)
+        value = _number(score_of(G)).astype(jnp.float32)
         return 1 - value if difficulty else value
 
     attribution = options.confidence_attribution or options.attribution
     clipped = [options.signs.positive_confidence_gradient]
     (confidence_map,) = attribute(attribution, score, activation, clipped, image, features)
     return confidence_map, score(activation)[0]
+
+
+def _number(score: Any) -> Float[Array, "1"]:
+    """The value of a confidence, as a vector."""
+    shape = getattr(score, "shape", () if isinstance(score, float | int) else None)
+    if shape is None or math.prod(shape) != 1:
+        found = f"a {type(score).__name__}" if shape is None else f"shape {shape}"
+        raise InputError(f"the confidence gives {found}, expected one number")
+    return jnp.reshape(score, 1)
 
 
 class _Example(NamedTuple):
