@@ -18,7 +18,8 @@ def shard(difficulty):
     explained = ~np.isnan(values)
     problems = np.array(["unreadable"] * int((~explained).sum()), str)
     predicted = np.arange(len(values))
-    return {"difficulty": values, "predicted": predicted, "explained": explained, "problems": problems}
+    columns = {"difficulty": values, "predicted": predicted, "explained": explained, "problems": problems}
+    return columns | {"sha256": np.zeros((len(values), 32), np.uint8)}
 
 
 def begin(root, **change):
@@ -99,7 +100,7 @@ def test_a_shard_that_cannot_be_written_does_not_appear(tmp_path, monkeypatch):
 def test_a_damaged_shard_or_description_is_named(tmp_path):
     run = begin(tmp_path)
     run.path(0).write_bytes(b"PK half a file")
-    with pytest.raises(InputError, match=r"shard-000000.npz is damaged; remove it"):
+    with pytest.raises(InputError, match=r"shard-000000.npz is damaged"):
         run.column("difficulty")
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match="no streamed explanations"):

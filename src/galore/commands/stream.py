@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             part=part,
             on_images=on_images,
+            on_notice=terminal.notice,
         )
     if not folder.finished():
         console.print("This part has no photos: there are fewer shards than parts.")

@@ -249,7 +249,8 @@ def _saw_all(photo: Photo) -> bool:
 
 def _command(answer: Answer) -> str:
     counter = answer.why_not.counter.index
-    return f"galore explain {shlex.quote(foreign.text(answer.photo.path, foreign.LONGEST_PATH))} --why-not {counter} --counter-image PHOTO"
+    path = shlex.quote(foreign.text(answer.photo.path, foreign.LONGEST_PATH))
+    return f"galore explain {path} --why-not {counter} --counter-image PHOTO"
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
