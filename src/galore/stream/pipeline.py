@@ -78,7 +78,7 @@ def run(
         folder = begin(out, names, identity, shard_size, provenance.collect({"data": str(data)}))
         atomic.remove_leftovers(folder.root)
         own = range(k, folder.shards, n)
-        _check_finished(folder, root, names, [shard for shard in folder.finished() if shard in own], on_notice)
+        check_finished(folder, root, names, [shard for shard in folder.finished() if shard in own], on_notice)
         missing = sorted(set(own) - set(folder.finished()))
         if missing:
             rows = np.concatenate([folder.rows(shard) for shard in missing])
@@ -101,7 +101,7 @@ def one_writer(out: str | Path, k: int, n: int) -> Iterator[None]:
         yield
 
 
-def _check_finished(
+def check_finished(
     folder: Folder, root: Path, names: Sequence[str], shards: Sequence[int], on_notice: Callable[[str], object]
 ) -> None:
     """Removes the shards that are damaged.
