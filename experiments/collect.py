@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from galore import atomic, foreign
+from galore import atomic, foreign, program
 from galore.errors import InputError
 from galore.experiment import runs, table
 from galore.experiment.runs import Run
@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of runs; they are searched for tables")
     parser.add_argument("--out", type=Path, help="a new folder for table.csv and table.md; none: print the table")
+    program.take_any_text()
     options = parser.parse_args(arguments)
     try:
         joined, missing, damaged = collect(options.folders)

@@ -151,7 +151,9 @@ class Page(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        # An unknown method or protocol is the client's mistake.
+        # An unknown method or protocol is the client's mistake, and whoever names none gets a status all the same.
+        if self.request_version == "HTTP/0.9":
+            self.request_version = self.protocol_version
         super().send_error({501: 405, 505: 400}.get(code, code), message, explain)
 
     def log_message(self, format: str, *args: object) -> None:

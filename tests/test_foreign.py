@@ -108,3 +108,36 @@ def test_yaml_is_plain_data(tmp_path):
     (tmp_path / "options.yaml").write_text("seed: 1\nlist: [a, b]\n")
     found: Any = foreign.yaml_file(tmp_path / "options.yaml", "options")
     assert found == {"seed": 1, "list": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../x", "a/../../x", "..", "/etc/passwd", "", ".", "a\0b", "//x", "a/.."],
+    ids=repr,
+)
+def test_a_name_from_a_file_stays_below_its_folder(tmp_path, name):
+    with pytest.raises(InputError, match="expected a path that stays below"):
+        foreign.inside(tmp_path, name, "the sheet")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "001.Albatross/a b.jpg", "..a/b..jpg", "caf\udce9.png", "a\\..\\b", "-rf"])
+def test_an_ordinary_name_from_a_file_is_taken(tmp_path, name):
+    assert foreign.inside(tmp_path, name, "the sheet") == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(1)", "'=1"])
+def test_no_name_is_a_formula_in_a_table(name):
+    assert foreign.cell(name) == f"'{name}"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a=b", "2-3.png", "Zoë/é.png"])
+def test_an_ordinary_name_in_a_table_stays_as_it_is(name):
+    assert foreign.cell(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 100_000, "é" * 10**6, "\x1b]0;title\x07" * 1000], ids=["long", "longer", "escapes"]
+)
+def test_a_name_is_short_and_harmless_where_it_is_shown(name):
+    shown = foreign.name(name)
+    assert len(shown) < 500 and shown.isprintable()

@@ -27,6 +27,11 @@ def step(text: str) -> Iterator[None]:
         yield
 
 
+def notice(text: str) -> None:
+    """Says a sentence that is no part of the answer."""
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
+
+
 @contextlib.contextmanager
 def progress(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """Shows how far a long work is: a bar on a terminal, a line a minute elsewhere.

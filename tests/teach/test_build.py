@@ -91,3 +91,15 @@ def test_a_changed_image_is_refused_and_nothing_is_written(lesson_sheet, images,
     with pytest.raises(InputError, match="not the image that the sheet was made from"):
         build.write(wrong, images, tmp_path / "made")
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "a/../../x", ""])
+@pytest.mark.parametrize("field", ["id", "path"])
+def test_a_sheet_that_names_a_file_outside_its_folder_is_refused(lesson_sheet, images, tmp_path, field, name):
+    if (field, name) == ("id", ""):
+        pytest.skip("that is the file .jpg")
+    first, *others = lesson_sheet.pictures
+    wrong = dataclasses.replace(lesson_sheet, pictures=(dataclasses.replace(first, **{field: name}), *others))
+    with pytest.raises(InputError, match="the sheet names"):
+        build.write(wrong, images, tmp_path / "made")
+    assert list(tmp_path.rglob("x*")) == [] and not (tmp_path / "made").exists()

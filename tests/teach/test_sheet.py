@@ -32,14 +32,20 @@ def test_phases_follow_the_order_of_the_questions(lesson_sheet, agree_sheet):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda text: text[:100], "not the sheet"),
+        (lambda text: text[:100], "is damaged, expected the sheet"),
         (lambda text: "[]", "not the sheet"),
-        (lambda text: "[" * 100_000, "not the sheet"),
+        (lambda text: "[" * 100_000, "nested too deeply"),
         (lambda text: text.replace('"version": 2', '"version": 7'), "version 7"),
         (lambda text: text.replace('"truth": "A"', '"truth": "B"', 1), "changed after"),
         (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "experiment"}), "changed after"),
-        (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "trials"}), "damaged"),
-        (lambda text: json.dumps(json.loads(text) | {"trials": [{"lit": []}]}), "damaged"),
+        (
+            lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "trials"}),
+            "field `trials`",
+        ),
+        (
+            lambda text: json.dumps(json.loads(text) | {"trials": [{"lit": []}]}),
+            "got `array` - at",
+        ),
     ],
 )
 def test_what_is_no_sheet_is_refused(lesson_sheet, tmp_path, damage, words):

@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
             part=part,
             on_images=on_images,
             skipped=skipped,
+            on_notice=terminal.notice,
         )
     if not folder.finished():
         console.print("This part has no photos: there are fewer shards than parts.")

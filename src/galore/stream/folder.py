@@ -7,27 +7,26 @@
 
 A shard appears whole or not at all, and is never changed. So a shard that is there is finished: a run that was stopped
 resumes with those that are missing, and several processes may share the work. The columns are those of the explanation
-(see `galore.stream.answers`) and two more: "explained", false where a row has no explanation (its numbers are NaN or
--1), and "problems", the reasons of those rows, in their order.
+(see `galore.stream.answers`) and three more: "explained", false where a row has no explanation (its numbers are NaN or
+-1), "problems", the reasons of those rows, in their order, and "sha256", of the bytes of the photo's file.
 """
 
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from galore import atomic
+from galore import atomic, foreign
 from galore.errors import InputError
 
 DESCRIPTION, IMAGES = "run.json", "images.txt"
-_DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile)
 HostColumns = dict[str, Shaped[np.ndarray, "..."]]
 
 
@@ -67,7 +66,11 @@ class Folder:
 
     def image_paths(self) -> list[str]:
         """The images of all rows."""
-        return (self.root / IMAGES).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        listing = foreign.read_bytes(self.root / IMAGES, "the list of the images")
+        images = listing.decode("utf-8", "surrogateescape").splitlines()
+        if len(images) != self.images:
+            raise InputError(f"{self.root / IMAGES} lists {len(images)} images, expected {self.images}")
+        return images
 
     def shard(self, number: int) -> HostColumns:
         """The columns of a finished shard.
@@ -75,18 +78,33 @@ class Folder:
         Raises:
             InputError: it is not there, or damaged.
         """
-        return self._load(number)
+        columns = self._load(number)
+        rows, explained = len(self.rows(number)), columns.get("explained")
+        if (
+            explained is None
+            or explained.shape != (rows,)
+            or explained.dtype != bool
+            or any(len(values) != rows for name, values in columns.items() if name != "problems")
+            or len(columns.get("problems", ())) != rows - explained.sum()
+            or columns.get("sha256", explained).shape[1:] != (32,)
+        ):
+            raise InputError(f"{self.path(number)} is damaged: its columns do not fit its {rows} images")
+        return columns
 
     def _load(self, number: int, *names: str) -> HostColumns:
         """Some columns of a shard, or all; the others are not read."""
+        if not self.path(number).exists():
+            raise InputError(f"{self.root} has no shard {number} yet")
         try:
-            with np.load(self.path(number)) as columns:
+            with (
+                foreign.open_regular(self.path(number), "a shard of a stream") as file,
+                np.load(file, allow_pickle=False) as columns,
+            ):
                 known = columns.files
                 loaded = {name: columns[name] for name in names or known if name in known}
-        except FileNotFoundError as error:
-            raise InputError(f"{self.root} has no shard {number} yet") from error
-        except _DAMAGED as error:
-            raise InputError(f"{self.path(number)} is damaged; remove it and run again") from error
+        except Exception as error:
+            # Whatever zipfile, zlib and numpy raise on a damaged file, which they do not document.
+            raise InputError(f"{self.path(number)} is damaged") from error
         absent = [name for name in names if name not in loaded]
         if absent:
             raise InputError(f"{self.root} has no column {absent[0]!r}, expected one of {', '.join(known)}")
@@ -144,11 +162,25 @@ def read(root: str | Path) -> Folder:
         InputError: it is no such folder.
     """
     root = Path(root)
+    described = _described(root)
+    return Folder(root, described.images, described.shard_size, described.asked)
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What run.json says, for as far as it is read."""
+
+    images: int
+    shard_size: Annotated[int, msgspec.Meta(ge=1)]
+    asked: dict[str, Any]
+
+
+def _described(root: Path) -> _Description:
+    expected = "the description of streamed explanations"
     try:
-        described = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
-        return Folder(root, int(described["images"]), int(described["shard_size"]), described["asked"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{root} holds no streamed explanations, expected a folder with {DESCRIPTION}") from error
+        return foreign.json_file(root / DESCRIPTION, _Description, expected)
+    except InputError as error:
+        raise InputError(f"{root} holds no streamed explanations: {error}") from error
 
 
 def begin(
@@ -182,14 +214,28 @@ def begin(
     }
     if (root / DESCRIPTION).exists():
         _refuse_another_run(root, described)
+        if _bytes_of(root / IMAGES) != listing:
+            _write_listing(root, listing)
     else:
         _refuse_other_files(root)
-        with atomic.file(root / IMAGES) as unfinished:
-            unfinished.write_bytes(listing)
+        _write_listing(root, listing)
         with atomic.file(root / DESCRIPTION) as unfinished:
             text = json.dumps(described | {"provenance": dict(provenance or {})}, indent=1)
             unfinished.write_text(text + "\n", encoding="utf-8")
     return read(root)
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """What a file holds; None where it cannot be read."""
+    try:
+        return foreign.read_bytes(path, "the list of the images")
+    except InputError:
+        return None
+
+
+def _write_listing(root: Path, listing: bytes) -> None:
+    with atomic.file(root / IMAGES) as unfinished:
+        unfinished.write_bytes(listing)
 
 
 def _refuse_another_run(root: Path, described: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The photos of a folder, whichever they are, as a network sees them."""
 
+import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
+from galore import foreign
 from galore.data import photo
 from galore.data.loader import Example
 from galore.data.preprocessing import Preprocessing
@@ -117,9 +119,19 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def contents(path: Path) -> UInt8[np.ndarray, "32"]:
+    """The SHA-256 of a file's bytes; zeros where they cannot be read."""
+    try:
+        with foreign.open_regular(path, "a photo") as file:
+            return np.frombuffer(hashlib.file_digest(file, "sha256").digest(), np.uint8)
+    except (InputError, OSError):
+        return np.zeros(32, np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Photos:
     """Some rows of a list of photos, in uint8; one that cannot be read is black, and its problem is said.
+    With each comes the hash of its file.
 
     Attributes:
         root: the folder.
@@ -138,9 +150,10 @@ class Photos:
 
     def __getitem__(self, position: int, /) -> Example:
         row, side, problem = int(self.rows[position]), self.preprocessing.crop, ""
+        digest = contents(self.root / self.names[row])
         try:
             pixels = photo.read_image(self.root / self.names[row])
             image = self.preprocessing.transform(*pixels.shape[:2]).pixels(pixels)
         except InputError as error:
             image, problem = np.zeros((side, side, 3), np.uint8), str(error)
-        return {"image": image, "problem": np.array(problem[:LONGEST_PROBLEM], f"U{LONGEST_PROBLEM}")}
+        return {"image": image, "problem": np.array(problem[:LONGEST_PROBLEM], f"U{LONGEST_PROBLEM}"), "sha256": digest}

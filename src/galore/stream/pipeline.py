@@ -8,7 +8,7 @@ images.
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from galore import atomic, provenance
+from galore import atomic, foreign, provenance
 from galore.data import loader
 from galore.errors import InputError
 from galore.network import Network
@@ -41,6 +41,7 @@ def run(
     part: tuple[int, int] | None = None,
     on_images: Callable[[int, int], None] | None = None,
     skipped: Counter[str] | None = None,
+    on_notice: Callable[[str], object] = lambda text: None,
 ) -> Folder:
     """Explains every photo below a folder, or goes on with a run that was stopped.
 
@@ -58,12 +59,14 @@ def run(
             process's part among those that `jax.distributed` joined.
         on_images: called with the number of finished images and of all, after every batch.
         skipped: where to count what below `data` is no photo, by reason.
+        on_notice: told in a sentence of each damaged shard, which is made again.
 
     Returns:
         The folder, finished as far as this part goes.
 
     Raises:
-        InputError: no photos, a network without preprocessing, a folder that holds another run, or sizes below 1.
+        InputError: no photos, a network without preprocessing, a folder that holds another run, be it of other photos
+            of the same names, or that somebody else is writing, or sizes below 1.
     """
     if net.preprocessing is None:
         raise InputError("the network has no preprocessing, so that photos cannot be prepared for it")
@@ -78,8 +81,10 @@ def run(
     with one_writer(out, k, n):
         origin = provenance.collect({"data": str(data), "left_out": dict(skipped)})
         folder = begin(out, names, identity, shard_size, origin)
-        missing = sorted(set(range(k, folder.shards, n)) - set(folder.finished()))
         atomic.remove_leftovers(folder.root)
+        own = range(k, folder.shards, n)
+        check_finished(folder, root, names, [shard for shard in folder.finished() if shard in own], on_notice)
+        missing = sorted(set(own) - set(folder.finished()))
         if missing:
             rows = np.concatenate([folder.rows(shard) for shard in missing])
             source = photos.Photos(root, names, rows, net.preprocessing)
@@ -99,6 +104,31 @@ def one_writer(out: str | Path, k: int, n: int) -> Iterator[None]:
     """
     with atomic.writer(out, shared=n > 1), atomic.writer(out, f".lock-{k + 1}-of-{n}"):
         yield
+
+
+def check_finished(
+    folder: Folder, root: Path, names: Sequence[str], shards: Sequence[int], on_notice: Callable[[str], object]
+) -> None:
+    """Removes the shards that are damaged.
+
+    Raises:
+        InputError: a shard was made from another photo of the same name.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for shard in shards:
+            try:
+                there = folder.shard(shard)["sha256"]
+            except InputError as error:
+                on_notice(f"{error}; it is made again")
+                folder.path(shard).unlink()
+                continue
+            rows = folder.rows(shard)
+            now = np.stack(list(pool.map(photos.contents, [root / names[row] for row in rows])))
+            for row in rows[(there != now).any(1)]:
+                raise InputError(
+                    f"{folder.root} holds another run, whose {foreign.text(names[row])} had other contents; "
+                    "name a new folder or remove this one"
+                )
 
 
 def _network(net: Network) -> dict[str, Any]:
@@ -129,7 +159,7 @@ def _complete(answers: Iterable[tuple[loader.Example, HostColumns]]) -> Iterator
             values[~explained] = (
                 np.nan if np.issubdtype(values.dtype, np.floating) else np.array(-1).astype(values.dtype)
             )
-        yield rows | {"explained": explained, "problems": problem}
+        yield rows | {"explained": explained, "problems": problem, "sha256": batch["sha256"][valid]}
 
 
 def _counted(

@@ -249,12 +249,12 @@ def _trained_names(task: Task, params: Params) -> tuple[str, ...]:
 def _identity(
     task: Task, positions: Int[np.ndarray, " n"], validation: Int[np.ndarray, " m"], is_joint: bool
 ) -> dict[str, Any]:
-    """What a resumed run must share with the one that it resumes: options, the images and their order."""
+    """What a resumed run must share with the one that it resumes: options, the images, their order and their pixels."""
     images = np.concatenate([task.training[positions], [-1], task.training[validation]])
     order = hashlib.sha256(images.astype(np.int64).tobytes() + task.labels.tobytes()).hexdigest()
     identity = {f"train.{name}": getattr(task.config, name) for name in _IDENTITY} | {"joint predictor": is_joint}
     # As JSON gives it back.
-    return json.loads(json.dumps(identity | {"images and order": order[:16]}))
+    return json.loads(json.dumps(identity | {"images and order": order[:16], "pixels": task.pixels_sha256[:16]}))
 
 
 def _resume(last: Path, like: State, description: Description, identity: Mapping[str, Any]) -> tuple[State, Progress]:

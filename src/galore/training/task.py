@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ class Task:
         labels: of all images.
         training: rows of the training images.
         examples_of: the training images, distorted.
+        pixels_sha256: of all images before anything is cached.
     """
 
     config: TrainConfig
@@ -55,6 +57,7 @@ class Task:
     labels: Int[np.ndarray, " n"]
     training: Int[np.ndarray, " m"]
     examples_of: ExamplesOf
+    pixels_sha256: str
 
     @property
     def training_labels(self) -> Int[np.ndarray, " m"]:
@@ -132,7 +135,8 @@ def prepare(
     pixels = images if train.crops_from == "memory" else None
     crops = _crops(dataset, train, pixels, description.preprocessing.crop)
     training = np.flatnonzero(dataset.is_training)
-    task = Task(train, description, module, params, None, images, dataset.labels, training, crops)
+    digest = hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
+    task = Task(train, description, module, params, None, images, dataset.labels, training, crops, digest)
     if train.from_layer is None:
         return task
     return _frozen(task, check_layer(module, train.from_layer), on_progress)
