@@ -57,8 +57,8 @@ class Answers:
         decided = report.when == "call" or report.outcome != "passed"
         for name, kind in report.user_properties:
             if name == "robust" and decided and report.when != "teardown":
-                self.tried[kind] += 1
-                self.right[kind] += report.passed
+                self.tried[str(kind)] += 1
+                self.right[str(kind)] += report.passed
 
 
 def page(tried: Counter[str], right: Counter[str]) -> str:

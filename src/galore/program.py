@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import signal
 import sys
@@ -59,7 +60,7 @@ def ended(name: str, work: Callable[[], Any], *also: type[Exception]) -> int:
 def take_any_text() -> None:
     """Lets stdout and stderr take every text: what their encoding lacks is replaced."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not where a test or a notebook stands in for it
+        if isinstance(stream, io.TextIOWrapper):  # not where a test or a notebook stands in for it
             stream.reconfigure(errors="replace")
 
 

@@ -79,7 +79,7 @@ class _Machine:
                 return self._pop()
             step = steps.get(opcode)
             if step is None:
-                self._refuse(opcode)
+                raise self._refusal(opcode)
             step()
         raise InputError(f"{self._source} has more than {MOST_STEPS} parts, expected tensors and plain containers")
 
@@ -105,10 +105,10 @@ class _Machine:
             b"Q": lambda: push(self._persistent(self._pop())),
         }  # fmt: skip
 
-    def _refuse(self, opcode: bytes) -> None:
+    def _refusal(self, opcode: bytes) -> Exception:
         if not opcode:
-            raise EOFError("the pickle ends in the middle")
-        raise InputError(
+            return EOFError("the pickle ends in the middle")
+        return InputError(
             f"{self._source} was refused: its pickle has the opcode {opcode!r}, which no plain weights need "
             "(nothing in the file was run), expected tensors and plain containers only"
         )

@@ -123,10 +123,11 @@ def check_finished(
                 folder.path(shard).unlink()
                 continue
             rows = folder.rows(shard)
-            now = np.stack(list(pool.map(photos.contents, [root / names[row] for row in rows])))
-            for row in rows[(there != now).any(1)]:
+            paths = [names[int(row)] for row in rows]
+            now = np.stack(list(pool.map(lambda path: photos.contents(root / path), paths)))
+            for place in np.flatnonzero((there != now).any(1)):
                 raise InputError(
-                    f"{folder.root} holds another run, whose {foreign.text(names[row])} had other contents; "
+                    f"{folder.root} holds another run, whose {foreign.text(paths[place])} had other contents; "
                     "name a new folder or remove this one"
                 )
 
