@@ -426,7 +426,7 @@ def _round(name: str, subject: Subject, cases: int, seed: int, outcome: Outcome)
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
-        suppress_health_check=tuple(hypothesis.HealthCheck),
+        suppress_health_check=list(hypothesis.HealthCheck),  # pyright: ignore[reportArgumentType]
     )
 
     @hypothesis.seed(seed)

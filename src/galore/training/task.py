@@ -135,7 +135,7 @@ def prepare(
     pixels = images if train.crops_from == "memory" else None
     crops = _crops(dataset, train, pixels, description.preprocessing.crop)
     training = np.flatnonzero(dataset.is_training)
-    digest = hashlib.sha256(memoryview(np.ascontiguousarray(images))).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
     task = Task(train, description, module, params, None, images, dataset.labels, training, crops, digest)
     if train.from_layer is None:
         return task
