@@ -30,7 +30,15 @@ TRAIN = (
     "model.name=small_cnn_narrow", "train.epochs=4", "train.batch_size=8", "train.evaluate_every=4",
     "train.early_size=null", "train.save_every=3", "train.hardness=none", "train.students=[]",
 )  # fmt: skip
-OF_A_RUN = {"run.json", "provenance.json", "explanation.json", "train.log", "metrics.jsonl", "result.json"}
+OF_A_RUN = {
+    "run.json",
+    "provenance.json",
+    "explanation.json",
+    "explanation.html",
+    "train.log",
+    "metrics.jsonl",
+    "result.json",
+}
 """Files that say when, where and how fast: compared by their names alone."""
 
 
@@ -119,7 +127,7 @@ def ended_once(
     at = f"{sent.name} after {wait:.1f} s"
     problems = []
     if sent != signal.SIGKILL and "Traceback" in said:
-        problems.append(f"{at}: a traceback")
+        problems.append(f"{at}: a traceback: {said.strip()[-300:]}")
     expected = command.contents(whole)
     if out.exists() and not command.resumes and command.contents(out) != expected:
         problems.append(f"{at}: half an output stands")
@@ -129,7 +137,9 @@ def ended_once(
             problems.append(f"{at}: the next run ended with {again.returncode}: {again.stderr.strip()[-300:]}")
     if not problems and command.contents(out) != expected:
         problems.append(f"{at}: other bytes")
-    left = [*out.rglob(".*"), *out.parent.glob(f".{out.name}*")]
+    usual = {path.relative_to(whole) for path in whole.rglob(".*")}
+    hidden = [path for path in out.rglob(".*") if path.relative_to(out) not in usual]
+    left = [*hidden, *out.parent.glob(f".{out.name}*")]
     problems += [f"{at}: {path.relative_to(out.parent)} is left" for path in left]
     shutil.rmtree(out, ignore_errors=True)
     for path in left:
