@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -324,3 +326,22 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_there(tmp_path, work, wr
 def test_another_mistake_is_not_called_a_full_disk(tmp_path):
     with pytest.raises(FileNotFoundError), atomic.folder(tmp_path / "out"):
         (tmp_path / "photo.jpg").read_bytes()
+
+
+def test_those_who_need_the_same_output_wait_for_the_one_who_makes_it(tmp_path):
+    made, inside = [], []
+
+    def need(number):
+        with atomic.turn(tmp_path / "out"):
+            inside.append(number)
+            assert len(inside) == 1
+            if not (tmp_path / "out").exists():
+                with atomic.folder(tmp_path / "out"):
+                    time.sleep(0.05)
+                made.append(number)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(need, range(8)))
+    assert len(made) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

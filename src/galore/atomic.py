@@ -118,6 +118,26 @@ def writer(path: str | Path, name: str = ".lock", shared: bool = False) -> Itera
                 path.rmdir()
 
 
+@contextlib.contextmanager
+def turn(path: str | Path) -> Iterator[None]:
+    """Waits until no other program makes an output that several need, and keeps others waiting meanwhile.
+
+    Whoever has waited looks whether the output is there already.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    given, path = path, _resolved(path)
+    with _preparing(given):
+        place = _parent_of(path) / f"{_hidden(path)}-turn"
+        handle = _waited_for(place)
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+        os.close(handle)
+
+
 def remove_leftovers(path: Path) -> None:
     """Removes the temporary files in a folder whose writers are dead."""
     _remove_dead(path, "")
@@ -234,6 +254,17 @@ def _lock(path: Path, given: str | Path, shared: bool = False) -> int:
         if not _is_ours(handle, shared):
             os.close(handle)
             raise InputError(f"{given} is being written by another program; wait for it, or name another place")
+        if _is_at(handle, path):
+            return handle
+        os.close(handle)
+
+
+def _waited_for(path: Path) -> int:
+    """Locks a file, which is made where it is missing, as soon as nobody else has locked it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with contextlib.suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
         if _is_at(handle, path):
             return handle
         os.close(handle)

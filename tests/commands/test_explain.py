@@ -123,7 +123,7 @@ def test_names_are_printed_as_they_are(quick, capsys):
         (["--model", "here.safetensors"], "--weights takes a file"),
         (["--counter-image", "missing.png"], "missing.png does not exist"),
         (["--out", "red.png"], "red.png is a file"),
-        (["--out", "red.png/below"], "cannot create the folder red.png"),
+        (["--out", "red.png/below"], "red.png for the output: File exists"),
         (["--out", "/proc/nowhere/below"], "cannot create the folder /proc/nowhere"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_number_that_float32_lacks_is_refused(value, small, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 100])
 def test_class_names_must_be_as_many_as_the_logits(count, small, tmp_path):
-    with pytest.raises(InputError, match=f"names {count} classes, but its network has 4"):
+    with pytest.raises(InputError, match=f"has {count} class names and 4 logits"):
         load(small, tmp_path / "w.safetensors", class_names=json.dumps([f"class {i}" for i in range(count)]))
 
 

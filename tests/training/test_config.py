@@ -74,7 +74,7 @@ def test_a_wrong_type_or_value_is_refused(name, value, expected):
         (ModelConfig, {"checkpoint": "here"}, "unknown option model.checkpoint: "),
         (ModelConfig, {"name": 18}, "model.name=18: expected text"),
         (ModelConfig, {"layer": 4}, "model.layer=4: expected text or null"),
-        (ModelConfig, {"size": 0}, "model.size=0: expected a whole number from 1 to 1000000 or null"),
+        (ModelConfig, {"size": 0}, "model.size=0: expected a number of pixels from 1 to 4096 or null"),
         (TrainConfig, {"validation": 0}, "train.hardness=held_out needs held-out images"),
         (TrainConfig, {"validation": 0, "hardness": "none", "patience": 2}, "train.patience needs held-out images"),
         (TrainConfig, {"hardness_trunk": "own"}, "give train.hardness=joint"),

@@ -168,9 +168,16 @@ def dataset(cfg: Any) -> DatasetConfig:
 
 
 def compose(overrides: Sequence[str], config: str = "config") -> Any:
-    """The options as Hydra composes them from conf/."""
+    """The options as Hydra composes them from conf/.
+
+    Raises:
+        InputError: what Hydra can make no options of, and says with an ordinary `ValueError`.
+    """
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose(config, overrides=list(overrides))
+        try:
+            return hydra.compose(config, overrides=list(overrides))
+        except ValueError as error:
+            raise InputError(f"options {' '.join(overrides)}: {error}") from error
 
 
 def check_names(arguments: Sequence[str], config: str = "config", own: Sequence[str] = ()) -> None:

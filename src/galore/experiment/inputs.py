@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from galore import foreign, provenance
+from galore import atomic, foreign, provenance
 from galore.attribution import image_path_integrated_gradients
 from galore.data import ade20k, cub
 from galore.data.ade20k import objects_present
@@ -61,8 +61,10 @@ def dataset(config: DatasetConfig, workers: int = 1) -> Dataset:
         return read(root, None if config.classes is None else list(config.classes))
     drawing, drawn = _INVENTED[config.kind].drawing, invented(config)
     if not root.exists():
-        drawing.write(root, drawn, workers=workers)
-    elif drawing.read(root) != drawn:
+        with atomic.turn(root):  # runs that start together need the same images
+            if not root.exists():
+                drawing.write(root, drawn, workers=workers)
+    if drawing.read(root) != drawn:
         raise InputError(f"{root} holds other images than dataset asks for; name another dataset.root")
     return _INVENTED[config.kind].read(root)
 

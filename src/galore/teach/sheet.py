@@ -181,7 +181,8 @@ def read(path: str | Path) -> Sheet:
     if body.get("version") != VERSION:
         raise InputError(f"{path} is a sheet of version {body.get('version')}, expected version {VERSION}")
     foreign.json_text(content, Sheet, str(path), EXPECTED)  # the types; numbers stay as they stand there
-    sheet = _from_json(body)
+    with foreign.understood(path, EXPECTED):
+        sheet = _from_json(body)
     if sheet.experiment != body.get("experiment"):
         raise InputError(f"{path} was changed after it was written: its contents do not give {body.get('experiment')}")
     return sheet
