@@ -84,7 +84,15 @@ def interruptible() -> Iterator[None]:
         if not _is_on_its_way(sys.exc_info()[1]):
             raise came[0]
 
+    unraisable = sys.unraisablehook
+
+    def quietly(one: Any) -> None:
+        # An interruption that was dropped comes again: nothing to tell.
+        if not (came and issubclass(one.exc_type, KeyboardInterrupt)):
+            unraisable(one)
+
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    sys.unraisablehook = quietly
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
@@ -96,6 +104,7 @@ def interruptible() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = unraisable
     if came:
         raise came[0]
 
