@@ -118,6 +118,7 @@ with atomic.writer(place):
 """
 
 
+@pytest.mark.robust("writers")
 @pytest.mark.parametrize(
     ("code", "write"),
     [
@@ -177,6 +178,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.robust("interruption")
 @pytest.mark.parametrize("others", [(), ("mine.txt",)], ids=["a report alone", "a report among other files"])
 @pytest.mark.parametrize("can_exchange", [True, False])
 @pytest.mark.parametrize("stop", range(8))
@@ -223,6 +225,7 @@ def test_a_report_that_holds_nothing_else_is_replaced_in_one_move(tmp_path):
     assert (tmp_path / "out").stat().st_ino != before and (tmp_path / "out" / "a.txt").read_text() == "after"
 
 
+@pytest.mark.robust("outputs")
 @pytest.mark.parametrize("there", [(), ("a.txt",), ("mine.txt",)], ids=["empty", "an older report", "other files"])
 @pytest.mark.parametrize("kind", ["mount point", "working folder", "link"])
 def test_a_folder_that_must_stay_itself_is_written_into(tmp_path, monkeypatch, there, kind):
@@ -268,6 +271,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.robust("paths")
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_any_legal_name_can_be_written(tmp_path, name):
     with atomic.folder(tmp_path / name) as unfinished:
@@ -280,6 +284,7 @@ def test_any_legal_name_can_be_written(tmp_path, name):
     assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.robust("outputs")
 @pytest.mark.parametrize(
     "name", ["x" * 256, "é" * 128, "/".join(["x" * 250] * 20), "a\0b"], ids=lambda name: str(len(name))
 )
@@ -289,6 +294,7 @@ def test_a_name_that_cannot_be_written_is_refused_before_the_work(tmp_path, name
         raise AssertionError("the work began")
 
 
+@pytest.mark.robust("outputs")
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
 def test_a_file_is_not_written_over_what_is_no_file(tmp_path, kind):
     (tmp_path / "a").mkdir() if kind == "folder" else os.mkfifo(tmp_path / "a")
@@ -309,6 +315,7 @@ def quota(path):
     raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
 
+@pytest.mark.robust("outputs")
 @pytest.mark.parametrize("work", [zip_that_does_not_fit, library_that_hides_it, quota])
 @pytest.mark.parametrize(
     "write", [atomic.file, lambda path: atomic.folder(path, overwrite=True)], ids=["file", "folder"]

@@ -232,6 +232,7 @@ def answering(reply: bytes):
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@pytest.mark.robust("downloads")
 @pytest.mark.parametrize("earlier", [None, b"the first bytes"], ids=["new", "resumed"])
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
 def test_an_odd_reply_is_one_sentence_and_unpacks_nothing(reply: bytes, earlier, tmp_path: Path):
@@ -243,12 +244,14 @@ def test_an_odd_reply_is_one_sentence_and_unpacks_nothing(reply: bytes, earlier,
     assert not (tmp_path / "birds").exists() and not (tmp_path / "birds.tgz").exists()
 
 
+@pytest.mark.robust("downloads")
 def test_a_server_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(fetch_data, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(InputError, match="timed out"):
         fetch_data.download(f"http://127.0.0.1:{listening.getsockname()[1]}/a", tmp_path / "a", "md5:0")
 
 
+@pytest.mark.robust("downloads")
 def test_a_page_instead_of_an_archive_says_so_and_keeps_what_came_before(tmp_path: Path):
     (tmp_path / "birds.tgz.part").write_bytes(b"the first bytes")
     with answering(REPLIES["a page"]) as address, pytest.raises(InputError, match=r"gives a page \(text/html\)"):

@@ -110,6 +110,7 @@ def test_yaml_is_plain_data(tmp_path):
     assert found == {"seed": 1, "list": ["a", "b"]}
 
 
+@pytest.mark.robust("texts that are shown")
 @pytest.mark.parametrize(
     "name",
     ["../../../x", "a/../../x", "..", "/etc/passwd", "", ".", "a\0b", "//x", "a/.."],
@@ -125,6 +126,7 @@ def test_an_ordinary_name_from_a_file_is_taken(tmp_path, name):
     assert foreign.inside(tmp_path, name, "the sheet") == tmp_path / name
 
 
+@pytest.mark.robust("texts that are shown")
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(1)", "'=1"])
 def test_no_name_is_a_formula_in_a_table(name):
     assert foreign.cell(name) == f"'{name}"
@@ -135,6 +137,7 @@ def test_an_ordinary_name_in_a_table_stays_as_it_is(name):
     assert foreign.cell(name) == name
 
 
+@pytest.mark.robust("texts that are shown")
 @pytest.mark.parametrize(
     "name", ["x" * 100_000, "é" * 10**6, "\x1b]0;title\x07" * 1000], ids=["long", "longer", "escapes"]
 )

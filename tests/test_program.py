@@ -18,6 +18,7 @@ ENCODINGS = ["cp1252", "latin-1", "ascii", "utf-8", "cp437", "shift_jis"]
 TEXTS = ["98\u202f%", "café \u2192 \u4e2d", "caf\udce9", "\U0001f426", "\u2500" * 5]
 
 
+@pytest.mark.robust("consoles")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 @pytest.mark.parametrize("error", [False, True], ids=["stdout", "stderr"])
@@ -33,6 +34,7 @@ def test_a_console_takes_any_text(monkeypatch, encoding, text, error):
     assert program.ended("galore", work) == (2 if error else 0)
 
 
+@pytest.mark.robust("interruption")
 @pytest.mark.parametrize(
     ("number", "code", "line"),
     [
@@ -90,6 +92,7 @@ def turned_into_another():
 SWALLOWED = [at_the_end_of_an_object, in_a_weak_reference, behind_an_except, turned_into_another]
 
 
+@pytest.mark.robust("interruption")
 @pytest.mark.parametrize("swallow", SWALLOWED, ids=lambda function: function.__name__)
 @pytest.mark.parametrize("then", ["goes on", "is ready"])
 def test_an_interruption_that_a_callback_swallows_still_ends_the_program(capsys, swallow, then):
@@ -105,6 +108,7 @@ def test_an_interruption_that_a_callback_swallows_still_ends_the_program(capsys,
     assert capsys.readouterr().err == "galore: interrupted; nothing was left half-written\n"
 
 
+@pytest.mark.robust("outputs")
 def test_a_generator_that_is_closed_after_an_interruption_cleans_up_in_peace():
     cleaned = []
 

@@ -107,6 +107,7 @@ def store(scenes: Path, tag: int, masks: str) -> ade20k.SceneDataset:
     return dataset
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("said", ["", "upright", "raw"])
 @pytest.mark.parametrize("tag", range(1, 9))
 def test_masks_turn_with_their_photos(scenes: Path, tag: int, said: str):
@@ -123,6 +124,7 @@ def test_masks_turn_with_their_photos(scenes: Path, tag: int, said: str):
     assert ade20k.objects_present(dataset)[:, 0].all()
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("tag", range(5, 9))
 def test_masks_as_stored_are_refused_with_advice_where_their_size_tells(scenes: Path, tag: int):
     dataset = store(scenes, tag, "raw")
@@ -130,6 +132,7 @@ def test_masks_as_stored_are_refused_with_advice_where_their_size_tells(scenes: 
         Files(dataset)[0]
 
 
+@pytest.mark.robust("pictures that turn")
 def test_other_words_about_orientation_are_refused(scenes: Path):
     (scenes / "orientation.txt").write_text("sideways")
     with pytest.raises(InputError, match=r"orientation.txt: expected \"raw\" or \"upright\", found 'sideways'"):

@@ -117,6 +117,7 @@ def test_the_sheet_of_scenes_and_of_broken_images(tmp_path: Path):
     )
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("write", [write_birds, write_scenes])
 @pytest.mark.parametrize("raw", [False, True])
 def test_every_turned_image_is_reported_with_what_was_assumed(tmp_path: Path, write, raw: bool):

@@ -193,6 +193,7 @@ def test_the_real_birds(shared_data: Path):
         assert channels == 3 and (seen >= 0).all() and (seen < [width, height]).all(), dataset.paths[index]
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("said", ["", "upright", "raw"])
 @pytest.mark.parametrize("tag", range(1, 9))
 def test_parts_and_boxes_turn_with_their_photos(tmp_path: Path, tag: int, said: str):

@@ -46,6 +46,7 @@ def test_greyscale_has_three_equal_channels(tmp_path: Path, mode: str):
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.stack([expected] * 3, axis=-1))
 
 
+@pytest.mark.robust("pictures")
 def test_transparency_is_laid_on_white(tmp_path: Path):
     alpha = np.full((32, 48, 1), 255, np.uint8)
     alpha[:16] = 0
@@ -56,6 +57,7 @@ def test_transparency_is_laid_on_white(tmp_path: Path):
     np.testing.assert_allclose(quarters_of(read_image(tmp_path / "a.png")), expected, atol=1)
 
 
+@pytest.mark.robust("pictures")
 def test_a_transparent_palette_entry_is_white(tmp_path: Path):
     indexed = Image.fromarray(picture()).quantize(4)
     first = np.asarray(indexed)[0, 0]
@@ -65,6 +67,7 @@ def test_a_transparent_palette_entry_is_white(tmp_path: Path):
     np.testing.assert_allclose(found[1], QUARTERS[1].astype(int), atol=2)
 
 
+@pytest.mark.robust("pictures")
 def test_grey_with_alpha(tmp_path: Path):
     Image.new("LA", (32, 32), (10, 0)).save(tmp_path / "a.png")
     assert (read_image(tmp_path / "a.png") == 255).all()
@@ -76,6 +79,7 @@ def test_cmyk_jpeg(tmp_path: Path):
     np.testing.assert_allclose(quarters_of(read_image(tmp_path / "a.jpg")), QUARTERS.astype(int), atol=12)
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str):
     values = np.linspace(0, 65535, 32 * 48).reshape(32, 48).astype(np.uint16)
@@ -84,6 +88,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str):
     np.testing.assert_allclose(found[:, :, 0], values / 65535 * 255, atol=0.51)
 
 
+@pytest.mark.robust("pictures")
 def test_sixteen_bit_colour_png(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(png(picture().astype(">u2") * 257, bits=16, colour_type=2))
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture())
@@ -115,6 +120,7 @@ UPRIGHT = {
 }
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("orientation", sorted(UPRIGHT))
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int):
     exif = Image.Exif()
@@ -190,6 +196,7 @@ def write(path: Path, content: bytes) -> Path:
 # -- What decides about a format is the list, and what a file holds.
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_every_format_of_the_list_is_decoded_whatever_the_name(tmp_path: Path, kind: str):
     path = write(tmp_path / "a.txt", SAMPLES[kind])
@@ -208,6 +215,7 @@ def test_what_other_programs_would_draw_is_refused_whatever_the_name(tmp_path: P
     assert not photo.suffixes() & {".eps", ".ps", ".wmf", ".emf", ".pdf"}
 
 
+@pytest.mark.robust("special files")
 def test_pipes_and_devices_are_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "a.jpg")
     for path in (tmp_path / "a.jpg", "/dev/zero"):
@@ -227,6 +235,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("tag", sorted(UPRIGHT))
 def test_every_container_is_turned_by_its_orientation(tmp_path: Path, container: str, tag: int):
@@ -241,6 +250,7 @@ def test_every_container_is_turned_by_its_orientation(tmp_path: Path, container:
     assert photo.read_header(path) == (*expected.shape[:2], tag)
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("container", ["jpeg", "png", "webp"])
 @pytest.mark.parametrize("tag", sorted(UPRIGHT))
 def test_text_where_a_number_belongs_does_not_stop_a_turned_picture(tmp_path: Path, container: str, tag: int):
@@ -251,6 +261,7 @@ def test_text_where_a_number_belongs_does_not_stop_a_turned_picture(tmp_path: Pa
     np.testing.assert_allclose(quarters_of(read_image(path)), quarters_of(expected), atol=4)
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("tag", [0, 9, 65535])
 def test_orientations_that_do_not_exist_turn_nothing(tmp_path: Path, tag: int):
     exif = image_files.exif_with_text_for_a_number(tag)
@@ -261,6 +272,7 @@ def test_orientations_that_do_not_exist_turn_nothing(tmp_path: Path, tag: int):
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
 
 
+@pytest.mark.robust("pictures that turn")
 @pytest.mark.parametrize("container", ["jpeg", "webp", "tiff"])
 def test_other_words_about_orientation_turn_nothing(tmp_path: Path, container: str):
     kind, options = CONTAINERS[container]
@@ -311,6 +323,7 @@ ODD_SEGMENTS = {
 }
 
 
+@pytest.mark.robust("metadata of pictures")
 @pytest.mark.parametrize("odd", ODD_CHUNKS)
 def test_odd_chunks_do_not_stop_a_png(tmp_path: Path, odd: str):
     whole = png(picture())
@@ -318,6 +331,7 @@ def test_odd_chunks_do_not_stop_a_png(tmp_path: Path, odd: str):
     np.testing.assert_array_equal(read_image(path), picture())
 
 
+@pytest.mark.robust("metadata of pictures")
 @pytest.mark.parametrize("odd", ODD_SEGMENTS)
 def test_odd_segments_do_not_stop_a_jpeg(tmp_path: Path, odd: str):
     whole = image_files.encode(picture(), "JPEG", quality=95)
@@ -334,6 +348,7 @@ ODD_TAGS = {
 }
 
 
+@pytest.mark.robust("metadata of pictures")
 @pytest.mark.parametrize("tag", [1, 3, 6])
 @pytest.mark.parametrize("odd", ODD_TAGS)
 def test_odd_tags_do_not_stop_a_tiff(tmp_path: Path, odd: str, tag: int):
@@ -362,6 +377,7 @@ def as_srgb(pixels: np.ndarray) -> np.ndarray:
 MUTED = np.array([[[170, 90, 80], [90, 150, 100]], [[90, 100, 160], [128, 128, 128]]], np.uint8)
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_wide_colours_become_those_of_srgb(tmp_path: Path, container: str):
     kind, options = CONTAINERS[container]
@@ -372,6 +388,7 @@ def test_wide_colours_become_those_of_srgb(tmp_path: Path, container: str):
     assert abs(as_srgb(MUTED.astype(float)) - MUTED).max() > 10 and not found.notes
 
 
+@pytest.mark.robust("pictures")
 def test_wide_colours_under_transparency_and_in_palettes(tmp_path: Path):
     stored = Image.fromarray(MUTED.repeat(16, 0).repeat(24, 1))
     clear, palette = stored.convert("RGBA"), stored.quantize(4)
@@ -384,6 +401,7 @@ def test_wide_colours_under_transparency_and_in_palettes(tmp_path: Path):
     np.testing.assert_allclose(quarters_of(read_image(path)), 255 + (expected - 255) * 128 / 255, atol=3)
 
 
+@pytest.mark.robust("metadata of pictures")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("profile", ["noise", "of another space"])
 def test_a_profile_that_cannot_be_used_is_told(tmp_path: Path, kind: str, profile: str):
@@ -399,6 +417,7 @@ def test_a_profile_that_cannot_be_used_is_told(tmp_path: Path, kind: str, profil
 RAMP = np.linspace(0, 65535, 32 * 48).reshape(32, 48).astype(np.uint16)
 
 
+@pytest.mark.robust("pictures")
 def test_sixteen_bit_grey_with_a_transparent_value(tmp_path: Path):
     whole = png(RAMP.astype(">u2"), bits=16, colour_type=0)
     clear = int(RAMP[10, 10])
@@ -407,6 +426,7 @@ def test_sixteen_bit_grey_with_a_transparent_value(tmp_path: Path):
     np.testing.assert_allclose(read_image(path)[:, :, 0], expected, atol=0.51)
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_grey_of_few_bits_with_a_transparent_value(tmp_path: Path, bits: int):
     values = np.random.default_rng(0).integers(0, 2**bits, (16, 16))
@@ -431,6 +451,7 @@ def tiff(values: np.ndarray, bits: int, photometric: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", 9) + b"".join(entries) + bytes(4)
 
 
+@pytest.mark.robust("pictures")
 @pytest.mark.parametrize(("bits", "photometric"), [(1, 0), (1, 1), (4, 0), (8, 0), (8, 1), (12, 1), (16, 0), (16, 1)])
 def test_tiffs_in_which_white_is_zero_or_the_largest(tmp_path: Path, bits: int, photometric: int):
     values = np.random.default_rng(0).integers(0, 2**bits, (16, 24))
@@ -442,6 +463,7 @@ def test_tiffs_in_which_white_is_zero_or_the_largest(tmp_path: Path, bits: int, 
 # -- Whatever is wrong inside is one sentence.
 
 
+@pytest.mark.robust("mutations")
 @given(data=st.data())
 @settings(max_examples=120, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_mutated_files_are_decoded_or_refused_in_one_sentence(tmp_path_factory, data):

@@ -28,6 +28,7 @@ def test_decimal_numbers_are_read(line, values, tmp_path):
     np.testing.assert_array_equal(tables.numbers(tmp_path / "t.txt", 2, "two numbers"), [[3, 4], values])
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("line", WRONG, ids=lambda line: ascii(line)[:20])
 def test_everything_else_is_refused_with_its_line(line, tmp_path):
     (tmp_path / "t.txt").write_text(f"3 4\n{line}\n5 6\n")
@@ -36,6 +37,7 @@ def test_everything_else_is_refused_with_its_line(line, tmp_path):
     assert str(caught.value).isprintable() and len(str(caught.value)) < 400
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize(
     "first",
     ["1_0", "\u0663", "\u00b2", "9" * 5000, "+1", "-1", "1.0", "1e3", "0x1", "", "nan"],
@@ -47,6 +49,7 @@ def test_the_number_of_a_name_is_a_whole_one_of_few_digits(first, tmp_path):
         tables.names(tmp_path / "t.txt", "a number and a name")
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("word", ["\u0663", "1-\u0663", "9" * 5000, "1-" + "9" * 5000, "1_0", "\x1b[2J", "x" * 10**6])
 def test_a_class_that_is_no_number_and_no_name_is_refused(word):
     with pytest.raises(InputError) as caught:
@@ -54,6 +57,7 @@ def test_a_class_that_is_no_number_and_no_name_is_refused(word):
     assert str(caught.value).isprintable() and len(str(caught.value)) < 400
 
 
+@pytest.mark.robust("tables")
 def test_a_named_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "t.txt")
     with pytest.raises(InputError, match="no regular file"):

@@ -204,6 +204,7 @@ def damage(folder: Path, what: str) -> None:
     file.write_bytes(content(file.read_bytes()) if callable(content) else content)
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("what", DAMAGE)
 def test_a_damaged_run_is_one_sentence(what, finished):
     damage(finished, what)
@@ -212,6 +213,7 @@ def test_a_damaged_run_is_one_sentence(what, finished):
     assert str(finished) in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 1100
 
 
+@pytest.mark.robust("tables")
 @pytest.mark.parametrize("name", ["options.yaml", "provenance.json", "rows.json", "values.npz"])
 def test_a_named_pipe_in_a_run_is_not_waited_for(name, finished):
     (finished / name).unlink()
@@ -220,6 +222,7 @@ def test_a_named_pipe_in_a_run_is_not_waited_for(name, finished):
         runs.load(finished)
 
 
+@pytest.mark.robust("tables")
 def test_a_damaged_run_does_not_end_a_collection(finished, tmp_path, capsys):
     for index, what in enumerate(DAMAGE):
         shutil.copytree(finished, tmp_path / f"damaged {index}")

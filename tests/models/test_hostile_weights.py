@@ -12,6 +12,7 @@ from galore import InputError
 from galore.models import weights
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize("name", hostile.FILES)
 def test_a_hostile_file_is_read_right_or_refused_in_one_sentence(name, tmp_path):
     path = tmp_path / f"weights.{name.rpartition('.')[2]}"
@@ -43,6 +44,7 @@ for name, content in hostile_weights.LARGE.items():
 """
 
 
+@pytest.mark.robust("weights")
 def test_large_hostile_files_take_little_time_and_memory(tmp_path):
     """In a process of its own, without the checks of types that the tests switch on; 15 seconds."""
     done = subprocess.run([sys.executable, "-c", MEASURED, tmp_path], capture_output=True, text=True, check=True)
@@ -79,6 +81,7 @@ def test_what_torch_writes_is_read(pickled, tmp_path):
         np.testing.assert_array_equal(tensor, numbers)
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".ckpt"])
 def test_a_named_pipe_is_not_waited_for(suffix, tmp_path):
     os.mkfifo(tmp_path / f"weights{suffix}")
@@ -86,6 +89,7 @@ def test_a_named_pipe_is_not_waited_for(suffix, tmp_path):
         weights.read(tmp_path / f"weights{suffix}")
 
 
+@pytest.mark.robust("weights")
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".ckpt"])
 @pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink("/dev/zero", path)], ids=["folder", "device"])
 def test_what_is_no_file_is_refused(make, suffix, tmp_path):

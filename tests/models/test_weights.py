@@ -48,6 +48,7 @@ PREFIXES = {
 }
 
 
+@pytest.mark.robust("weights as people have them")
 @pytest.mark.parametrize("prefix, said", PREFIXES.items(), ids=PREFIXES)
 @pytest.mark.parametrize("suffix", READERS)
 def test_prefixes_of_wrappers_are_taken_off_and_named(suffix, prefix, said, tmp_path):
@@ -85,6 +86,7 @@ NESTED = {
 }
 
 
+@pytest.mark.robust("weights as people have them")
 @pytest.mark.parametrize("content, under", NESTED.values(), ids=NESTED)
 @pytest.mark.parametrize("suffix", [".pth", ".pth.tar", ".ckpt", ".pt", ".bin", ".PTH"])
 def test_nested_dictionaries_are_opened_and_named(suffix, content, under, tmp_path):
@@ -111,6 +113,7 @@ def load(tensors, path, **metadata):
     return galore.load("small_cnn", path)
 
 
+@pytest.mark.robust("weights as people have them")
 def test_a_wrapped_network_is_loaded_with_one_line(small, tmp_path):
     with pytest.warns(UserWarning, match=r"^w\.safetensors: module\. was taken off their names\.$"):
         net = load({f"module.{name}": tensor for name, tensor in small.items()}, tmp_path / "w.safetensors")
@@ -131,6 +134,7 @@ def test_a_number_that_float32_lacks_is_refused(value, small, tmp_path):
         load(small | {"fc.bias": wide}, tmp_path / "w.safetensors")
 
 
+@pytest.mark.robust("names and indices")
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 100])
 def test_class_names_must_be_as_many_as_the_logits(count, small, tmp_path):
     with pytest.raises(InputError, match=f"has {count} class names and 4 logits"):

@@ -192,6 +192,7 @@ def test_a_damaged_shard_is_named_and_made_again(finished, damage):
     assert run.finished() == [0, 2]
 
 
+@pytest.mark.robust("resuming")
 @pytest.mark.parametrize("rows", [0, 2, 4])
 def test_a_shard_of_another_length_is_damaged(finished, rows):
     run, data = finished
@@ -199,6 +200,7 @@ def test_a_shard_of_another_length_is_damaged(finished, rows):
     assert "do not fit its 3 images" in resume(run, data)[0]
 
 
+@pytest.mark.robust("resuming")
 def test_a_damaged_list_of_images_is_written_again(tmp_path):
     begin(tmp_path)
     (tmp_path / "images.txt").write_text("0.png\n")
@@ -207,6 +209,7 @@ def test_a_damaged_list_of_images_is_written_again(tmp_path):
     assert begin(tmp_path).image_paths() == IMAGES
 
 
+@pytest.mark.robust("resuming")
 @pytest.mark.parametrize(
     "text", ["{", "[]", "null", '{"images": "7"}', '{"images": 7, "shard_size": 0, "asked": {}}', "[" * 10**5]
 )
@@ -234,6 +237,7 @@ def test_a_part_has_one_writer(tmp_path, first, second, together):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.robust("texts that are shown")
 def test_no_image_is_a_formula_in_the_ranking(tmp_path):
     run = begin(tmp_path, images=["=cmd|x.png", "\x1b[2Jb.png", "caf\udce9.png", *IMAGES[3:]])
     run.write(0, shard([0.3, 0.2, 0.1]))

@@ -229,6 +229,7 @@ SUFFIXES = (".jpg", ".jfif", ".JPEG", ".png", ".webp", ".tif", ".gif", ".avif", 
 KIND_OF = {".jpg": "jpeg", ".jfif": "jpeg", ".JPEG": "jpeg", ".tif": "tiff", ".jp2": "jpeg 2000"}
 
 
+@pytest.mark.robust("what is skipped")
 def test_photos_of_every_format_are_found_also_without_a_telling_name(tmp_path):
     samples = image_files.samples()
     names = sorted([f"photo{suffix}" for suffix in SUFFIXES] + ["photo", "photo.backup"])
@@ -240,6 +241,7 @@ def test_photos_of_every_format_are_found_also_without_a_telling_name(tmp_path):
         assert read_image(tmp_path / name).shape[2] == 3
 
 
+@pytest.mark.robust("what is skipped")
 def test_what_is_left_out_is_counted_by_reason(tmp_path):
     write_photos(tmp_path, 2)
     for name in ("notes.txt", "table.csv", ".DS_Store"):

@@ -67,6 +67,7 @@ def test_a_folder_without_an_experiment_and_a_port_that_is_taken_are_named(lab, 
         take_results.server(tmp_path / "made", tmp_path, "127.0.0.1", int(lab.rsplit(":")[-1].strip("/")))
 
 
+@pytest.mark.robust("results server")
 def test_no_kept_file_is_written_again_after_one_was_moved_away(lab, lesson_sheet, result_file, tmp_path):
     answers = ("A", "B", "?")
     bodies = [result_file(lesson_sheet, lambda phase, truth, given=given: given).read_bytes() for given in answers]
@@ -105,12 +106,14 @@ ODD = {
 }
 
 
+@pytest.mark.robust("results server")
 @pytest.mark.parametrize("request_", ODD.values(), ids=ODD.keys())
 def test_an_odd_request_is_answered_as_the_clients_mistake(lab, request_, capfd):
     assert b" 4" in ask(lab, request_)[:13]
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.robust("results server")
 def test_200_learners_of_whom_20_misbehave(lab, lesson_sheet, result_file, tmp_path, monkeypatch, capfd):
     """Those stop in the middle, send nothing, or leave at once; nobody waits for them, and they are cut off."""
     monkeypatch.setattr(take_results.Page, "timeout", 0.5)

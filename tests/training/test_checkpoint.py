@@ -131,6 +131,7 @@ def test_another_version_is_refused(copy):
         checkpoint.load_network(copy)
 
 
+@pytest.mark.robust("checkpoints")
 def test_a_header_without_newer_fields_is_read(copy):
     known = checkpoint.read_header(copy)["description"]
     known.pop("predictor_trunk")
@@ -187,6 +188,7 @@ def id_of(value):
     return "missing" if value is ELSE else str(value)[:24]
 
 
+@pytest.mark.robust("checkpoints")
 @pytest.mark.parametrize("field, value", CASES, ids=[f"{field}={id_of(value)}" for field, value in CASES])
 def test_a_header_with_a_wrong_field_is_one_sentence(field, value, copy):
     file = copy / "step-00000007" / "header.json"
@@ -221,6 +223,7 @@ HEADERS = {
 }
 
 
+@pytest.mark.robust("checkpoints")
 @pytest.mark.parametrize("content", HEADERS.values(), ids=HEADERS)
 def test_a_header_that_is_none_is_one_sentence(content, copy):
     file = copy / "step-00000007" / "header.json"
@@ -238,6 +241,7 @@ SPECIAL = {
 }
 
 
+@pytest.mark.robust("special files")
 @pytest.mark.parametrize("place", ["params", "params/d", "params/ocdbt.process_0", "optimiser"])
 @pytest.mark.parametrize("make", SPECIAL.values(), ids=SPECIAL)
 def test_only_regular_files_are_opened_among_the_arrays(make, place, copy, monkeypatch):
@@ -250,6 +254,7 @@ def test_only_regular_files_are_opened_among_the_arrays(make, place, copy, monke
         at.optimiser(()) if place == "optimiser" else at.network()
 
 
+@pytest.mark.robust("special files")
 @pytest.mark.parametrize("file", ["manifest.ocdbt", "_METADATA"])
 def test_a_named_pipe_in_place_of_an_array_file_is_not_waited_for(file, copy):
     path = copy / "step-00000007" / "params" / file
@@ -259,6 +264,7 @@ def test_a_named_pipe_in_place_of_an_array_file_is_not_waited_for(file, copy):
         checkpoint.load_network(copy)
 
 
+@pytest.mark.robust("special files")
 def test_a_named_pipe_in_place_of_the_header_is_not_waited_for(copy):
     (copy / "step-00000007" / "header.json").unlink()
     os.mkfifo(copy / "step-00000007" / "header.json")
@@ -274,6 +280,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.robust("paths")
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:24])
 def test_any_legal_path_holds_a_checkpoint(name, tmp_path):
     folder = tmp_path / name / "params"
@@ -285,6 +292,7 @@ def test_any_legal_path_holds_a_checkpoint(name, tmp_path):
     np.testing.assert_array_equal(checkpoint.read_arrays(moved / "params", sha256)["b"], SMALL["b"])
 
 
+@pytest.mark.robust("paths")
 def test_a_path_of_four_thousand_bytes_holds_a_checkpoint(tmp_path):
     folder = tmp_path
     while len(str(folder)) < 3900:
@@ -294,6 +302,7 @@ def test_a_path_of_four_thousand_bytes_holds_a_checkpoint(tmp_path):
     assert checkpoint.read_arrays(folder / "params", provenance.params_sha256(SMALL)).keys() == SMALL.keys()
 
 
+@pytest.mark.robust("paths")
 def test_a_training_in_a_folder_with_brackets_can_be_loaded(tmp_path):
     checkpoint.save(tmp_path / "run [a]" / "checkpoints", DESCRIPTION, PARAMS, step=3)
     net = galore.load(str(tmp_path / "run [a]"))
