@@ -33,6 +33,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 STROKES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 GREY = {RANDOM: "#949494", GAUSSIAN: "#6e6e6e", WHOLE_OBJECT: "#4a4a4a"}
 DARK = "#222222"
+WIDEST = 11.8
+"""Inches of a figure."""
 PANELS = {"dots": 4, "lines": 3}
 """How many panels stand side by side."""
 WORDS = {
@@ -99,7 +101,7 @@ def dots(
     # Inches: a letter takes about 0.075 of them.
     margin = 0.3 + 0.075 * max(len(name) for some in labels for name in some)
     height = 0.7 + 0.25 * max(map(len, labels))
-    figure, axes = _grid(len(panels), across, (margin / across + min(2.6, (11.8 - margin) / across), height))
+    figure, axes = _grid(len(panels), across, (margin / across + min(2.6, (WIDEST - margin) / across), height))
     limits = _limits(_extent(rows_of_panels for rows_of_panels in panels.values()), chance)
     for place, (axis, (name, rows)) in enumerate(zip(axes, panels.items())):
         for position, row in enumerate(rows):
@@ -254,9 +256,11 @@ def _drawn(
     if not grouped:
         return Figure()
     every = [line for some in grouped.values() for line in some]
-    across, styles = min(PANELS["lines"], len(grouped)), _styles([line.method for line in every])
-    figure, axes = _grid(len(grouped), across, (4.0 if across > 1 else 5.2, 3.3))
     measured = [line for line in every if line.method != ORACLE] or every
+    # Inches: a letter of a name beside a panel takes about 0.07 of them.
+    width = 2.9 + max(1.1, 0.07 * max(len(line.method.words) for line in measured))
+    across, styles = min(PANELS["lines"], len(grouped), int(WIDEST / width)), _styles([line.method for line in every])
+    figure, axes = _grid(len(grouped), across, (width if across > 1 else max(width, 5.2), 3.3))
     limits = _limits([number for line in measured for number in (line.mean, *((line.low, line.high) if ticks else ()))])
     along = _limits([line.x for line in measured])
     for axis, (name, some) in zip(axes, grouped.items()):
