@@ -99,3 +99,26 @@ def test_what_the_library_warns_of_is_one_line(monkeypatch):
     said = warnings.formatwarning("w.pth: module.\x1b[2J was\ntaken off", UserWarning, "x.py", 3)
     assert said == "galore: w.pth: module.\\x1b[2J was taken off\n"
     assert "x.py:3: DeprecationWarning" in warnings.formatwarning("old", DeprecationWarning, "x.py", 3)
+
+
+@pytest.mark.robust("paths")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "check", "{}"),
+        ("explain", "{}"),
+        ("explain", "photo.jpg", "--model", "{}"),
+        ("stream", "{}", "--out", "out"),
+        ("stream", "photos", "--model", "{}", "--out", "out"),
+        ("teach", "{}", "--model", "net", "--classes", "1", "2", "--out", "out"),
+        ("teach-results", "{}", "--sheet", "{}", "--out", "out"),
+        ("agree", "{}", "--model", "net", "--out", "out"),
+        ("make-birds", "{}"),
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_no_file_system_takes_is_one_sentence(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([argument.format("x" * 5000) for argument in arguments]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("galore: ") and len(said) < 2100

@@ -1,5 +1,6 @@
 """The one way to a network: by name, with published or own weights, or from a checkpoint of the training."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -32,9 +33,9 @@ def load(
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
     """
     path, expected = weights, str(name)
-    if str(name) not in factory.names() and Path(name).is_dir():
+    if str(name) not in factory.names() and os.path.isdir(Path(name)):
         path, expected = name, None
-    if path is not None and path != "imagenet" and Path(path).is_dir():
+    if path is not None and path != "imagenet" and os.path.isdir(Path(path)):
         from galore.training import checkpoint  # orbax takes a second to import, and few callers need it
 
         network, warning = checkpoint.build_network(expected, path, layer, classes, seed)

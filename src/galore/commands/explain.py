@@ -1,6 +1,7 @@
 """Explain a photo: what supports the prediction, where the network hesitates, and why not another class."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    if not Path(args.model).is_dir() and (Path(args.model).exists() or Path(args.model).suffix):
+    if not os.path.isdir(args.model) and (os.path.exists(args.model) or Path(args.model).suffix):
         raise InputError(
             f"--model {args.model}: expected the name of a network or a checkpoint folder; --weights takes a file"
         )

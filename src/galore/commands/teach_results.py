@@ -1,6 +1,7 @@
 """Check and join the result files of an experiment with people: accuracy, gains, tests, a figure."""
 
 import argparse
+import os
 from pathlib import Path
 
 from galore.errors import InputError
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def list_files(given: list[Path]) -> list[Path]:
     """The files, with a folder's JSON files in its place."""
-    files = [file for path in given for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    files = [file for path in given for file in (sorted(path.glob("*.json")) if os.path.isdir(path) else [path])]
     if not files:
         raise InputError(f"no .json file in {', '.join(map(str, given))}")
     return files

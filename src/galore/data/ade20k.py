@@ -9,6 +9,7 @@
 Source: Zhou, Zhao, Puig, Fidler, Barriuso, Torralba, "Scene Parsing through ADE20K Dataset", CVPR 2017.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def read_tables(root: str | Path) -> SceneTables:
         InputError: a file is missing or a line is malformed.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root} is not a folder, expected one that holds sceneCategories.txt of ADE20K")
     return SceneTables(root, _scenes(root / "sceneCategories.txt"), _objects(root / "objectInfo150.txt"))
 

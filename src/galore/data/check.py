@@ -1,5 +1,6 @@
 """Looks at every file of a data set and says what is there, what is wrong and what is odd."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,11 +61,11 @@ def check(root: str | Path, progress: Progress | None = None, threads: int = 2) 
         InputError: the folder is neither, or one of its tables is missing or malformed.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root} is not a folder, expected a data set")
-    if (root / "images.txt").exists():
+    if os.path.exists(root / "images.txt"):
         return _check_parts(root, progress, threads)
-    if (root / "sceneCategories.txt").exists():
+    if os.path.exists(root / "sceneCategories.txt"):
         return _check_scenes(root, progress, threads)
     inside = [path for path in sorted(root.iterdir()) if (path / "images.txt").exists()]
     inside += [path for path in sorted(root.iterdir()) if (path / "sceneCategories.txt").exists()]

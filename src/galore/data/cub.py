@@ -15,6 +15,7 @@
 Source: Wah, Branson, Welinder, Perona, Belongie, "The Caltech-UCSD Birds-200-2011 Dataset", 2011.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def read(root: str | Path, classes: tables.Classes = None) -> PartDataset:
     label = _by_image(ids, files.labels)[:, 0].astype(np.int64) - 1
     chosen = tables.select(classes, class_names)
     listed = np.flatnonzero(np.isin(label, chosen))
-    present = np.array([i for i in listed if (files.root / "images" / files.images[i][1]).is_file()], np.int64)
+    present = np.array([i for i in listed if os.path.isfile(files.root / "images" / files.images[i][1])], np.int64)
     chosen = _with_images(chosen, set(label[present].tolist()), classes is not None, class_names, files.root)
     points, visible = _points(ids[present], files)
     boxes = _by_image(ids[present], files.boxes).astype(np.float32)
@@ -115,7 +116,7 @@ def read_tables(root: str | Path) -> BirdTables:
         InputError: a file is missing or a line is malformed.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root} is not a folder, expected one that holds images.txt of CUB-200-2011")
     attribute_names = _numbered(_attributes_file(root), 'an attribute number and a name such as "has_size::small"')
     return BirdTables(

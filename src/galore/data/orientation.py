@@ -5,6 +5,7 @@ are taken to be in the pixels as a viewer shows them, upright; a folder whose an
 stored says so in a file `orientation.txt` that holds the word "raw".
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def is_raw(root: str | Path) -> bool:
         InputError: its file `orientation.txt` says something else than "raw" or "upright".
     """
     path = Path(root) / FILE
-    if not path.exists():
+    if not os.path.exists(path):
         return False
     expected = '"raw" or "upright"'
     said = foreign.read_bytes(path, f"a file that holds {expected}", largest=100).decode("utf-8", "replace").strip()

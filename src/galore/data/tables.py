@@ -1,6 +1,7 @@
 """Reading the plain-text tables of a data set, with errors that name the file and the line."""
 
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def lines(path: Path, expected: str) -> list[tuple[int, str]]:
     Raises:
         InputError: the file is missing, is not text or holds nothing.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{foreign.text(path)} is missing, expected {expected}")
     try:
         text = foreign.read_bytes(path, expected, LARGEST).decode("utf-8-sig")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import hydra
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from galore import foreign, options
 from galore.errors import InputError, closest
@@ -154,8 +155,15 @@ def read_options(file: Path) -> dict[str, Any]:
 
 
 def plain(cfg: Any, *, resolve: bool = True) -> dict[str, Any]:
-    """The options as plain data."""
-    return OmegaConf.to_container(cfg, resolve=resolve)  # type: ignore[return-value]
+    """The options as plain data.
+
+    Raises:
+        InputError: one refers to another that does not exist, or has no value.
+    """
+    try:
+        return OmegaConf.to_container(cfg, resolve=resolve)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise InputError(f"option {error.full_key}: {str(error).partition(chr(10))[0]}") from error
 
 
 def dataset(cfg: Any) -> DatasetConfig:
@@ -262,7 +270,7 @@ def _is_part(name: str, of: str) -> bool:
 def _attribution(node: Mapping[str, Any]) -> AttributionSetting:
     target, own = node["_target_"], {name: value for name, value in node.items() if not name.startswith("_")}
     try:
-        pkgutil.resolve_name(target)
+        pkgutil.resolve_name(str(target))
     except (ValueError, ImportError, AttributeError) as error:
         raise InputError(f"attribution._target_={target}: expected a function's dotted path ({error})") from error
     return AttributionSetting(target, tuple(own.items()))

@@ -6,6 +6,7 @@ A file keeps torch's names and layouts (`layer1.0.conv1.weight`, output channels
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ def read(path: str | Path) -> WeightsFile:
             suffix.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"no weights file {foreign.text(path)}")
     name = path.name.lower()
     if name.endswith(".safetensors"):

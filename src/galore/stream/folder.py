@@ -212,7 +212,7 @@ def begin(
         "shard_size": shard_size,
         "asked": dict(settings),
     }
-    if (root / DESCRIPTION).exists():
+    if os.path.exists(root / DESCRIPTION):
         _refuse_another_run(root, described)
         if _bytes_of(root / IMAGES) != listing:
             _write_listing(root, listing)
@@ -252,9 +252,9 @@ def _refuse_another_run(root: Path, described: dict[str, Any]) -> None:
 
 def _refuse_other_files(root: Path) -> None:
     """A folder may hold what a run leaves that was stopped before it had begun, and nothing else."""
-    if root.exists() and not root.is_dir():
+    if os.path.exists(root) and not os.path.isdir(root):
         raise InputError(f"{root} is a file, expected a folder or a name that is free")
-    if root.is_dir() and any(path.name != IMAGES and not path.name.startswith(".") for path in root.iterdir()):
+    if os.path.isdir(root) and any(path.name != IMAGES and not path.name.startswith(".") for path in root.iterdir()):
         raise InputError(f"{root} holds other files and no run to resume; name a new folder or remove this one")
 
 

@@ -31,9 +31,9 @@ def folder_of(data: str | Path) -> Path:
         InputError: there is no such folder.
     """
     data = Path(data)
-    if not data.is_dir():
+    if not os.path.isdir(data):
         raise InputError(f"{data} is not a folder, expected one with photos")
-    return data / "images" if (data / "images").is_dir() else data
+    return data / "images" if os.path.isdir(data / "images") else data
 
 
 def find(root: Path, skipped: Counter[str] | None = None) -> list[str]:

@@ -1,6 +1,7 @@
 """What the network makes of the images of two or more classes: which it gets right, and the maps of conditions."""
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,9 @@ def read(root: str | Path, classes: Sequence[str] | None = None) -> PartDataset 
         InputError: it is neither, or something in it is wrong.
     """
     root = Path(root)
-    if (root / "sceneCategories.txt").is_file():
+    if os.path.isfile(root / "sceneCategories.txt"):
         return ade20k.read(root, classes)
-    if (root / "images.txt").is_file() or not root.is_dir():
+    if os.path.isfile(root / "images.txt") or not os.path.isdir(root):
         return cub.read(root, classes)
     raise InputError(f"{root} holds neither images.txt (CUB-200-2011) nor sceneCategories.txt (ADE20K)")
 

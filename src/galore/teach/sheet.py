@@ -7,6 +7,7 @@ file is judged by it. Its identifier is a hash of its contents, so that a result
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def read(path: str | Path) -> Sheet:
         InputError: no such file, no sheet, another version, or a sheet that was changed since it was written.
     """
     path = Path(path)
-    path = path / "sheet.json" if path.is_dir() else path
+    path = path / "sheet.json" if os.path.isdir(path) else path
     content = foreign.read_bytes(path, EXPECTED)
     body = foreign.json_text(content, Any, str(path), EXPECTED)
     if not isinstance(body, dict) or body.get("format") != FORMAT:

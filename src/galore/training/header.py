@@ -1,6 +1,7 @@
 """The header of a checkpoint: what its arrays are, and what made them. Plain JSON beside the arrays."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -86,11 +87,11 @@ def find(path: str | Path) -> Path:
     """
     path = Path(path)
     for candidate in (path, path / "best", path / "checkpoints" / "best"):
-        if (candidate / "header.json").is_file():
+        if os.path.isfile(candidate / "header.json"):
             return candidate.resolve()
     shown = foreign.text(path)
     unfinished = [*path.glob(".step-*.unfinished"), *path.glob("checkpoints/.step-*.unfinished")]
-    if (path / "params").is_dir() or unfinished:
+    if os.path.isdir(path / "params") or unfinished:
         raise InputError(f"{shown} holds a checkpoint that was not finished (no header.json); train again to resume")
     raise InputError(f"{shown} is no checkpoint: expected a folder with header.json, or the folder of a training run")
 
@@ -99,7 +100,9 @@ def is_checkpoint(path: str | Path) -> bool:
     """Whether a path leads to a checkpoint, finished or not, rather than to something else."""
     path = Path(path)
     places = (path, path / "best", path / "checkpoints" / "best")
-    return path.is_dir() and any((place / name).exists() for place in places for name in ("header.json", "params"))
+    return os.path.isdir(path) and any(
+        os.path.exists(place / name) for place in places for name in ("header.json", "params")
+    )
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
