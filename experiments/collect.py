@@ -23,20 +23,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of runs; they are searched for tables")
     parser.add_argument("--out", type=Path, help="a new folder for table.csv and table.md; none: print the table")
-    program.take_any_text()
     options = parser.parse_args(arguments)
-    try:
-        joined, missing, damaged = collect(options.folders)
-        numbers = joined.summary()
-        if options.out:
-            with atomic.folder(options.out) as folder:
-                (folder / "table.csv").write_text(numbers.csv(), encoding="utf-8")
-                (folder / "table.md").write_text(numbers.markdown(), encoding="utf-8")
-        else:
-            print(numbers.markdown())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return program.ended("error", lambda: report(options.folders, options.out))
+
+
+def report(folders: list[Path], out: Path | None) -> int:
+    """Writes or prints the table, and says what is not in it; the exit code, 1 where a run is damaged.
+
+    Raises:
+        InputError: as `collect`, or `out` cannot be written.
+    """
+    joined, missing, damaged = collect(folders)
+    numbers = joined.summary()
+    if out:
+        with atomic.folder(out) as folder:
+            (folder / "table.csv").write_text(numbers.csv(), encoding="utf-8")
+            (folder / "table.md").write_text(numbers.markdown(), encoding="utf-8")
+    else:
+        print(numbers.markdown())
     for folder in missing:
         print(f"no table in {foreign.text(folder)}: the run failed or is not finished", file=sys.stderr)
     for problem in damaged:

@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,16 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Page(http.server.SimpleHTTPRequestHandler):
-    """One connection: the page's files, and results by POST; whatever else is asked for gets a status from 400 on."""
+    """One connection: the page's files, and results by POST; whatever else is asked for gets a status from 400 on.
+
+    `kept` keeps the body of a POST, and gives the status.
+    """
 
     timeout = PATIENCE
+
+    def __init__(self, kept: Callable[[bytes], int], *arguments: Any, **options: Any) -> None:
+        self.kept = kept  # first: the parent answers while it is made
+        super().__init__(*arguments, **options)
 
     def setup(self) -> None:
         super().setup()
@@ -111,16 +119,10 @@ class Page(http.server.SimpleHTTPRequestHandler):
         self.end.cancel()
         super().finish()
 
-    def do_GET(self) -> None:
+    def send_head(self) -> Any:
         try:
-            super().do_GET()
+            return super().send_head()
         except ValueError:  # a path that no file can have
-            self.send_error(404)
-
-    def do_HEAD(self) -> None:
-        try:
-            super().do_HEAD()
-        except ValueError:
             self.send_error(404)
 
     def list_directory(self, path: Any) -> None:
@@ -138,10 +140,6 @@ class Page(http.server.SimpleHTTPRequestHandler):
         for start in range(len(body), min(length, MOST_DISCARDED), BLOCK):
             self.rfile.read(min(BLOCK, length - start))
         self.reply(413 if length > results.LARGEST else self.kept(body) if len(body) == length else 400)
-
-    def kept(self, body: bytes) -> int:
-        """Keeps a result; the status."""
-        raise NotImplementedError
 
     def reply(self, status: int) -> None:
         """A status and nothing else."""
@@ -174,17 +172,16 @@ def server(folder: Path, into: Path, host: str, port: int) -> Server:
     """
     made, one_at_a_time = sheet.read(folder), threading.Lock()
 
-    class Experiment(Page):
-        def kept(self, body: bytes) -> int:
-            try:
-                with one_at_a_time:
-                    return 400 if keep(made, body, into) else 200
-            except InputError as error:
-                print(error, file=sys.stderr)
-                return 507
+    def kept(body: bytes) -> int:
+        try:
+            with one_at_a_time:
+                return 400 if keep(made, body, into) else 200
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return 507
 
     try:
-        return Server((host, port), functools.partial(Experiment, directory=str(folder / "page")))
+        return Server((host, port), functools.partial(Page, kept, directory=str(folder / "page")))
     except (OSError, OverflowError) as error:
         raise InputError(f"cannot listen at {host}:{port}: {error}") from error
 

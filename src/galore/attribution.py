@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from galore.curvature import location_curvature
 from galore.errors import InputError
@@ -136,15 +136,11 @@ def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gr
     Returns:
         The map [h, w], or the maps [K, h, w], float32.
     """
-    of_sums, locations = _of_sums(score, F), F.shape[0] * F.shape[1]
-    known = positive_gradient is False or isinstance(positive_gradient, np.ndarray)
-    if of_sums is None or not known or jax.eval_shape(score, F).size <= locations:
-        return _product(_clip(_shared_or_whole_gradient(score, F), positive_gradient), F)
-    maps = _directional_derivatives(of_sums, F)
-    if positive_gradient is False or not (clipped := np.flatnonzero(positive_gradient)).size:
-        return maps
-    gradients = _gradient(lambda sums: of_sums(sums)[clipped], sums_over_locations(F))
-    return maps.at[clipped].set(_product(jax.nn.relu(gradients), F))
+    is_known = positive_gradient is False or isinstance(positive_gradient, np.ndarray)
+    has_many_scores = is_known and jax.eval_shape(score, F).size > F.shape[0] * F.shape[1]
+    if has_many_scores and (of_sums := _of_sums(score, F)) is not None:
+        return _by_directions(of_sums, F, np.flatnonzero(positive_gradient))
+    return _product(_clip(_shared_or_whole_gradient(score, F), positive_gradient), F)
 
 
 @requests(positive_gradient=True)
@@ -323,11 +319,20 @@ def _shared_or_whole_gradient(score: Score, F: Float[Array, "h w d"]) -> Array:
     return gradient(score, F) if of_sums is None else _gradient(of_sums, sums_over_locations(F))
 
 
-def _directional_derivatives(of_sums: Callable[[Array], Array], F: Float[Array, "h w d"]) -> Float[Array, "K h w"]:
-    """<g_ij, f_ij> as the change of the scores in the direction f_ij: cheaper than K gradients where K > h w."""
+def _by_directions(
+    of_sums: Callable[[Array], Array], F: Float[Array, "h w d"], clipped: Int[np.ndarray, " n"]
+) -> Float[Array, "K h w"]:
+    """<g_ij, f_ij> as the change of the scores in the direction f_ij: cheaper than K gradients where K > h w.
+
+    The scores at the places `clipped` need their gradients.
+    """
     sums = sums_over_locations(F)
     _, change = jax.linearize(of_sums, sums)
-    return jnp.moveaxis(jax.vmap(jax.vmap(change))(F.astype(sums.dtype)), -1, 0).astype(jnp.float32)
+    maps = jnp.moveaxis(jax.vmap(jax.vmap(change))(F.astype(sums.dtype)), -1, 0).astype(jnp.float32)
+    if not clipped.size:
+        return maps
+    gradients = _gradient(lambda total: of_sums(total)[clipped], sums)
+    return maps.at[clipped].set(_product(jax.nn.relu(gradients), F))
 
 
 def _product(gradients: Array, F: Float[Array, "h w d"]) -> Maps:

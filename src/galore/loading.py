@@ -33,9 +33,9 @@ def load(
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit.
     """
     path, expected = weights, str(name)
-    if str(name) not in factory.names() and os.path.isdir(Path(name)):
+    if str(name) not in factory.names() and os.path.isdir(name):
         path, expected = name, None
-    if path is not None and path != "imagenet" and os.path.isdir(Path(path)):
+    if path is not None and path != "imagenet" and os.path.isdir(path):
         from galore.training import checkpoint  # orbax takes a second to import, and few callers need it
 
         network, warning = checkpoint.build_network(expected, path, layer, classes, seed)

@@ -1,7 +1,9 @@
 """The folder of a run: whole shards, readable while it grows, and never two runs in one."""
 
 import csv
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -190,6 +192,20 @@ def test_a_damaged_shard_is_named_and_made_again(finished, damage):
     assert len(said := resume(run, data)) == 1
     assert "shard-000001.npz is damaged" in said[0] and said[0].endswith("it is made again")
     assert run.finished() == [0, 2]
+
+
+@pytest.mark.robust("resuming")
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_shard_that_cannot_be_read_now_is_kept(finished, monkeypatch, number):
+    run, data = finished
+
+    def fails(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(np, "load", fails)
+    with pytest.raises(InputError, match=r"cannot read .*shard-000000.npz"):
+        resume(run, data)
+    assert run.finished() == [0, 1, 2]
 
 
 @pytest.mark.robust("resuming")

@@ -2,6 +2,7 @@ import base64
 import dataclasses
 import html
 import io
+import itertools
 import json
 import re
 
@@ -93,11 +94,11 @@ def test_a_changed_image_is_refused_and_nothing_is_written(lesson_sheet, images,
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "a/../../x", ""])
-@pytest.mark.parametrize("field", ["id", "path"])
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("path", ""), *itertools.product(("id", "path"), ("../../../x", "/tmp/x", "a/../../x"))],
+)
 def test_a_sheet_that_names_a_file_outside_its_folder_is_refused(lesson_sheet, images, tmp_path, field, name):
-    if (field, name) == ("id", ""):
-        pytest.skip("that is the file .jpg")
     first, *others = lesson_sheet.pictures
     wrong = dataclasses.replace(lesson_sheet, pictures=(dataclasses.replace(first, **{field: name}), *others))
     with pytest.raises(InputError, match="the sheet names"):

@@ -11,6 +11,7 @@ resumes with those that are missing, and several processes may share the work. T
 -1), "problems", the reasons of those rows, in their order, and "sha256", of the bytes of the photo's file.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -28,6 +29,10 @@ from galore.errors import InputError
 
 DESCRIPTION, IMAGES = "run.json", "images.txt"
 HostColumns = dict[str, Shaped[np.ndarray, "..."]]
+
+
+class DamagedShard(InputError):
+    """A shard that was read and holds no answers: it can be made again. One that cannot be read may be whole."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ class Folder:
         """The columns of a finished shard.
 
         Raises:
-            InputError: it is not there, or damaged.
+            DamagedShard: it is damaged.
+            InputError: it is not there, or cannot be opened.
         """
         columns = self._load(number)
         rows, explained = len(self.rows(number)), columns.get("explained")
@@ -84,27 +90,30 @@ class Folder:
             explained is None
             or explained.shape != (rows,)
             or explained.dtype != bool
-            or any(len(values) != rows for name, values in columns.items() if name != "problems")
-            or len(columns.get("problems", ())) != rows - explained.sum()
+            or any(values.shape[:1] != (rows,) for name, values in columns.items() if name != "problems")
+            or np.shape(columns.get("problems", ())) != (rows - explained.sum(),)
             or columns.get("sha256", explained).shape[1:] != (32,)
         ):
-            raise InputError(f"{self.path(number)} is damaged: its columns do not fit its {rows} images")
+            raise DamagedShard(f"{self.path(number)} is damaged: its columns do not fit its {rows} images")
         return columns
 
     def _load(self, number: int, *names: str) -> HostColumns:
         """Some columns of a shard, or all; the others are not read."""
         if not self.path(number).exists():
             raise InputError(f"{self.root} has no shard {number} yet")
-        try:
-            with (
-                foreign.open_regular(self.path(number), "a shard of a stream") as file,
-                np.load(file, allow_pickle=False) as columns,
-            ):
-                known = columns.files
-                loaded = {name: columns[name] for name in names or known if name in known}
-        except Exception as error:
-            # Whatever zipfile, zlib and numpy raise on a damaged file, which they do not document.
-            raise InputError(f"{self.path(number)} is damaged") from error
+        with foreign.open_regular(self.path(number), "a shard of a stream") as file:
+            try:
+                with np.load(file, allow_pickle=False) as columns:
+                    known = columns.files
+                    loaded = {name: columns[name] for name in names or known if name in known}
+            except MemoryError:
+                raise
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                    # The disk's trouble; EINVAL comes of a damaged file's offsets.
+                    raise InputError(f"cannot read {self.path(number)}: {error.strerror}") from error
+                # Whatever zipfile, zlib and numpy raise on a damaged file, which they do not document.
+                raise DamagedShard(f"{self.path(number)} is damaged") from error
         absent = [name for name in names if name not in loaded]
         if absent:
             raise InputError(f"{self.root} has no column {absent[0]!r}, expected one of {', '.join(known)}")
@@ -240,7 +249,7 @@ def _write_listing(root: Path, listing: bytes) -> None:
 
 def _refuse_another_run(root: Path, described: dict[str, Any]) -> None:
     read(root)
-    there = _flat(json.loads((root / DESCRIPTION).read_text(encoding="utf-8")))
+    there = _flat(foreign.json_file(root / DESCRIPTION, dict[str, Any], "the description of streamed explanations"))
     wanted = _flat(json.loads(json.dumps(described)))
     for name in wanted | there:
         if there.get(name) != wanted.get(name):

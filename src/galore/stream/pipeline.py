@@ -23,7 +23,7 @@ from galore.errors import InputError
 from galore.network import Network
 from galore.stream import photos
 from galore.stream.device import Answer, Devices
-from galore.stream.folder import Folder, HostColumns, begin
+from galore.stream.folder import DamagedShard, Folder, HostColumns, begin
 
 NOT_FINITE = "the network's numbers for this image are not finite"
 
@@ -118,7 +118,7 @@ def check_finished(
         for shard in shards:
             try:
                 there = folder.shard(shard)["sha256"]
-            except InputError as error:
+            except DamagedShard as error:
                 on_notice(f"{error}; it is made again")
                 folder.path(shard).unlink()
                 continue
