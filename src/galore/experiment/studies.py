@@ -58,18 +58,26 @@ class Entry:
     """A claim and what each study that has it says of it.
 
     Attributes:
-        text, source, number, published, headline: of the claim.
+        text, source, published, headline: of the claim.
         experiment: that measures it.
         by_study: by the study's title, in order.
     """
 
     text: str
     source: Source
-    number: str
     published: str
     headline: bool
     experiment: str
     by_study: dict[str, Judged]
+
+    @property
+    def number(self) -> str:
+        """What was measured; where a study measured something else, objects in place of parts, that too."""
+        by_number: dict[str, list[str]] = {}
+        for study, judged in self.by_study.items():
+            by_number.setdefault(judged.result.number, []).append(study)
+        first, *others = by_number
+        return "; ".join([first, *(f"on {', '.join(by_number[one])}: {one}" for one in others)])
 
 
 class Fate(enum.Enum):
@@ -89,7 +97,7 @@ def entries(studies: Sequence[Study]) -> list[Entry]:
     for study in studies:
         owned = [(joined.experiment, result) for joined in study.experiments for result in joined.results]
         for (experiment, one), verdict in zip(owned, claims.judge([result for _, result in owned])):
-            new = Entry(one.text, one.source, one.number, one.published, one.headline, experiment, {})
+            new = Entry(one.text, one.source, one.published, one.headline, experiment, {})
             found.setdefault((one.text, one.source), new).by_study[study.title] = Judged(one, verdict)
     order = list(Paper)
     return sorted(found.values(), key=lambda entry: order.index(entry.source.paper))
