@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import hypothesis
@@ -7,6 +8,17 @@ import pytest
 import robust
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Most of the time of the tests is the compilation of programs that run once or twice. So XLA compiles fast rather than
+# well, as for JAX's own tests; with its older emitters, which take half the time; and in one piece, since the workers
+# fill the cores. It reads this when it starts, also in the programs that tests start.
+FAST_COMPILATION = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS", "")])
 
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)
