@@ -6,16 +6,21 @@
 
 Trains what is missing, skips what is finished (delete its folder below outputs/reproduce to run it again), and writes
 results/DATASET-NETWORK/ and results/index.html. `name=...` names the study, `only=sanity,gallery` runs some of them.
+`workers=2` runs that many experiments at once; without it, as many as there are processor cores, at most four, or one
+where there is an accelerator.
 """
 
+import functools
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
+from galore import processes
 from galore.errors import InputError, closest
 from galore.experiment import config, pages, runner, runs
 from galore.experiment.config import Config
@@ -48,17 +53,19 @@ PARTS_ONLY = (
     "insecurity_strength",
     "recommendation",
 )
-OWN = ("name", "only")
+OWN = ("name", "only", "workers")
 """Options that are not of conf/."""
 
 
 class Arguments(NamedTuple):
-    """The command line: overrides of conf/, seeds, the study's name, and the experiments to run (none: all)."""
+    """The command line: overrides of conf/, seeds, the study's name, the experiments to run (none: all), and how many
+    at once (0: as many as the machine has cores for)."""
 
     overrides: list[str]
     seeds: list[int]
     name: str
     only: list[str]
+    workers: int
 
 
 def main(arguments: list[str]) -> None:
@@ -76,17 +83,19 @@ def main(arguments: list[str]) -> None:
     for cfg, seed in zip(composed, given.seeds):
         train(config.typed(cfg), [*given.overrides, f"seed={seed}"])
     name = given.name or f"{first.dataset.name}-{first.model.name}"
-    work = config.path("outputs/reproduce") / name
+    parent = config.path("outputs/reproduce") / name
     folders = {
-        experiment.NAME: [work / f"seed-{seed}" / experiment.NAME for seed in given.seeds] for experiment in experiments
+        experiment.NAME: [parent / f"seed-{seed}" / experiment.NAME for seed in given.seeds]
+        for experiment in experiments
     }
     for experiment in experiments:
         for cfg, folder in zip(composed, folders[experiment.NAME]):
             runs.check_same(folder, experiment, cfg)
-    for experiment in experiments:
-        for cfg, folder in zip(composed, folders[experiment.NAME]):
-            run_once(experiment, cfg, folder)
-        jax.clear_caches()  # what was compiled serves all trainings of an experiment
+    work = functools.partial(runner.run_seeds, overrides=given.overrides, seeds=given.seeds)
+    waiting = sum(not all(map(runs.is_finished, some)) for some in folders.values())
+    # The last ones take longest: begun first, nobody waits for them at the end.
+    for lines in processes.results(work, reversed(folders.items()), min(given.workers or cores(), waiting)):
+        print(*lines, sep="\n", flush=True)
     write_results(config.path("results"), name, experiments, folders, first.dataset.is_invented)
     print(f"written: results/{name}/index.html and results/index.html")
 
@@ -110,7 +119,10 @@ def parse(arguments: list[str]) -> Arguments:
         if experiment not in EXPERIMENTS:
             hint = closest(experiment, EXPERIMENTS) or f"there are {', '.join(EXPERIMENTS)}"
             raise InputError(f"only={experiment}: no such experiment; {hint}")
-    return Arguments(overrides, seeds, own.get("name", ""), only)
+    workers = own.get("workers", "")
+    if workers and not (workers.isascii() and workers.isdigit() and 1 <= int(workers[:4]) <= 64):
+        raise InputError(f"workers={workers}: expected a number from 1 to 64")
+    return Arguments(overrides, seeds, own.get("name", ""), only, int(workers or 0))
 
 
 def possible(only: list[str], options: Config) -> list[str]:
@@ -147,13 +159,9 @@ def train(options: Config, overrides: list[str]) -> None:
         raise InputError(f"training {options.checkpoint} failed; run experiments/train.py with the same options")
 
 
-def run_once(experiment: ModuleType, cfg: Any, folder: Path) -> None:
-    """Runs one experiment with one seed, unless its folder is there: it appears only when it is finished."""
-    if runs.is_finished(folder):
-        print(f"{experiment.NAME}, seed {cfg.seed}: was finished", flush=True)
-        return
-    runner.run(experiment, cfg, folder)
-    print(f"{experiment.NAME}, seed {cfg.seed}: {runs.load(folder).provenance['seconds']:.0f} s", flush=True)
+def cores() -> int:
+    """How many experiments at once: one accelerator serves one, and each takes up to 2 GB."""
+    return min(os.cpu_count() or 1, 4) if jax.default_backend() == "cpu" else 1
 
 
 def write_results(

@@ -85,14 +85,14 @@ def test_every_experiment_has_a_title_options_claims_and_figures():
 @pytest.fixture
 def study(on_toy, cfg, tmp_path, monkeypatch):
     """reproduce.py in a folder of its own, with two experiments that take no time and need no training."""
+    for name in reproduce.EXPERIMENTS:
+        runner.load(name)
     monkeypatch.setattr(config, "ROOT", tmp_path)
     monkeypatch.setattr(reproduce, "train", lambda options, overrides: None)
     monkeypatch.setattr(config, "compose", lambda overrides, name="config": cfg)
     for name in ("deliberative_layer", "gallery"):
         monkeypatch.setattr(runner.load(name), "run", lambda config: small_table())
         monkeypatch.setattr(runner.load(name), "draw", lambda table: {})
-    for name in reproduce.EXPERIMENTS:
-        runner.load(name)
     return tmp_path
 
 
@@ -101,28 +101,28 @@ def small_table() -> Table:
 
 
 def test_reproduce_runs_each_experiment_once_and_keeps_what_is_on_the_page(study, monkeypatch, capsys):
-    reproduce.main(["only=deliberative_layer", "name=toy"])
+    reproduce.main(["only=deliberative_layer", "name=toy", "workers=1"])
     page = (study / "results" / "toy" / "index.md").read_text()
     assert "Layers in deliberative" in page and "seeds 0," in page and "minutes, training not included" in page
     monkeypatch.setattr(runner.load("deliberative_layer"), "run", lambda config: pytest.fail("ran again"))
-    reproduce.main(["only=deliberative_layer,gallery", "name=toy"])
+    reproduce.main(["only=deliberative_layer,gallery", "name=toy", "workers=1"])
     assert "deliberative_layer, seed 0: was finished" in capsys.readouterr().out
-    reproduce.main(["only=gallery", "name=toy"])
+    reproduce.main(["only=gallery", "name=toy", "workers=1"])
     page = (study / "results" / "toy" / "index.html").read_text()
     assert "Layers in deliberative" in page and "Gallery" in page
 
 
 def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is_finished(study, cfg):
-    reproduce.main(["only=gallery", "name=toy"])
+    reproduce.main(["only=gallery", "name=toy", "workers=1"])
     with open_dict(cfg):
         cfg.explanation.batch_size = 4
     with pytest.raises(InputError, match=r"seed-0/gallery was finished with explanation.batch_size=16; name another"):
-        reproduce.main(["only=gallery", "name=toy"])
+        reproduce.main(["only=gallery", "name=toy", "workers=1"])
     cfg.explanation.batch_size = 16
     folder = study / "outputs" / "reproduce" / "toy" / "seed-0"
     (folder / "gallery").rename(folder / "deliberative_layer")
     with pytest.raises(InputError, match=r"deliberative_layer is a run of gallery, expected one of deliberative_layer"):
-        reproduce.main(["only=deliberative_layer", "name=toy"])
+        reproduce.main(["only=deliberative_layer", "name=toy", "workers=1"])
     assert runs.is_finished(folder / "deliberative_layer")
 
 
@@ -136,6 +136,8 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
         (["only=deliberative_network"], "name several trainings in explanation.checkpoints"),
         (["onyl=gallery"], "unknown option 'onyl'; the closest .*only"),
         (["seed=one"], "seed=one: expected numbers"),
+        (["workers=none"], "workers=none: expected a number from 1 to 64"),
+        (["workers=0"], "workers=0: expected a number from 1 to 64"),
         (["only=gallery", "explanation.top=3"], "this study does not use explanation.top"),
     ],
 )

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import hydra
+import jax
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -73,6 +74,29 @@ def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
         table = experiment.run(typed)
         runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
     return table
+
+
+def run_seeds(experiment: tuple[str, Sequence[Path]], overrides: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """Runs one experiment with several seeds, those that were not run; in a process of its own where one is wanted.
+
+    Args:
+        experiment: its name, and the folder of each seed, which appears only when it is finished.
+        overrides: of the options.
+        seeds: one training each.
+
+    Returns:
+        A line for each seed.
+    """
+    name, folders = experiment
+    lines = []
+    for seed, folder in zip(seeds, folders, strict=True):
+        if runs.is_finished(folder):
+            lines.append(f"{name}, seed {seed}: was finished")
+            continue
+        run(load(name), config.compose([*overrides, f"seed={seed}"]), folder)
+        lines.append(f"{name}, seed {seed}: {runs.load(folder).provenance['seconds']:.0f} s")
+    jax.clear_caches()  # what was compiled serves all trainings of an experiment
+    return lines
 
 
 def reported(work: Callable[[], Any]) -> int:

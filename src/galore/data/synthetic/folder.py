@@ -1,18 +1,13 @@
 """What the synthetic data sets share: drawing in several processes, and the file that a folder follows from."""
 
 import dataclasses
+import functools
 import json
-import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
-from galore import foreign
+from galore import foreign, processes
 from galore.errors import InputError
 
 HEADER = "galore.json"
@@ -35,36 +30,11 @@ def draw_all(
     chunks = [range(first, min(first + 25, count + 1)) for first in range(1, count + 1, 25)]
     drawn: dict[int, Result] = {}
 
-    def take(part: dict[int, Result]) -> None:
+    for part in processes.results(functools.partial(_draw_chunk, draw), chunks, workers):
         drawn.update(part)
         if on_images is not None:
             on_images(len(drawn))
-
-    if workers <= 1 or not _can_start_processes():
-        for chunk in chunks:
-            take(_draw_chunk(draw, chunk))
-        return [drawn[image_id] for image_id in range(1, count + 1)]
-    # Fresh processes: a fork of one that runs JAX's threads could hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),))
-    try:
-        for future in as_completed([pool.submit(_draw_chunk, draw, chunk) for chunk in chunks]):
-            take(future.result())
-    finally:
-        pool.shutdown(cancel_futures=True)
     return [drawn[image_id] for image_id in range(1, count + 1)]
-
-
-def _end_with(parent: int) -> None:
-    """Makes a process that draws end with the one that it draws for, however that ends; interruptions are its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw_chunk(draw: Callable[[int], Result], image_ids: range) -> dict[int, Result]:
@@ -106,8 +76,3 @@ def read_header(root: Path, format_name: str, version: int, numbers: type, comma
     if missing := [name for name in names if name not in header]:
         raise InputError(f"{path} lacks {', '.join(missing)}, {hint}")
     return numbers(**{name: header[name] for name in names})
-
-
-def _can_start_processes() -> bool:
-    """Whether children of this process would come up: those of a joblib worker do not know its start method."""
-    return multiprocessing.get_start_method(allow_none=True) in (None, *multiprocessing.get_all_start_methods())
