@@ -387,7 +387,7 @@ class TestSmooth:
         chex.assert_trees_all_close(found, jnp.sum(weights * F, -1), atol=0.05)
 
     def test_without_noise_it_is_the_function_itself(self):
-        smooth = attribution.smooth(attribution.second_order, self.key, samples=2, sigma=0)
+        smooth = attribution.smooth(attribution.second_order, self.key, samples=2, sigma=0.0)
         chex.assert_trees_all_close(
             run(smooth, smooth_confidence, F), run(attribution.second_order, smooth_confidence, F), rtol=1e-5
         )

@@ -185,7 +185,7 @@ def discriminant_map(
 def margin_map(
     predicted_map: Float[Array, "*batch h w"], counter_map: Float[Array, "*batch h w"]
 ) -> Float[Array, "*batch h w"]:
-    """a(h_y - h_c) = a(h_y) - a(h_c), of signed class maps; exact for attributions that are linear in the score."""
+    """a(h_y) - a(h_c), of signed class maps; what `margin` gives for attributions that are linear in the score."""
     return predicted_map - counter_map
 
 
