@@ -122,7 +122,7 @@ def check_examples(net: Network, images: Any, activations: Any = None, name: str
 
 
 def _check_batch(array: Any, name: str, expected: str) -> None:
-    first = array[0] if isinstance(array, list | tuple) and array else array
+    first = _first(array)
     if isinstance(first, str | bytes | os.PathLike):
         raise InputError(
             f"{name} {first!r}: expected an array {expected}, not a file; galore.data.photo.read_image reads a photo, "
@@ -135,6 +135,10 @@ def _check_batch(array: Any, name: str, expected: str) -> None:
         raise InputError(f"{name} of shape {tuple(array.shape)}: expected a batch {expected}{one}")
     if not jnp.issubdtype(array.dtype, jnp.number):
         raise InputError(f"{name} of type {array.dtype}: expected numbers")
+
+
+def _first(given: Any) -> Any:
+    return given[0] if isinstance(given, list | tuple) and given else given
 
 
 def _check_prepared(net: Network, images: Any, name: str) -> None:

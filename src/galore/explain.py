@@ -418,7 +418,7 @@ class MapOptions(NamedTuple):
     class_scores: ClassScores = logits_as_scores
 
 
-def _map_options(attribution: Any, confidence_attribution: Any, signs: Any, class_scores: Any) -> MapOptions:
+def _map_options(attribution: Any, confidence_attribution: Any, signs: Any, class_scores: ClassScores) -> MapOptions:
     """The options as they were given, names resolved; the one place where functions may be names."""
     if not isinstance(signs, Signs):
         raise InputError(f"signs of type {type(signs).__name__}: expected galore.explain.Signs, such as AUTHORS or RAW")

@@ -217,11 +217,12 @@ def _finite(maps: Maps, path: str | Path) -> HostMaps:
     def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: np.asarray(array) for name, array in arrays.items()}
 
-    named = [
-        None if some is None else SimpleNamespace(**on_host(vars(some)))
-        for some in (maps.deliberative, maps.discriminant, maps.margin)
-    ]
-    return HostMaps(*named, on_host(maps.regions))
+    return HostMaps(
+        SimpleNamespace(**on_host(vars(maps.deliberative))),
+        SimpleNamespace(**on_host(vars(maps.discriminant))),
+        None if maps.margin is None else SimpleNamespace(**on_host(vars(maps.margin))),
+        on_host(maps.regions),
+    )
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
