@@ -101,15 +101,15 @@ def check_examples(net: Network, images: Any, activations: Any = None, name: str
         name: what the images are called.
 
     Raises:
-        InputError: neither is given; no arrays, no batch, other numbers than expected, or as many of one as of the
-            other; images that were not prepared for a network that has preprocessing.
+        InputError: neither is given; they are no arrays, no batch, no numbers, or not as many as each other; images
+            that were not prepared for a network that has preprocessing.
     """
     if not isinstance(net, Network):
         raise InputError(
             f"net of type {type(net).__name__}: expected a galore.Network, as galore.load or galore.from_nnx makes one"
         )
     if images is None and activations is None:
-        raise InputError("neither images nor activations are given: expected one of the two")
+        raise InputError(f"neither {name} nor activations are given: expected one of the two")
     if images is not None:
         _check_batch(images, name, "[B, H, W, c]")
         _check_prepared(net, images, name)
@@ -164,12 +164,12 @@ def class_indices(net: Network, images: Any, activations: Any, classes: Any, nam
 
     Args:
         net: the network, with the names of its classes where it has some.
-        images, activations: the examples, of which `check_examples` thought well.
+        images, activations: the examples, checked by `check_examples`.
         classes: one index or one name, or one of them per example; None: they are not given.
         name: of the argument.
 
     Raises:
-        InputError: names of no class, indices outside the range, other numbers, or as many as there are no examples.
+        InputError: names that no class has, indices outside the range, no integers, or not as many as the examples.
     """
     if classes is None:
         return None
