@@ -20,6 +20,7 @@ METHODS = {
     "layer": "pooled",
     "attribution": "gradient",
     "confidence": "softmax",
+    "rule": "discriminant",
     "top": 4,
     "fraction": 0.1,
 }
@@ -67,9 +68,11 @@ def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
 
 
 @functools.cache
-def compile_explanations(attribution="gradient", confidence="softmax", top=4, fraction=0.1) -> build.ExplainPhoto:
+def compile_explanations(
+    attribution="gradient", confidence="softmax", top=4, fraction=0.1, rule="discriminant"
+) -> build.ExplainPhoto:
     """Compiled once for all tests."""
-    return compile_anew(attribution=attribution, confidence=confidence, top=top, fraction=fraction)
+    return compile_anew(attribution=attribution, confidence=confidence, top=top, fraction=fraction, rule=rule)
 
 
 def answer(folder, counter: bool = True, net: Network | None = None, **changes) -> Answer:

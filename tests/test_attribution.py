@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galore import attribution, explain
+from galore import InputError, attribution, explain
 from galore.confidence import certainty, softmax_score
 from galore.evaluation.methods import AttributionSetting
 
@@ -341,6 +341,97 @@ class TestAtOnce:
         raw = self.attribute(functools.partial(own))
         assert shapes == [(2,), (2,)] and np.any(maps[0] < 0) and np.all(maps[1] >= 0)
         chex.assert_trees_all_equal(maps, raw)
+
+
+class TestRelatives:
+    """Other papers' maps, before they take the positive part."""
+
+    slopes = np.asarray(jax.grad(smooth_score)(F))
+
+    def test_gradient_x_activation_is_hirescam(self):
+        expected = np.zeros(F.shape[:2], np.float32)
+        for channel in range(F.shape[2]):
+            expected += self.slopes[..., channel] * np.asarray(F[..., channel])
+        chex.assert_trees_all_close(
+            run(attribution.gradient_x_activation, smooth_score, F), expected, rtol=1e-4, atol=1e-6
+        )
+
+    def test_with_a_positive_gradient_it_is_layercam(self):
+        expected = np.zeros(F.shape[:2], np.float32)
+        for channel in range(F.shape[2]):
+            expected += np.maximum(self.slopes[..., channel], 0) * np.asarray(F[..., channel])
+        actual = run(attribution.gradient_x_activation, smooth_score, F, positive_gradient=True)
+        chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-6)
+
+
+class TestSmooth:
+    key = jax.random.key(3)
+
+    def noisy(self, sigma: float, samples: int) -> list[np.ndarray]:
+        """The activations that SmoothGrad would look at, one after the other."""
+        deviation = sigma * (float(F.max()) - float(F.min()))
+        keys = [jax.random.fold_in(self.key, sample) for sample in range(samples)]
+        return [np.asarray(F) + deviation * np.asarray(jax.random.normal(key, F.shape)) for key in keys]
+
+    @pytest.mark.parametrize("chunk", [3, 100])
+    def test_is_the_mean_of_the_maps_at_noisy_activations(self, chunk):
+        smooth = attribution.smooth(attribution.gradient_x_activation, self.key, samples=10, sigma=0.3, chunk=chunk)
+        slope = jax.jit(jax.grad(smooth_score))
+        expected = np.mean([np.sum(np.asarray(slope(G)) * G, -1) for G in self.noisy(0.3, 10)], axis=0)
+        chex.assert_trees_all_close(run(smooth, smooth_score, F), expected, rtol=1e-4, atol=1e-5)
+
+    def test_of_a_linear_score_it_nears_the_map_itself(self):
+        weights = jnp.asarray(heads.normal(3, *F.shape))
+        score = lambda G: jnp.sum(weights * G)  # noqa: E731
+        found = run(attribution.smooth(attribution.gradient_x_activation, self.key, samples=4000), score, F)
+        chex.assert_trees_all_close(found, jnp.sum(weights * F, -1), atol=0.05)
+
+    def test_without_noise_it_is_the_function_itself(self):
+        smooth = attribution.smooth(attribution.second_order, self.key, samples=2, sigma=0.0)
+        chex.assert_trees_all_close(
+            run(smooth, smooth_confidence, F), run(attribution.second_order, smooth_confidence, F), rtol=1e-5
+        )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_requests_what_it_wraps_requests(self, method):
+        wrapped = functools.partial(method)
+        assert attribution.smooth(wrapped, self.key).requests == method.requests
+
+    def test_the_clipping_of_a_confidence_is_the_wrapped_functions(self):
+        scores = lambda G: jnp.stack([smooth_score(G), smooth_confidence(G)])  # noqa: E731
+        smooth = attribution.smooth(attribution.gradient_x_activation, self.key, samples=4)
+        clipped = lambda G: attribution.attribute(smooth, scores, G, [False, True], None, lambda x: x)  # noqa: E731
+        slope = jax.jit(jax.grad(smooth_confidence))
+        expected = np.mean([np.sum(np.maximum(slope(G), 0) * G, -1) for G in self.noisy(0.15, 4)], axis=0)
+        chex.assert_trees_all_close(jax.jit(clipped)(F)[1], expected, rtol=1e-4, atol=1e-6)
+
+    def test_one_of_your_own_and_one_that_follows_images_are_given_what_they_need(self):
+        own = lambda score, G: jnp.linalg.norm(G, axis=-1)  # noqa: E731
+        net, images = heads.plain_network(), heads.images(2)
+        for method in (own, functools.partial(attribution.image_path_integrated_gradients, steps=2)):
+            smooth = attribution.smooth(method, self.key, samples=2)
+            asked = jax.jit(functools.partial(explain.attributive, attribution=smooth))
+            assert np.isfinite(asked(net, images).maps).all()
+
+    def test_wide_ranges_of_half_precision_are_finite(self):
+        wide = jnp.linspace(-60000, 60000, 12).reshape(2, 2, 3).astype(jnp.float16)
+        smooth = attribution.smooth(attribution.gradient_x_activation, self.key, samples=4, sigma=0.01)
+        score = lambda G: jnp.mean(G.astype(jnp.float32))  # noqa: E731
+        assert np.isfinite(run(smooth, score, wide)).all()
+
+    @pytest.mark.robust("options")
+    @pytest.mark.parametrize(
+        ("method", "options", "said"),
+        [
+            ("grad_cam", {}, "attribution of type str: expected a function"),
+            (attribution.grad_cam, {"samples": 0}, "samples=0, sigma=0.15: expected at least one sample"),
+            (attribution.grad_cam, {"sigma": -1.0}, "no negative sigma"),
+            (attribution.grad_cam, {"sigma": np.nan}, "no negative sigma"),
+        ],
+    )
+    def test_what_it_cannot_wrap_is_one_sentence(self, method, options, said, without_shape_types):
+        with pytest.raises(InputError, match=said):
+            attribution.smooth(method, self.key, **options)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -139,6 +139,48 @@ class TestCounterfactual:
         chex.assert_trees_all_close(pair.counter, counter, rtol=1e-5)
 
 
+class TestMargin:
+    @pytest.mark.parametrize("name", ["gradient_x_activation", "integrated_gradients", "second_order"])
+    def test_is_the_difference_of_the_class_maps(self, name):
+        explanation = ask(explain.margin, NET, IMAGES, None, COUNTER, attribution=getattr(attribution, name))
+        for i, image in enumerate(IMAGES):
+            logits = NET(image)[1]
+            prediction = int(jnp.argmax(logits))
+            (a, b), _, _ = by_hand(image, [prediction, COUNTER], signs=False)
+            chex.assert_trees_all_close(explanation.maps[i], a - b, rtol=1e-4, atol=1e-5)
+            chex.assert_trees_all_close(explanation.margin[i], logits[prediction] - logits[COUNTER], rtol=1e-4)
+            assert explanation.predicted[i] == prediction and explanation.counter[i] == COUNTER
+
+    def test_without_a_counter_class_it_is_over_the_runner_up(self):
+        explanation = ask(explain.margin, NET, IMAGES, None)
+        runners_up = jnp.argsort(explanation.logits, axis=1)[:, -2]
+        chex.assert_trees_all_equal(explanation.counter, runners_up)
+
+    def test_by_grad_cam_it_is_finer_cam(self):
+        """The weights are those of the difference: not the difference of two maps that are nowhere negative."""
+        explanation = ask(explain.margin, NET, IMAGES, 0, COUNTER, attribution=attribution.grad_cam)
+        F, kernel = np.asarray(NET(IMAGES[0])[0]), np.asarray(NET.params["kernel"])
+        expected = np.maximum(F @ (kernel[:, 0] - kernel[:, COUNTER]), 0) / F[..., 0].size
+        chex.assert_trees_all_close(explanation.maps[0], expected, rtol=1e-4, atol=1e-6)
+
+    def test_of_probabilities(self):
+        explanation = ask(explain.margin, NET, IMAGES, 0, COUNTER, class_scores=jax.nn.softmax)
+        p = jax.nn.softmax(explanation.logits)
+        chex.assert_trees_all_close(explanation.margin, p[:, 0] - p[:, COUNTER], rtol=1e-4)
+
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize(("y", "c"), [(-1, 0), (0, 5), (5, 5)])
+    def test_of_a_class_that_does_not_exist_is_nan_where_the_index_is_traced(self, y, c):
+        explanation = jax.jit(lambda y, c: explain.margin(NET, IMAGES, y, c))(y, c)
+        assert np.isnan(explanation.maps).all() and np.isnan(explanation.margin).all()
+
+    def test_takes_activations(self):
+        F = jax.vmap(NET)(IMAGES)[0]
+        head = dataclasses.replace(NET, features=None)
+        found = jax.jit(lambda F: explain.margin(head, None, None, COUNTER, activations=F))(F)
+        chex.assert_trees_all_close(found, ask(explain.margin, NET, IMAGES, None, COUNTER), rtol=1e-4, atol=1e-6)
+
+
 JUDGE = {"convolution": 0.3 * heads.normal(11, 3, 3, 3, heads.DEPTH), "weight": heads.normal(12, heads.DEPTH)}
 
 
@@ -369,8 +411,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("ask", "message"),
         [
-            (lambda: explain.attributive(NET, IMAGES[0]), r"expected \[B, H, W, c\]"),
-            (lambda: explain.attributive(NET, np.zeros((2, 7))), r"expected \[B, H, W, c\]"),
+            (lambda: explain.attributive(NET, IMAGES[0]), r"expected a batch \[B, H, W, c\]"),
+            (lambda: explain.attributive(NET, np.zeros((2, 7))), r"expected a batch \[B, H, W, c\]"),
             (
                 lambda: explain.discriminant(NET, IMAGES, 0, 1, confidence=jax.nn.softmax),
                 r"gives shape \(5,\), expected one",
@@ -382,17 +424,17 @@ class TestBadInput:
             ),
             (lambda: explain.attributive(NET, IMAGES, 0, class_scores=jnp.max), r"give shape \(\), expected one per"),
             (lambda: explain.attributive(NET, IMAGES, 0, attribution=attribution.gradient), r"shape \(8, 8, 6\), ex"),
-            (lambda: explain.attributive(NET, [IMAGES]), r"expected \[B, H, W, c\]"),
+            (lambda: explain.attributive(NET, [IMAGES]), r"expected an array \[B, H, W, c\]"),
             (lambda: explain.attributive(NET, IMAGES, 5), "classes 0 to 4"),
             (lambda: explain.attributive(NET, IMAGES, -1), "classes 0 to 4"),
             (lambda: explain.attributive(NET, IMAGES, 2**40), "classes 0 to 4"),
             (lambda: explain.attributive(NET, IMAGES, True), "integers"),
-            (lambda: explain.attributive(NET, IMAGES, "crane"), "integers"),
+            (lambda: explain.attributive(NET, IMAGES, "crane"), "no class names, expected class indices"),
             (lambda: explain.attributive(NET, None, activations=np.zeros((1, 8, 8, 6), int)), "floating-point"),
             (lambda: explain.attributive(NET, IMAGES, [0, 1]), "one per image"),
             (lambda: explain.attributive(NET, IMAGES, 0.5), "integers"),
             (lambda: explain.discriminant(NET, IMAGES, 0, -1), "classes 0 to 4"),
-            (lambda: explain.deliberative(NET, IMAGES, top=1), "two classes"),
+            (lambda: explain.deliberative(NET, IMAGES, top=1), "at least 2"),
             (lambda: explain.deliberative(NET, IMAGES, fraction=0.0), "fraction"),
             (lambda: explain.counterfactual(NET, IMAGES, 1, IMAGES[:2]), "expected as many"),
         ],

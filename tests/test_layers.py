@@ -18,6 +18,7 @@ LAYERS = [
     ["head_structure"],
     ["curvature", "confidence"],
     ["attribution"],
+    ["arguments"],
     ["explain", "models"],
     ["training"],
     ["loading"],

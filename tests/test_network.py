@@ -9,6 +9,7 @@ import pytest
 from flax import linen, nnx
 
 from galore import InputError, Network, explain, from_linen, from_nnx, provenance
+from galore.network import pure
 
 
 class Small(nnx.Module):
@@ -147,6 +148,75 @@ def test_a_linen_module_equals_its_own_call():
     chex.assert_trees_all_close(
         jax.vmap(from_linen(module, variables))(IMAGES)[1], module.apply(variables, IMAGES), rtol=1e-5, atol=1e-6
     )
+
+
+def their_features(module, x):
+    return module.features(x)
+
+
+def their_head(module, F):
+    return module.head(F)
+
+
+class Scaled(linen.Module):
+    """A field that no hash can be made of."""
+
+    scale: np.ndarray
+
+    def features(self, x):
+        return x * self.scale
+
+    def head(self, F):
+        return F.mean((0, 1))
+
+
+class TestMadeTwice:
+    """A second network of the same module is found among what was compiled for the first."""
+
+    @staticmethod
+    def traces(*networks: Network) -> int:
+        traced = []
+
+        @jax.jit
+        def logits(net, image):
+            traced.append(1)
+            return net(image)[1]
+
+        for net in networks:
+            logits(net, IMAGES[0])
+        return len(traced)
+
+    @pytest.mark.parametrize(
+        "options", [{}, {"batched": True}, {"features": their_features, "head": their_head}], ids=str
+    )
+    def test_from_nnx_traces_once_also_for_other_values_of_the_parameters(self, options):
+        first, second = Small(nnx.Rngs(0)), Small(nnx.Rngs(0))
+        second.convolution.kernel[...] = 2 * second.convolution.kernel[...]
+        made = [from_nnx(module, **options) for module in (first, first, second)]
+        assert self.traces(*made) == 1
+        assert made[0].features == made[2].features and hash(made[0].head) == hash(made[2].head)
+
+    @pytest.mark.parametrize("options", [{}, {"batched": True}], ids=str)
+    def test_from_linen_traces_once(self, options):
+        module = SmallLinen()
+        variables = jax.jit(module.init)(jax.random.key(0), IMAGES)
+        made = [from_linen(module, variables, **options), from_linen(SmallLinen(), variables, **options)]
+        assert self.traces(*made) == 1
+
+    def test_what_differs_is_traced_again(self):
+        module = Small(nnx.Rngs(0))
+        double = lambda module, F: 2 * module.head(F)  # noqa: E731
+        others = [from_nnx(module, head=double), from_nnx(module, batched=True), from_nnx(Small(nnx.Rngs(1)))]
+        assert self.traces(from_nnx(module), *others) == 4
+        assert pure(module, their_head) != pure(module, their_features) != their_features
+        module.norm.epsilon = 1.0
+        assert pure(module, their_head) != pure(Small(nnx.Rngs(0)), their_head)
+
+    def test_a_module_of_which_no_hash_can_be_made_equals_itself_alone(self):
+        module = Scaled(np.ones(3, np.float32))
+        first, second = from_linen(module, {}), from_linen(module, {})
+        assert first.features == first.features and first.features != second.features
+        assert self.traces(first, first) == 1
 
 
 def test_a_network_without_features_takes_no_image():

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from galore.curvature import location_curvature
 from galore.errors import InputError
@@ -127,6 +127,10 @@ def _name(attribution: Attribution) -> str:
 @requests(positive_gradient=True)
 def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gradient: Clip = False) -> Maps:
     """a_ij = <g_ij, f_ij>, the papers' default.
+
+    Unclipped it is what HiResCAM shows the positive part of (Draelos & Carin, "Use HiResCAM instead of Grad-CAM for
+    Faithful Explanations of Convolutional Neural Networks", 2020); with `positive_gradient`, what LayerCAM does (Jiang
+    et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", TIP 2021).
 
     Args:
         score: one number, or K numbers, as a function of the activation.
@@ -276,6 +280,50 @@ def second_order(
     return gradient_x_activation(score, F, positive_gradient=positive_gradient) + 0.5 * curvature
 
 
+def smooth(
+    attribution: Attribution, key: Key[Array, ""], *, samples: int = 25, sigma: float = 0.15, chunk: int = 8
+) -> Attribution:
+    """An attribution function: the mean of the maps of another one at noisy activations.
+
+    The averaging of Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, which puts its noise on the
+    image and averages gradients. Here the noise is on the activation and maps are averaged: the mean of a(F + e), with
+    e normal of standard deviation sigma (max F - min F), independent at each location and channel. All scores of an
+    image, and all images of a batch, meet the same noise.
+
+    Args:
+        attribution: (score, F) -> map, of this module or your own; what it requests it is given. One that follows a
+            path of images gets the image as it is.
+        key: of the noise.
+        samples: how many noisy activations.
+        sigma: the standard deviation of the noise, as a share of the range of the activation.
+        chunk: samples at once; bounds the memory.
+
+    Returns:
+        (score, F) -> map, which requests what `attribution` does.
+
+    Raises:
+        InputError: no function, no sample, or a negative sigma.
+    """
+    if not callable(attribution):
+        raise InputError(f"attribution of type {type(attribution).__name__}: expected a function (score, F) -> map")
+    if samples < 1 or not sigma >= 0:
+        raise InputError(f"samples={samples}, sigma={sigma}: expected at least one sample and no negative sigma")
+
+    @requests(**_requests_of(attribution)._asdict())
+    def smoothed(score: Score, F: Float[Array, "h w d"], **requested: Any) -> Maps:
+        exact = F.astype(at_least_float32(F))
+        deviation = sigma * (jnp.max(exact) - jnp.min(exact))
+
+        def map_at(sample: Int[Array, ""]) -> Maps:
+            noise = deviation * jax.random.normal(jax.random.fold_in(key, sample), F.shape, exact.dtype)
+            return attribution(score, (exact + noise).astype(F.dtype), **requested)
+
+        return _mean_of(map_at, jnp.arange(samples), chunk)
+
+    smoothed.__name__ = f"smooth({_name(attribution)})"
+    return smoothed
+
+
 def gradient(score: Score, F: Float[Array, "h w d"]) -> Float[Array, "h w d"] | Float[Array, "K h w d"]:
     """The gradient of one score, or of each of K scores, with respect to F: one vjp, K cotangents.
 
@@ -353,7 +401,7 @@ def _per_score(positive: Clip, values: Array) -> Bool[Array, "..."]:
     return chosen.reshape(chosen.shape + (1,) * (values.ndim - chosen.ndim))
 
 
-def _mean_of(function: Callable[[Array], Array], points: Float[Array, " n"], chunk: int) -> Array:
+def _mean_of(function: Callable[[Array], Array], points: Float[Array, " n"] | Int[Array, " n"], chunk: int) -> Array:
     """The mean of a function over points, at most `chunk` of them in memory at once."""
     count, shape = len(points), jax.eval_shape(function, points[0])
     dtype = at_least_float32(shape)

@@ -4,6 +4,7 @@
     deliberative     where does the network hesitate?              a(h_a) * a(h_b) * a(1 - s), for pairs (a, b)
     counterfactual   why y and not c?                              D(x; y, c) and D(x_c; c, y), where
                                                                    D(x; y, c) = a(h_y) * complement(a(h_c)) * a(s)
+    margin           what moves y away from c?                     a(h_y - h_c), which the papers did not try
 
 Every function takes a batch of images and is pure; jit it at your own boundary, with the functions bound:
 `jax.jit(functools.partial(galore.explain.deliberative, top=5))(net, images)`. All scores of one image share one
@@ -12,9 +13,16 @@ linearisation of the head. Memory grows with the batch; bound it by a loop over 
 Whoever has the activations F at the cut already gives them as `activations=`, and None for the images: the head alone
 runs then, and a `Network` without features will do.
 
+Images are what the network takes, prepared by its preprocessing where it has one: photos as `uint8`, and floats from 0
+to 255 where the preprocessing gives small ones, are refused, since a photo must be resized and cut as well as scaled.
+Classes are indices, or names where the network has `class_names` (`galore.class_names.find`), one for all images or a
+list with one per image. Under `jit` names are Python values, bound beforehand or by `static_argnames`, and a traced
+index that no class has gives maps of NaN.
+
 Options that all functions share:
-    attribution: `(score, F) -> map`, one of `galore.attribution` or your own, see `galore.attribution.Attribution`.
-    confidence: `logits -> s`, one of `galore.confidence`, or a `galore.confidence.Predictor`.
+    attribution: `(score, F) -> map`, one of `galore.attribution` or its name ("grad_cam"), or your own, see
+        `galore.attribution.Attribution`.
+    confidence: `logits -> s`, one of `galore.confidence` or its name ("certainty"), or a `galore.confidence.Predictor`.
     confidence_attribution: the attribution of the confidence or difficulty alone; None: the same as `attribution`.
     signs: the sign rules, see `Signs`.
     class_scores: `logits -> h`, what is attributed for a class: the logits, as in the papers' code (default), or
@@ -23,6 +31,7 @@ Options that all functions share:
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -30,10 +39,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from galore import representation
+from galore import arguments, representation
 from galore.attribution import Attribution, attribute, gradient_x_activation
 from galore.confidence import Confidence, Predictor, softmax_score
 from galore.errors import InputError
@@ -87,6 +95,23 @@ class Discriminant:
     predicted: Int[Array, "*B"]
     counter: Int[Array, "*B"]
     confidence: Float[Array, "*B"]
+    logits: Float[Array, "*B C"]
+
+    __repr__ = representation.fields
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Margin:
+    """What moves the score of `predicted` away from that of `counter`.
+
+    `maps` [B, h, w] = a(h_predicted - h_counter), signed; `margin` is h_predicted - h_counter itself.
+    """
+
+    maps: Float[Array, "*B h w"]
+    predicted: Int[Array, "*B"]
+    counter: Int[Array, "*B"]
+    margin: Float[Array, "*B"]
     logits: Float[Array, "*B C"]
 
     __repr__ = representation.fields
@@ -160,7 +185,7 @@ def discriminant_map(
 def margin_map(
     predicted_map: Float[Array, "*batch h w"], counter_map: Float[Array, "*batch h w"]
 ) -> Float[Array, "*batch h w"]:
-    """a(h_y - h_c) = a(h_y) - a(h_c), of signed class maps; exact for attributions that are linear in the score."""
+    """a(h_y) - a(h_c), of signed class maps; what `margin` gives for attributions that are linear in the score."""
     return predicted_map - counter_map
 
 
@@ -184,7 +209,7 @@ def attributive(
     classes: Any = None,
     *,
     activations: Float[Array, "B h w d"] | None = None,
-    attribution: Attribution = gradient_x_activation,
+    attribution: Attribution | str = gradient_x_activation,
     signs: Signs = AUTHORS,
     class_scores: ClassScores = logits_as_scores,
 ) -> Attributive:
@@ -193,7 +218,7 @@ def attributive(
     Args:
         net: the network.
         images: its inputs, [B, H, W, c]; None where the activations are given.
-        classes: class indices, one or B of them; None: the predicted ones.
+        classes: one class or B of them, indices or names; None: the predicted ones.
         activations: of the images at the cut, [B, h, w, d]; None: the network's features make them.
         attribution, signs, class_scores: see the module's docstring.
 
@@ -201,10 +226,12 @@ def attributive(
         Maps [B, h, w], the classes and the logits.
 
     Raises:
-        InputError: images or activations without a batch axis, or class indices outside the network's.
+        InputError: images or activations that are no batch for this network, classes that it does not have, or options
+            of another kind.
     """
-    options = MapOptions(attribution, None, signs, class_scores)
-    classes = _class_indices(net, images, activations, classes, "classes")
+    options = _map_options(attribution, None, signs, class_scores)
+    arguments.check_examples(net, images, activations)
+    classes = arguments.class_indices(net, images, activations, classes, "classes")
 
     def one(example: _Example, y: Array | None) -> Attributive:
         F, logits = _forward(net, example)
@@ -222,9 +249,9 @@ def discriminant(
     counter: Any = None,
     *,
     activations: Float[Array, "B h w d"] | None = None,
-    attribution: Attribution = gradient_x_activation,
-    confidence: Confidence | Predictor = softmax_score,
-    confidence_attribution: Attribution | None = None,
+    attribution: Attribution | str = gradient_x_activation,
+    confidence: Confidence | Predictor | str = softmax_score,
+    confidence_attribution: Attribution | str | None = None,
     signs: Signs = AUTHORS,
     class_scores: ClassScores = logits_as_scores,
 ) -> Discriminant:
@@ -233,8 +260,8 @@ def discriminant(
     Args:
         net: the network.
         images: its inputs, [B, H, W, c]; None where the activations are given.
-        predicted: the classes y to speak for, one or B indices; None: the predicted ones.
-        counter: the classes c to speak against, one or B indices; None: the most probable ones that are not y.
+        predicted: the classes y to speak for, one or B indices or names; None: the predicted ones.
+        counter: the classes c to speak against, likewise; None: the most probable ones that are not y.
         activations: of the images at the cut, [B, h, w, d]; None: the network's features make them.
         attribution, confidence, confidence_attribution, signs, class_scores: see the module's docstring.
 
@@ -242,12 +269,57 @@ def discriminant(
         Maps [B, h, w] with the three factors, the classes, the confidence and the logits.
 
     Raises:
-        InputError: images or activations without a batch axis, or class indices outside the network's.
+        InputError: images or activations that are no batch for this network, classes that it does not have, or options
+            of another kind.
     """
-    predicted = _class_indices(net, images, activations, predicted, "predicted")
-    counter = _class_indices(net, images, activations, counter, "counter")
-    options = MapOptions(attribution, confidence_attribution, signs, class_scores)
-    one = lambda x, y, c: _discriminant(net, x, y, c, confidence, options)  # noqa: E731
+    options = _map_options(attribution, confidence_attribution, signs, class_scores)
+    score = arguments.confidence(confidence)
+    arguments.check_examples(net, images, activations)
+    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
+    counter = arguments.class_indices(net, images, activations, counter, "counter")
+    one = lambda x, y, c: _discriminant(net, x, y, c, score, options)  # noqa: E731
+    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+
+
+def margin(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    predicted: Any,
+    counter: Any = None,
+    *,
+    activations: Float[Array, "B h w d"] | None = None,
+    attribution: Attribution | str = gradient_x_activation,
+    class_scores: ClassScores = logits_as_scores,
+) -> Margin:
+    """What in the image moves one class away from another: a(h_y - h_c), the attribution of their difference.
+
+    The simplest rival of `discriminant`, without complement and confidence. For attributions that are linear in the
+    score, all but Grad-CAM's, it is a(h_y) - a(h_c), the `margin_map` of the signed class maps; of integrated gradients
+    it sums to the margin, less that of the baseline.
+
+    Relatives: by `grad_cam` this is Finer-CAM against one class, with alpha = 1 (Zhang et al., "Finer-CAM: Spotting the
+    Difference Reveals Finer Details for Visual Explanation", CVPR 2025); contrastive Grad-CAM takes the gradient of a
+    loss between the two classes (Prabhushankar et al., "Contrastive Explanations in Neural Networks", ICIP 2020).
+
+    Args:
+        net: the network.
+        images: its inputs, [B, H, W, c]; None where the activations are given.
+        predicted: the classes y to speak for, one or B indices or names; None: the predicted ones.
+        counter: the classes c to speak against, likewise; None: the most probable ones that are not y.
+        activations: of the images at the cut, [B, h, w, d]; None: the network's features make them.
+        attribution, class_scores: see the module's docstring.
+
+    Returns:
+        Maps [B, h, w], the classes, the margin and the logits.
+
+    Raises:
+        InputError: as `discriminant`.
+    """
+    options = _map_options(attribution, None, RAW, class_scores)
+    arguments.check_examples(net, images, activations)
+    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
+    counter = arguments.class_indices(net, images, activations, counter, "counter")
+    one = lambda x, y, c: _margin(net, x, y, c, options)  # noqa: E731
     return jax.vmap(one)(_Example(images, activations), predicted, counter)
 
 
@@ -257,9 +329,9 @@ def counterfactual(
     counters: Any,
     counter_images: Float[Array, "B H W c"],
     *,
-    attribution: Attribution = gradient_x_activation,
-    confidence: Confidence | Predictor = softmax_score,
-    confidence_attribution: Attribution | None = None,
+    attribution: Attribution | str = gradient_x_activation,
+    confidence: Confidence | Predictor | str = softmax_score,
+    confidence_attribution: Attribution | str | None = None,
     signs: Signs = AUTHORS,
     class_scores: ClassScores = logits_as_scores,
 ) -> Counterfactual:
@@ -268,7 +340,7 @@ def counterfactual(
     Args:
         net: the network.
         images: the images x asked about, [B, H, W, c].
-        counters: the counter classes c, one or B indices.
+        counters: the counter classes c, one or B indices or names.
         counter_images: an image of class c for each, [B, H, W, c].
         attribution, confidence, confidence_attribution, signs, class_scores: see the module's docstring.
 
@@ -276,16 +348,19 @@ def counterfactual(
         Both discriminant explanations; `query` speaks for the prediction, `counter` for the counter class.
 
     Raises:
-        InputError: images without a batch axis, batches of different sizes, or class indices outside the network's.
+        InputError: as `discriminant`, or batches of different sizes.
     """
-    if counter_images.shape[:1] != images.shape[:1]:
+    options = _map_options(attribution, confidence_attribution, signs, class_scores)
+    score = arguments.confidence(confidence)
+    arguments.check_examples(net, images)
+    arguments.check_examples(net, counter_images, name="counter_images")
+    if len(counter_images) != len(images):
         raise InputError(f"{len(images)} images and {len(counter_images)} counter images: expected as many")
-    counters = _class_indices(net, images, None, counters, "counters")
-    options = MapOptions(attribution, confidence_attribution, signs, class_scores)
+    counters = arguments.class_indices(net, images, None, counters, "counters")
 
     def one(image: Array, counter_image: Array, c: Array) -> Counterfactual:
-        query = _discriminant(net, _Example(image), None, c, confidence, options)
-        counter = _discriminant(net, _Example(counter_image), c, query.predicted, confidence, options)
+        query = _discriminant(net, _Example(image), None, c, score, options)
+        counter = _discriminant(net, _Example(counter_image), c, query.predicted, score, options)
         return Counterfactual(query, counter)
 
     return jax.vmap(one)(images, counter_images, counters)
@@ -299,9 +374,9 @@ def deliberative(
     activations: Float[Array, "B h w d"] | None = None,
     keep: int = 3,
     fraction: float = 0.1,
-    attribution: Attribution = gradient_x_activation,
-    confidence: Confidence | Predictor = softmax_score,
-    confidence_attribution: Attribution | None = None,
+    attribution: Attribution | str = gradient_x_activation,
+    confidence: Confidence | Predictor | str = softmax_score,
+    confidence_attribution: Attribution | str | None = None,
     signs: Signs = AUTHORS,
     class_scores: ClassScores = logits_as_scores,
 ) -> Deliberative:
@@ -321,15 +396,16 @@ def deliberative(
         Per image P insecurities in order, and what they were made of.
 
     Raises:
-        InputError: images or activations without a batch axis, fewer than two candidates, or a fraction outside (0, 1].
+        InputError: images or activations that are no batch for this network, fewer than two candidates, a fraction
+            outside (0, 1], or options of another kind.
     """
-    if top < 2 or keep < 2:
-        raise InputError(f"top={top}, keep={keep}: an insecurity lies between two classes, expected at least 2")
-    if not 0 < fraction <= 1:
-        raise InputError(f"fraction={fraction}: expected a number above 0 and at most 1")
-    _class_indices(net, images, activations, None, "classes")
-    options = MapOptions(attribution, confidence_attribution, signs, class_scores)
-    one = lambda example: _deliberative(net, example, top, keep, fraction, confidence, options)  # noqa: E731
+    top, keep = arguments.whole_number(top, "top", 2), arguments.whole_number(keep, "keep", 2)
+    if not isinstance(fraction, numbers.Real) or not 0 < fraction <= 1:
+        raise InputError(f"fraction={fraction!r}: expected a number above 0 and at most 1")
+    options = _map_options(attribution, confidence_attribution, signs, class_scores)
+    score = arguments.confidence(confidence)
+    arguments.check_examples(net, images, activations)
+    one = lambda example: _deliberative(net, example, top, keep, fraction, score, options)  # noqa: E731
     return jax.vmap(one)(_Example(images, activations))
 
 
@@ -340,6 +416,24 @@ class MapOptions(NamedTuple):
     confidence_attribution: Attribution | None = None
     signs: Signs = AUTHORS
     class_scores: ClassScores = logits_as_scores
+
+
+def _map_options(attribution: Any, confidence_attribution: Any, signs: Any, class_scores: ClassScores) -> MapOptions:
+    """The options as they were given, names resolved; the one place where functions may be names."""
+    if not isinstance(signs, Signs):
+        raise InputError(f"signs of type {type(signs).__name__}: expected galore.explain.Signs, such as AUTHORS or RAW")
+    if not callable(class_scores):
+        raise InputError(
+            f"class_scores of type {type(class_scores).__name__}: expected a function logits -> scores, such as "
+            "jax.nn.softmax"
+        )
+    own = confidence_attribution
+    return MapOptions(
+        arguments.attribution(attribution),
+        None if own is None else arguments.attribution(own, "confidence_attribution"),
+        signs,
+        class_scores,
+    )
 
 
 class ScoreMaps(NamedTuple):
@@ -383,18 +477,12 @@ def score_maps(
 
     def scores(activation: Array) -> Array:
         logits = _logits(net, activation)
-        of_classes = options.class_scores(logits)
-        if jnp.shape(of_classes) != logits.shape:
-            raise InputError(f"class_scores give shape {jnp.shape(of_classes)}, expected one per logit, {logits.shape}")
-        return jnp.concatenate([of_classes[classes], *of_logits(logits)])
+        return jnp.concatenate([_class_scores(logits, options)[classes], *of_logits(logits)])
 
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
-    maps = attribute(options.attribution, scores, F, clipped, image, net.activation)
-    if maps.ndim != 3:
-        raise InputError(f"the attribution gives maps of shape {maps.shape[1:]}, expected [h, w] for each score")
+    maps = _attributed(options.attribution, scores, F, clipped, image, net)
     shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
-    # An index that no class has can be seen only here where it is traced; it gets no other class's map.
-    exists = (classes >= 0) & (classes < _count(net, F))
+    exists = _exists(classes, _count(net, F))
     class_maps = jnp.where(exists[:, None, None], floored(maps[: len(classes)], signs), jnp.nan)
     pairs = []
     for confidence in confidences:
@@ -464,6 +552,57 @@ def _count(net: Network, F: Array) -> int:
     return jax.eval_shape(net.logits, F).shape[-1]
 
 
+def _exists(classes: Int[Array, "*n"], count: int) -> Bool[Array, "*n"]:
+    """Whether there are such classes: where an index is traced only this tells, lest it gets another class's map."""
+    return (classes >= 0) & (classes < count)
+
+
+def _class_scores(logits: Float[Array, " C"], options: MapOptions) -> Float[Array, " C"]:
+    scores = options.class_scores(logits)
+    if jnp.shape(scores) != logits.shape:
+        raise InputError(f"class_scores give shape {jnp.shape(scores)}, expected one per logit, {logits.shape}")
+    return scores
+
+
+def _attributed(
+    attribution: Attribution,
+    scores: Callable[[Array], Array],
+    F: Array,
+    clipped: Sequence[bool],
+    image: Array | None,
+    net: Network,
+) -> Float[Array, "K h w"]:
+    maps = attribute(attribution, scores, F, clipped, image, net.activation)
+    if maps.ndim != 3:
+        raise InputError(f"the attribution gives maps of shape {maps.shape[1:]}, expected [h, w] for each score")
+    return maps
+
+
+def _asked(
+    logits: Float[Array, " C"], predicted: Array | None, counter: Array | None
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """The classes y and c: those given, else the predicted one and the most probable one that is not y."""
+    predicted = jnp.argmax(logits) if predicted is None else predicted
+    if counter is None:
+        counter = jnp.argmax(jnp.where(jnp.arange(len(logits)) == predicted, -jnp.inf, logits))
+    return predicted, counter
+
+
+def _margin(
+    net: Network, example: _Example, predicted: Array | None, counter: Array | None, options: MapOptions
+) -> Margin:
+    F, logits = _forward(net, example)
+    y, c = _asked(logits, predicted, counter)
+
+    def score(activation: Array) -> Array:
+        of_classes = _class_scores(_logits(net, activation), options)
+        return (of_classes[y] - of_classes[c])[None]
+
+    (maps,) = _attributed(options.attribution, score, F, [False], example.image, net)
+    exist = _exists(jnp.stack([y, c]), len(logits)).all()
+    return Margin(jnp.where(exist, maps, jnp.nan), y, c, jnp.where(exist, score(F)[0], jnp.nan), logits)
+
+
 def _discriminant(
     net: Network,
     example: _Example,
@@ -473,9 +612,7 @@ def _discriminant(
     options: MapOptions,
 ) -> Discriminant:
     F, logits = _forward(net, example)
-    predicted = jnp.argmax(logits) if predicted is None else predicted
-    if counter is None:
-        counter = jnp.argmax(jnp.where(jnp.arange(len(logits)) == predicted, -jnp.inf, logits))
+    predicted, counter = _asked(logits, predicted, counter)
     maps = score_maps(net, example.image, F, jnp.stack([predicted, counter]), (confidence,), options)
     return Discriminant(
         maps=discriminant_map(*maps.classes, *maps.confidences),
@@ -532,35 +669,3 @@ def _occurring(class_maps: Float[Array, "T h w"], pairs: Int[np.ndarray, "P 2"],
     _, largest = jax.lax.top_k(by_location, min(keep, candidates))
     kept = jnp.any(largest[:, :, None] == jnp.arange(candidates), axis=1)
     return jnp.any(kept[:, pairs[:, 0]] & kept[:, pairs[:, 1]], axis=0)
-
-
-def _class_indices(
-    net: Network, images: Array | None, activations: Array | None, classes: Any, name: str
-) -> Int[Array, " B"] | None:
-    """The classes as one index per example, checked where their values are known."""
-    examples = images if activations is None else activations
-    what = "images" if activations is None else "activations"
-    if examples is None:
-        raise InputError("neither images nor activations are given: expected one of the two")
-    if getattr(examples, "ndim", 0) != 4:
-        found = f"shape {examples.shape}" if hasattr(examples, "shape") else f"type {type(examples).__name__}"
-        raise InputError(f"{what} of {found}: expected [B, H, W, c]; for one of them, {what}[None]")
-    if activations is not None and not jnp.issubdtype(activations.dtype, jnp.floating):
-        raise InputError(f"activations of type {activations.dtype}: expected floating-point numbers")
-    if images is not None and len(images) != len(examples):
-        raise InputError(f"{len(images)} images and {len(examples)} activations: expected as many")
-    if classes is None:
-        return None
-    known = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(classes))
-    indices = np.asarray(classes) if known else jnp.asarray(classes)
-    if not jnp.issubdtype(indices.dtype, jnp.integer):
-        raise InputError(f"{name} of type {indices.dtype}: expected class indices, integers")
-    if indices.shape not in ((), (1,), examples.shape[:1]):
-        raise InputError(f"{name} of shape {indices.shape}: expected one index, or one per image ({len(examples)})")
-    if known:
-        one = _Example(images, activations)
-        logits = jax.eval_shape(lambda net, x: _forward(net, jax.tree.map(lambda leaf: leaf[0], x))[1], net, one)
-        wrong = [int(index) for index in np.ravel(indices) if not 0 <= index < logits.shape[-1]]
-        if wrong:
-            raise InputError(f"{name} {wrong[0]}: the network has classes 0 to {logits.shape[-1] - 1}")
-    return jnp.broadcast_to(jnp.asarray(indices, jnp.int32), examples.shape[:1])

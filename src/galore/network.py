@@ -6,7 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen, nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from galore import class_names as naming
@@ -103,6 +105,38 @@ class Network:
         return dataclasses.replace(self, params=jax.tree.map(cast, self.params))
 
 
+class Keyed:
+    """A function that equals another one of an equal key, so that what `jit` compiled for one it finds for the other.
+
+    Attributes:
+        function: what is called.
+        key: all that decides what the function does; where it cannot be hashed, the function equals itself alone.
+    """
+
+    def __init__(self, function: Callable[..., Any], key: tuple[Any, ...]) -> None:
+        self.function = function
+        try:
+            # Once: a module of many layers takes milliseconds, and jit asks at every call.
+            self.key, self._hash = key, hash(key)
+        except TypeError:
+            self.key, self._hash = (id(self),), id(self)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Keyed) or self._hash != other._hash or self.key != other.key:
+            return False
+        self.key = other.key  # the same object, which the next comparison sees at once
+        return True
+
+    def __repr__(self) -> str:
+        return representation.short(self.function)
+
+
 def _is_array(value: Any, dimensions: int) -> bool:
     is_floating = hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
     return is_floating and value.ndim == dimensions and value.size > 0
@@ -136,7 +170,8 @@ def from_nnx(
         preprocessing, class_names, layer, name: as in `Network`.
 
     Returns:
-        A network whose `params` are all floating-point variables of the module, BatchNorm statistics included.
+        A network whose `params` are all floating-point variables of the module, BatchNorm statistics included. One
+        that is made again of a module alike, with the same functions, is compiled no second time.
 
     Raises:
         InputError: the module has no `.features` or `.head` and none is given.
@@ -162,6 +197,7 @@ def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTre
 
     Returns:
         `(params, x) -> anything`, with the floating-point variables by dotted name, as in `from_nnx(module).params`.
+        It equals one that was made of the same `call` and a module of the same structure and constants.
     """
     graph, floating, rest = nnx.split(_evaluated(module), _is_floating, ...)
     paths, _ = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
@@ -171,7 +207,7 @@ def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTre
         state = jax.tree.unflatten(structure, [params[name] for name in names])
         return call(nnx.merge(graph, state, rest, copy=True), x)
 
-    return on_params
+    return Keyed(on_params, ("nnx", graph, structure, _fingerprint(rest), call))
 
 
 def from_linen(
@@ -205,7 +241,8 @@ def from_linen(
         def on_params(params: PyTree, x: Array) -> Any:
             return module.apply(params, x, method=method)
 
-        return _single(on_params) if batched else on_params
+        keyed = Keyed(on_params, ("linen", module, method))
+        return _single(keyed) if batched else keyed
 
     return Network(
         params=variables,
@@ -249,4 +286,20 @@ def _dotted(path: Any) -> str:
 
 def _single(function: Callable[[PyTree, Array], Any]) -> Callable[[PyTree, Array], Any]:
     """A function of one example from a function that wants a batch."""
-    return lambda params, x: function(params, x[None])[0]
+    return Keyed(lambda params, x: function(params, x[None])[0], ("single", function))
+
+
+def _fingerprint(constants: PyTree) -> tuple[Any, ...]:
+    """What a tree of arrays holds, as something to compare by."""
+    leaves, structure = jax.tree.flatten(constants)
+    return structure, *map(_leaf_fingerprint, leaves)
+
+
+def _leaf_fingerprint(leaf: Any) -> Any:
+    if isinstance(leaf, Tracer):
+        return id(leaf)
+    if not isinstance(leaf, jax.Array | np.ndarray):
+        return leaf
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    values = jax.random.key_data(leaf) if is_key else leaf
+    return str(leaf.dtype), leaf.shape, np.asarray(values).tobytes()

@@ -86,6 +86,18 @@ def test_without_options_the_report_lies_beside_and_asks_about_the_second_choice
     assert "--counter-image with a photo of" in out
 
 
+def test_the_margin_may_set_the_classes_apart_and_the_report_says_so(quick, capsys):
+    red = answers.write_photo(quick / "red.png")
+    assert cli.main(["explain", red, "--why-not", "blue", "--rule", "margin", "--out", "there"]) == 0
+    said = "The map is that of the margin: of the score of red thing minus the score of blue thing."
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (quick / "there" / "explanation.html").read_text(encoding="utf-8")
+    written = json.loads((quick / "there" / "explanation.json").read_text(encoding="utf-8"))
+    assert written["methods"]["rule"] == written["counterfactual"]["query"]["map"] == "margin"
+    with np.load(quick / "there" / "maps.npz") as maps:
+        assert "margin" in maps and "discriminant" not in maps
+
+
 def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(quick):
     red = answers.write_photo(quick / "red.png")
     cli.main(["explain", red, "--out", "there"])
@@ -274,7 +286,8 @@ def test_the_options_offer_every_method_there_is():
     parser = argparse.ArgumentParser()
     explain.add_arguments(parser)
     choices = {action.dest: action.choices for action in parser._actions if action.choices}
-    assert choices == {"attribution": tuple(build.ATTRIBUTIONS), "confidence": tuple(build.CONFIDENCES)}
+    names = {"attribution": build.ATTRIBUTIONS, "confidence": build.CONFIDENCES, "rule": build.RULES}
+    assert choices == {option: tuple(known) for option, known in names.items()}
 
 
 @pytest.mark.slow

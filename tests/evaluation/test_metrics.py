@@ -262,3 +262,29 @@ def test_works_jitted_and_counts_many_maps_at_once():
     np.testing.assert_array_equal(ranks[1], metrics.ranks(-map_, points, SIZE))
     curves = jax.jit(lambda r: metrics.precision_recall(r, truth, visible, SIZE))(ranks)
     assert curves.precision.shape == curves.recall.shape == (3, 100)
+
+
+class TestPointingGame:
+    def slow(self, map_, objects, tolerance):
+        pixels = np.asarray(upsample(jnp.asarray(map_), objects.shape))
+        row, column = np.unravel_index(pixels.argmax(), pixels.shape)
+        rows, columns = np.nonzero(objects)
+        if not len(rows):
+            return np.nan
+        return float(np.hypot(rows - row, columns - column).min() <= tolerance)
+
+    @given(scenes, st.sampled_from([0.0, 1.5, 3.0, 15.0]))
+    @settings(max_examples=20, deadline=None)
+    def test_a_hit_is_a_largest_value_on_the_object_or_near_it(self, seed, tolerance):
+        rng = np.random.default_rng(seed)
+        maps = rng.normal(size=(6, 4, 5)).astype(np.float32)
+        objects = rng.random((6, *SIZE)) < np.array([0, 0.003, 0.01, 0.02, 0.1, 0.5])[:, None, None]
+        found = metrics.pointing_game(jnp.asarray(maps), jnp.asarray(objects), tolerance)
+        expected = [self.slow(map_, mask, tolerance) for map_, mask in zip(maps, objects)]
+        np.testing.assert_array_equal(found, expected)
+
+    def test_a_map_that_points_at_nothing_misses_and_one_of_nan_is_no_number(self):
+        everywhere = jnp.ones((2, *SIZE), bool)
+        maps = jnp.stack([jnp.ones((4, 5)), jnp.full((4, 5), jnp.nan)])
+        hit, unknown = jax.jit(metrics.pointing_game)(maps, everywhere)
+        assert hit == 0 and np.isnan(unknown)

@@ -155,6 +155,22 @@ def test_logits_too_far_apart_for_one_product_are_as_exact():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize("head", [pooled_affine, pooled_two_layers], ids=lambda head: head.__name__)
+def test_the_sum_of_a_map_of_half_precision_may_be_beyond_its_largest_number(head):
+    small = {name: leaf / 14000 if name in ("kernel", "hidden") else leaf for name, leaf in PARAMS.items()}
+    small = {name: leaf.astype(jnp.float16) for name, leaf in small.items()}
+    activation, cells = (14000 * x.astype(jnp.float16) for x in (F, DISTRACTOR.reshape(-1, DEPTH)))
+    assert np.isinf(activation.sum((0, 1))).any()
+    pairs = search.all_pairs(HEIGHT * WIDTH, len(cells))
+    ways = [
+        search.scorer(search.head_of(network(head, small)), activation, cells, 3, pairs, shortcuts=shortcuts)
+        for shortcuts in (True, False)
+    ]
+    found, by_head = (jax.jit(way)(activation) for way in ways)
+    np.testing.assert_allclose(found, by_head, atol=2e-2)
+
+
 @pytest.mark.parametrize("head", [pooled_affine, max_pooled_dense, convolutional], ids=lambda head: head.__name__)
 def test_edits_follow_the_greedy_definition(head):
     net, cells = network(head), DISTRACTOR.reshape(-1, DEPTH)

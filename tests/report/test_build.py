@@ -35,6 +35,25 @@ def test_the_maps_are_those_of_the_core(answer):
     np.testing.assert_allclose(answer.insecurities[0].finding.map, hesitation.maps[0, 0], rtol=1e-5)
 
 
+def test_by_the_margin_what_sets_the_classes_apart_is_the_cores_margin(tmp_path):
+    answer = answers.answer(tmp_path, rule="margin")
+    net, shown = answers.tiny_network(), answer.why_not
+    red, blue = network_input(net, answer.photo.path), network_input(net, shown.example.photo.path)
+    ask = jax.jit(explain.margin)
+    np.testing.assert_allclose(shown.finding.map, ask(net, red, 0, 2).maps[0], rtol=1e-5)
+    np.testing.assert_allclose(shown.example.finding.map, ask(net, blue, 2, 0).maps[0], rtol=1e-5)
+    assert (shown.finding.key, shown.example.finding.key) == ("margin", "counter_margin")
+    lit = regions.largest_fraction(jnp.asarray(shown.finding.map), 0.1, (build.VIEW, build.VIEW))
+    np.testing.assert_array_equal(shown.finding.region, lit)
+    assert answer.attributive.map.min() >= 0
+
+
+def test_a_margin_that_is_the_same_everywhere_is_noted(tmp_path):
+    kernel = np.ones((3, len(answers.NAMES)), np.float32)
+    answer = answers.answer(tmp_path, net=answers.tiny_network(kernel), rule="margin")
+    assert any("the margin of" in note and "is zero everywhere, so no region sets" in note for note in answer.notes)
+
+
 def test_the_classes_are_ranked_by_the_softmax_of_all_logits(answer):
     net = answers.tiny_network()
     _, logits = net(network_input(net, answer.photo.path)[0])

@@ -77,3 +77,10 @@ def test_the_headline_says_how_sure_the_network_is(tmp_path, probabilities, star
 
 def test_the_resolution_is_that_of_the_map(tmp_path):
     assert words.resolution(answers.answer(tmp_path)).startswith("Each map has 4 × 4 cells; a cell is 6\u202f% of")
+
+
+def test_how_the_map_of_the_difference_was_made_is_said(tmp_path):
+    answer = answers.answer(tmp_path)
+    assert words.rule(answer).startswith("The map is the discriminant one: what speaks for red thing, times")
+    by_margin = dataclasses.replace(answer, methods=answer.methods | {"rule": "margin"})
+    assert words.rule(by_margin).endswith("the score of red thing minus the score of blue thing.")

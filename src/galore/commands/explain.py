@@ -42,6 +42,14 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="how sure the network is: softmax or certainty (%(default)s)",
     )
+    add(
+        "--rule",
+        choices=("discriminant", "margin"),
+        default="discriminant",
+        metavar="RULE",
+        help="what sets the two classes apart: discriminant, the papers' product of maps, or margin, the map of the "
+        "difference of the two scores (%(default)s)",
+    )
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
     add("--model", metavar="NAME|DIR", default="efficientnet_lite0", help="a network or a checkpoint (%(default)s)")
@@ -91,6 +99,7 @@ class Explainer:
         choices = {
             "attribution": args.attribution,
             "confidence": args.confidence,
+            "rule": args.rule,
             "top": top,
             "fraction": args.fraction,
         }
@@ -149,6 +158,8 @@ def show(answer: "Answer") -> None:
         line("nowhere between two classes")
     question(f"Why {predicted} and not {counter}?")
     line(words.parts(answer.why_not.finding))
+    if answer.methods.get("rule") == "margin":
+        line(words.rule(answer))
     line(words.example_hint(answer))
     if not answer.why_not.named:
         line(f"({counter} is the second choice; --why-not asks about any other class)")

@@ -1,7 +1,8 @@
 """The maps that are compared, as values: a `Method` says how a map is made, and alone makes the label that tables show.
 
 Methods are frozen and hashable, so that whatever was compiled for some of them is found again, and scores and tables
-can be asked for a method. The margin a(h_y - h_c) is the simplest rival, which the papers did not try.
+can be asked for a method. The margin a(h_y - h_c) is the simplest rival, which the papers did not try
+(`galore.explain.margin` names its relatives).
 """
 
 import dataclasses

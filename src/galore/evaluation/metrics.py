@@ -117,6 +117,31 @@ def auroc(ranks: Int[Array, "*#n P"], truth: Bool[Array, "*#n P"], visible: Bool
     return jnp.sum(wins * pairs, axis=(-2, -1)) / _nan_if_zero(count)
 
 
+def pointing_game(
+    maps: Float[Array, "*#n h w"], objects: Bool[Array, "*#n H W"], tolerance: float = 15.0
+) -> Float[Array, "*n"]:
+    """1 where the largest value of the upsampled map lies on the object or near it, else 0; the accuracy is the mean.
+
+    Zhang et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016.
+
+    Args:
+        maps: [..., h, w].
+        objects: the pixels of all objects of the class, in the network's input.
+        tolerance: how many pixels away from the object still count.
+
+    Returns:
+        [...]; NaN where there is no object or the map is NaN. A constant map points at nothing, which is a miss.
+    """
+    size = (objects.shape[-2], objects.shape[-1])
+    pixels = upsample(maps, size)
+    flat = pixels.reshape(*pixels.shape[:-2], -1)
+    row, column = jnp.divmod(jnp.argmax(flat, axis=-1)[..., None, None], size[1])
+    squared = (jnp.arange(size[0])[:, None] - row) ** 2 + (jnp.arange(size[1]) - column) ** 2
+    hit = jnp.any(objects & (squared <= tolerance**2), axis=(-2, -1)) & (jnp.ptp(flat, axis=-1) > 0)
+    counts = jnp.any(objects, axis=(-2, -1)) & ~jnp.any(jnp.isnan(flat), axis=-1)
+    return jnp.where(counts, hit.astype(jnp.float32), jnp.nan)
+
+
 def specificity(
     values: Float[Array, "*n C P"], truth: Bool[Array, "*n C P"], visible: Bool[Array, "*n P"]
 ) -> Float[Array, "*n"]:

@@ -34,7 +34,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from galore.errors import InputError, is_out_of_memory
-from galore.head_structure import DenseFirst, SumFirst, structure
+from galore.head_structure import DenseFirst, SumFirst, structure, sums_over_locations
 from galore.network import Network
 
 SAFE_RANGE = 60.0
@@ -383,13 +383,13 @@ def scorer(
 
     def by_sum(begins: SumFirst, added: Array, activation: Array) -> Array:
         ours = activation.reshape(-1, activation.shape[-1])
-        whole, removed = begins.project(ours.sum(0)), jax.vmap(begins.project)(ours)
+        whole, removed = begins.project(sums_over_locations(activation)), jax.vmap(begins.project)(ours)
         return mapped(lambda pair: log_probability(begins.after(whole - removed[pair[0]] + added[pair[1]])))
 
     def by_product(begins: SumFirst, added: Array, gained: Array, activation: Array) -> Array:
         ours = activation.reshape(-1, activation.shape[-1])
         removed = jax.vmap(begins.project)(ours)
-        kept = jax.vmap(begins.after)(begins.project(ours.sum(0)) - removed).astype(jnp.float32)
+        kept = jax.vmap(begins.after)(begins.project(sums_over_locations(activation)) - removed).astype(jnp.float32)
         every = _sums_log_probabilities(kept, gained, counter)
         # Beyond this range the exponentials of a candidate's largest logits could vanish.
         is_safe = jnp.max(jnp.ptp(gained, axis=-1)) < SAFE_RANGE

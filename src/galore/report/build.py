@@ -39,39 +39,46 @@ ATTRIBUTIONS: dict[str, dict[str, Callable[..., Array]]] = {
         "confidence_attribution": functools.partial(attributions.second_order, absolute_curvature=True),
     },
 }
+RULES = ("discriminant", "margin")
+"""What sets two classes apart: the papers' product of maps, or the map of the difference of the two scores."""
 CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_score, "certainty": confidence.certainty}
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Maps:
-    """Everything about one photo that needs the network."""
+    """Everything about one photo that needs the network; the margin where it was asked for."""
 
     deliberative: explain.Deliberative
     discriminant: explain.Discriminant
+    margin: explain.Margin | None
     regions: dict[str, Bool[Array, "*n view view"]]
 
     __repr__ = representation.fields
 
 
 class HostMaps(NamedTuple):
-    """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `explain.Discriminant`."""
+    """`Maps` as numpy arrays, under the names of `explain.Deliberative`, `Discriminant` and `Margin`."""
 
     deliberative: Any
     discriminant: Any
+    margin: Any
     regions: dict[str, Bool[np.ndarray, "*n view view"]]
 
 
 ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
 
 
-def compile_explanations(*, attribution: str, confidence: str, top: int, fraction: float) -> ExplainPhoto:
+def compile_explanations(
+    *, attribution: str, confidence: str, top: int, fraction: float, rule: str = "discriminant"
+) -> ExplainPhoto:
     """The compiled function behind a report; it compiles once for any number of photos.
 
     Args:
         attribution, confidence: keys of `ATTRIBUTIONS` and `CONFIDENCES`.
         top: how many candidate classes.
         fraction: the part of the photo that a region covers.
+        rule: what sets two classes apart, one of `RULES`.
 
     Returns:
         `(net, input, predicted, counter) -> Maps`; -1 stands for the most probable class and for the runner-up.
@@ -91,8 +98,13 @@ def compile_explanations(*, attribution: str, confidence: str, top: int, fractio
         # Pairs that occur come first, and no location has more of them than its largest classes form.
         pairs = hesitation.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
         in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
-        shown = {"attributive": difference.predicted_maps[0], "discriminant": difference.maps[0]}
-        return Maps(hesitation, difference, {"deliberative": in_blocks} | {n: lit(maps) for n, maps in shown.items()})
+        margin = None
+        if rule == "margin":
+            of_classes = settings["attribution"]
+            margin = explain.margin(net, None, predicted, counter, activations=F, attribution=of_classes)
+        apart = difference.maps[0] if margin is None else margin.maps[0]
+        lit_maps = {"attributive": lit(difference.predicted_maps[0]), rule: lit(apart)}
+        return Maps(hesitation, difference, margin, {"deliberative": in_blocks} | lit_maps)
 
     return jax.jit(explain_photo)
 
@@ -113,7 +125,7 @@ def build(
         net: a network with preprocessing.
         path: the photo.
         explain_photo: made by `compile_explanations`.
-        methods: the settings, for the reader: model, layer, attribution, confidence, top, fraction.
+        methods: the settings, for the reader: model, layer, attribution, confidence, rule, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
         options: what was asked for, for the provenance.
@@ -143,9 +155,7 @@ def build(
     if example_photo is not None and example_pixels is not None and counter_image is not None:
         other = explain_photo(net, jnp.asarray(example_pixels), jnp.int32(against.index), jnp.int32(prediction.index))
         other = _finite(other, counter_image)
-        finding = _finding(
-            "counter_discriminant", other.discriminant.maps[0], other.regions["discriminant"], example_photo
-        )
+        finding = _apart(other, example_photo, "counter_")
         example = CounterPhoto(example_photo, finding, _candidates(other, names)[0])
         more |= {f"counter_{key}": value for key, value in _discriminant_factors(other).items()}
         notes += _notes(other, against, prediction, methods, counter_image, deliberative=False)
@@ -164,7 +174,7 @@ def build(
         why_not=WhyNot(
             counter=against,
             named=why_not is not None,
-            finding=_finding("discriminant", maps.discriminant.maps[0], maps.regions["discriminant"], photo),
+            finding=_apart(maps, photo),
             example=example,
         ),
         methods=methods,
@@ -207,8 +217,12 @@ def _finite(maps: Maps, path: str | Path) -> HostMaps:
     def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: np.asarray(array) for name, array in arrays.items()}
 
-    deliberative, discriminant = on_host(vars(maps.deliberative)), on_host(vars(maps.discriminant))
-    return HostMaps(SimpleNamespace(**deliberative), SimpleNamespace(**discriminant), on_host(maps.regions))
+    return HostMaps(
+        SimpleNamespace(**on_host(vars(maps.deliberative))),
+        SimpleNamespace(**on_host(vars(maps.discriminant))),
+        None if maps.margin is None else SimpleNamespace(**on_host(vars(maps.margin))),
+        on_host(maps.regions),
+    )
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
@@ -232,6 +246,12 @@ def _insecurities(maps: HostMaps, candidates: tuple[Candidate, ...], photo: Phot
         finding = _finding(key, hesitation.maps[0, rank], maps.regions["deliberative"][rank], photo)
         insecurities.append(Insecurity(first, second, float(hesitation.strengths[0, rank]), finding))
     return tuple(insecurities)
+
+
+def _apart(maps: HostMaps, photo: Photo, prefix: str = "") -> Finding:
+    """What sets the two classes apart, by the rule that was asked for."""
+    rule, shown = ("discriminant", maps.discriminant) if maps.margin is None else ("margin", maps.margin)
+    return _finding(f"{prefix}{rule}", shown.maps[0], maps.regions[rule], photo)
 
 
 def _finding(
@@ -278,6 +298,12 @@ def _notes(
         (f"the score of {against.name}", difference.counter_maps, f"nothing sets {speaks.name} apart from it"),
         (f"the confidence ({score})", difference.confidence_maps, "no region sets the two classes apart"),
     ]
+    if maps.margin is not None:
+        apart = f"the margin of {speaks.name} over {against.name}"
+        factors = [
+            (f"the score of {speaks.name}", difference.predicted_maps, "no region can support it"),
+            (apart, maps.margin.maps, "no region sets the two classes apart"),
+        ]
     if deliberative:
         factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))
     return [

@@ -156,6 +156,7 @@ def _counterfactual(answer: Answer) -> str:
 <p class="kicker">3 · Why not the other?</p>
 <h2>Why {escape(predicted)} and not {escape(counter)}?</h2>
 <p>{escape(words.counterfactual(answer))} {escape(words.example(answer))}</p>
+<p class="soft">{escape(words.rule(answer))}</p>
 {_runner_up(answer)}
 <div class="pair">
 {query}

@@ -94,6 +94,17 @@ def counterfactual(answer: Answer) -> str:
     return f"The lit region speaks for {predicted} and not for {why_not.counter.name} ({parts(why_not.finding)})."
 
 
+def rule(answer: Answer) -> str:
+    """How the map of what sets the two classes apart was made."""
+    predicted, counter = answer.prediction.name, answer.why_not.counter.name
+    if answer.methods.get("rule") == "margin":
+        return f"The map is that of the margin: of the score of {predicted} minus the score of {counter}."
+    return (
+        f"The map is the discriminant one: what speaks for {predicted}, times what does not speak for {counter}, times "
+        "where the network is sure."
+    )
+
+
 def example(answer: Answer) -> str:
     """What the photo of the counter class shows; empty without one."""
     shown = answer.why_not.example
