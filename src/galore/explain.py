@@ -375,6 +375,7 @@ def score_maps(
         difficulty: attribute 1 - s in place of s.
     """
     signs = options.signs
+    located, placed = net.locations(F)
     with_classes = [s for s in confidences if options.confidence_attribution is None and not isinstance(s, Predictor)]
 
     def of_logits(logits: Array) -> list[Array]:
@@ -382,17 +383,17 @@ def score_maps(
         return [1 - value if difficulty else value for value in values]
 
     def scores(activation: Array) -> Array:
-        logits = _logits(net, activation)
+        logits = _logits(net, placed(activation))
         of_classes = options.class_scores(logits)
         if jnp.shape(of_classes) != logits.shape:
             raise InputError(f"class_scores give shape {jnp.shape(of_classes)}, expected one per logit, {logits.shape}")
         return jnp.concatenate([of_classes[classes], *of_logits(logits)])
 
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
-    maps = attribute(options.attribution, scores, F, clipped, image, net.activation)
+    maps = attribute(options.attribution, scores, located, clipped, image, _locations_of(net))
     if maps.ndim != 3:
         raise InputError(f"the attribution gives maps of shape {maps.shape[1:]}, expected [h, w] for each score")
-    shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
+    shared = iter(zip(maps[len(classes) :], scores(located)[len(classes) :]))
     # An index that no class has can be seen only here where it is traced; it gets no other class's map.
     exists = (classes >= 0) & (classes < _count(net, F))
     class_maps = jnp.where(exists[:, None, None], floored(maps[: len(classes)], signs), jnp.nan)
@@ -413,16 +414,16 @@ def _alone(
     difficulty: bool,
 ) -> tuple[Float[Array, "h w"], Float[Array, ""]]:
     """The map and the value of a confidence that has activations, or an attribution, of its own."""
-    activation, features = F, net.activation
+    (activation, placed), features = net.locations(F), _locations_of(net)
     if isinstance(confidence, Predictor):
-        score_of = lambda G: confidence.head(confidence.params, G)  # noqa: E731
+        score_of = lambda G: confidence.head(confidence.params, placed(G))  # noqa: E731
         if (own := confidence.features) is not None:
             features = lambda x: own(confidence.params, x)  # noqa: E731
             if image is None:
                 raise InputError("the predictor has features of its own: give images, not activations alone")
-            activation = features(image)
+            activation, placed = features(image), lambda located: located
     else:
-        score_of = lambda G: confidence(_logits(net, G))  # noqa: E731
+        score_of = lambda G: confidence(_logits(net, placed(G)))  # noqa: E731
 
     def score(G: Array) -> Array:
         value = _number(score_of(G)).astype(jnp.float32)
@@ -432,6 +433,11 @@ def _alone(
     clipped = [options.signs.positive_confidence_gradient]
     (confidence_map,) = attribute(attribution, score, activation, clipped, image, features)
     return confidence_map, score(activation)[0]
+
+
+def _locations_of(net: Network) -> Callable[[Float[Array, "H W c"]], Float[Array, "h w d"]]:
+    """The locations of an image's activation."""
+    return lambda image: net.locations(net.activation(image))[0]
 
 
 def _number(score: Any) -> Float[Array, "1"]:

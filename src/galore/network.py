@@ -35,6 +35,8 @@ class Network:
         class_names: a name per logit, or empty.
         layer: the name of the layer at the cut, for reports.
         name: the name of the network, for reports.
+        extra_rows: the last rows of F that hold values without a location, such as a transformer's class token; no map
+            has them.
     """
 
     params: PyTree
@@ -44,6 +46,7 @@ class Network:
     class_names: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
     layer: str = dataclasses.field(default="", metadata={"static": True})
     name: str = dataclasses.field(default="", metadata={"static": True})
+    extra_rows: int = dataclasses.field(default=0, metadata={"static": True})
 
     __repr__ = representation.fields
 
@@ -82,6 +85,22 @@ class Network:
             )
         naming.check_count(self.class_names, len(logits), self._called)
         return logits
+
+    def locations(
+        self, activation: Float[Array, "h w d"]
+    ) -> tuple[Float[Array, "h w d"], Callable[[Float[Array, "h w d"]], Float[Array, "h w d"]]]:
+        """What maps are made of: the rows of F that hold locations, and what puts others in their place.
+
+        Args:
+            activation: F, `extra_rows` included.
+
+        Returns:
+            The locations alone, and a function from such to F with the same extra rows.
+        """
+        if not self.extra_rows:
+            return activation, lambda located: located
+        rows = activation.shape[0] - self.extra_rows
+        return activation[:rows], lambda located: jnp.concatenate([located, activation[rows:]])
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -141,7 +160,7 @@ def from_nnx(
     Raises:
         InputError: the module has no `.features` or `.head` and none is given.
     """
-    params = _floating_params(module)
+    params = floating_params(module)
     calls = (pure(module, features or _method(module, "features")), pure(module, head or _method(module, "head")))
     return Network(
         params,
@@ -163,7 +182,7 @@ def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTre
     Returns:
         `(params, x) -> anything`, with the floating-point variables by dotted name, as in `from_nnx(module).params`.
     """
-    graph, floating, rest = nnx.split(_evaluated(module), _is_floating, ...)
+    graph, floating, rest = nnx.split(_evaluated(module), is_floating, ...)
     paths, _ = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
     names, structure = [_dotted(path) for path in paths], jax.tree.structure(floating)
 
@@ -223,8 +242,8 @@ def _evaluated(module: nnx.Module) -> nnx.Module:
     return nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
 
-def _floating_params(module: nnx.Module) -> dict[str, Any]:
-    _, floating, _ = nnx.split(_evaluated(module), _is_floating, ...)
+def floating_params(module: nnx.Module) -> dict[str, Any]:
+    _, floating, _ = nnx.split(_evaluated(module), is_floating, ...)
     return {_dotted(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(floating)}
 
 
@@ -237,7 +256,7 @@ def _method(module: Any, name: str) -> Callable[[Any, Array], Array]:
     return method
 
 
-def _is_floating(path: Any, variable: Any) -> bool:
+def is_floating(path: Any, variable: Any) -> bool:
     value = variable.get_value() if isinstance(variable, nnx.Variable) else variable
     return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
 
