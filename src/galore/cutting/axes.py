@@ -95,12 +95,21 @@ def see_locations(program: Program, value: int, target: Operand, axes: dict[int,
     """
     behind = program.reached_from({value})
     for step in program.needed([target], given={value}):
-        placed = [axes[operand] for operand in step.inputs if operand in behind and operand in axes]
+        placed = {n: axes[operand] for n, operand in enumerate(step.inputs) if operand in behind and operand in axes}
+        if any(axis.is_known for n in placed for axis in _summed(step, n, placed[n])):
+            return True
         if not placed or any(output in axes for output in step.outputs):
             continue
         if step.primitive.name != "slice" or not _beside_the_places(step, placed[0]):
             return True
     return target in axes
+
+
+def _summed(step: Step, operand: int, axes: Axes) -> list[Axis]:
+    """The axes of an operand over which a step sums: attention mixes tokens and returns as many."""
+    if step.primitive.name != "dot_general":
+        return []
+    return [axes[axis] for axis in step.parameters["dimension_numbers"][0][operand]]
 
 
 def _beside_the_places(step: Step, axes: Axes) -> bool:
@@ -116,11 +125,15 @@ Rule = Callable[[Step, Sequence[Axes | None], Sequence[tuple[int, ...]], tuple[i
 
 
 def _same_shape(step: Step, known: Sequence[Axes | None], shapes: Any, output: tuple[int, ...], _: int) -> Axes | None:
-    """What works entry by entry, or carries an array along."""
-    fitting = [axes for axes, shape in zip(known, shapes) if axes and shape == output]
-    if not fitting:
-        return None
-    return tuple(next((axis for axis in each if axis.is_known), each[0]) for each in zip(*fitting, strict=True))
+    """What works entry by entry, or carries an array along; axes of one entry may stand beside longer ones."""
+    result = [other(size) for size in output]
+    for axes, shape in zip(known, shapes, strict=True):
+        if axes is None or len(shape) != len(output) or any(a not in (1, b) for a, b in zip(shape, output, strict=True)):
+            continue
+        for number, axis in enumerate(axes):
+            if axis.is_known and axis.size == output[number]:
+                result[number] = axis
+    return tuple(result)
 
 
 def _resized(axis: Axis, size: int) -> Axis:

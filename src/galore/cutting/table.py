@@ -101,7 +101,9 @@ def _layer(
     shape = program.types[value].shape
     layout = layouts.found(shape, followed.get(value))
     calls = cutting.calls(program, name)
-    behind = _cost(program, program.needed(program.results, given={value})) / total if total else 0.0
+    reached = program.reached_from({value})
+    steps = (step for step in program.needed(program.results) if not reached.isdisjoint(step.outputs))
+    behind = _cost(program, (step for step in steps if value not in step.outputs)) / total if total else 0.0
     passes = calls == 1 and cutting.is_bottleneck(program, value, scores)
     cuts = passes and cutting.can_be_cut(program, value, scores, followed)
     return Layer(name, shape, layout.grid if layout else None, passes, cuts, calls, behind)
