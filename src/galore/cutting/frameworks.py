@@ -186,25 +186,21 @@ def _haiku(model: Any, params: PyTree, variables: PyTree, call: Call | None, key
 def _keras(model: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
     import keras
 
-    _refuse(params=params, variables=variables)
+    _refuse(params=params, variables=variables, call=call)
     if keras.config.backend() != "jax":
         raise InputError(
             f"keras runs on {keras.config.backend()}: set KERAS_BACKEND=jax in the environment before keras is imported"
         )
-    values = {
-        "trainable": {variable.path: variable.value for variable in model.trainable_variables},
-        "fixed": {variable.path: variable.value for variable in model.non_trainable_variables},
-    }
+    groups = {"trainable": model.trainable_variables, "fixed": model.non_trainable_variables}
+    values = {group: {v.path: v.value for v in variables} for group, variables in groups.items()}
     options = {"training": False, **keywords}
 
     def function(values: PyTree, x: Any) -> Any:
-        given = list(values["trainable"].values()), list(values["fixed"].values())
+        given = ([values[group][v.path] for v in variables] for group, variables in groups.items())
         with _marked_keras_layers(model):
-            if call is not None:
-                return call(model, x)
             return model.stateless_call(*given, x, **options)[0]
 
-    return Model(function, values, ("keras", _Same(model), call, _Same.of(keywords)), model.name)
+    return Model(function, values, ("keras", _Same(model), _Same.of(keywords)), model.name)
 
 
 class _marked_keras_layers:

@@ -138,8 +138,20 @@ def _called(program: Program, value: int, names: Mapping[int, str]) -> str:
 
 
 def named(program: Program) -> dict[str, tuple[int, ...]]:
-    """The values that a layer can be called by: names, or, where nothing has one, what leaves each scope."""
-    return dict(program.names) or _scopes(program)
+    """The values by what they are called: the names of layers, else what leaves each scope, else single operations."""
+    return dict(program.names) or _scopes(program) or _operations(program)
+
+
+def _operations(program: Program) -> dict[str, tuple[int, ...]]:
+    """Operations that see the image, numbered by kind: convolution 2 stays that when types are converted elsewhere."""
+    numbers: dict[str, int] = {}
+    values: dict[str, tuple[int, ...]] = {}
+    for step in program.steps:
+        kind = step.primitive.name
+        numbers[kind] = numbers.get(kind, 0) + 1
+        if kind != "convert_element_type" and not program.dependent.isdisjoint(step.outputs):
+            values[f"{kind} {numbers[kind]}"] = step.outputs
+    return values
 
 
 def _scopes(program: Program) -> dict[str, tuple[int, ...]]:
@@ -166,7 +178,7 @@ def value_of(program: Program, layer: str) -> int:
     """The value that a layer returns.
 
     Raises:
-        InputError: there is no such layer, or it returns several values or none that can be cut at.
+        InputError: there is no such layer, or it is called several times or inside a loop.
     """
     values = named(program)
     found = next((name for name in values if _plain(name) == _plain(layer)), None)
@@ -178,24 +190,13 @@ def value_of(program: Program, layer: str) -> int:
                 "cut before or behind it"
             )
         raise InputError(f"the model calls no layer {layer!r}{_closest(layer, values)}; galore.layers lists them all")
-    floating = [v for v in values[found] if jnp.issubdtype(program.types[v].dtype, jnp.floating)]
     if found in program.closed:
+        raise InputError(f"the layer {layer} is also called inside a {_kind(program.closed[found])}: expected one call")
+    if len(values[found]) > 1:
         raise InputError(
-            f"the layer {layer} is also called inside a {_kind(program.closed[found])}: one call is needed"
+            f"the layer {layer} is called {len(values[found])} times, as shared layers are: expected one call"
         )
-    if len(floating) > 1 and calls(program, found) > 1:
-        raise InputError(
-            f"the layer {layer} is called {calls(program, found)} times, as shared layers are: expected one call"
-        )
-    if not floating:
-        raise InputError(f"the layer {layer} returns no floating-point array")
-    return floating[0]
-
-
-def calls(program: Program, name: str) -> int:
-    """How often a layer was called: as often as its first shape of result occurs."""
-    types = [program.types[value] for value in named(program)[name]]
-    return types.count(types[0])
+    return values[found][0]
 
 
 def _plain(name: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
@@ -99,13 +100,13 @@ class Program:
 
 
 def mark(value: Any, name: str) -> Any:
-    """The same value, whose floating-point arrays carry the name of the layer that returned it."""
-
-    def marked(leaf: Any) -> Any:
-        is_floating = hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating)
-        return checkpoint_name(leaf, _MARK + name) if is_floating else leaf
-
-    return jax.tree.map(marked, value)
+    """The same value, whose first floating-point array carries the name of the layer that returned it."""
+    leaves, structure = jax.tree.flatten(value)
+    for number, leaf in enumerate(leaves):
+        if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating):
+            leaves[number] = checkpoint_name(leaf, _MARK + name)
+            return jax.tree.unflatten(structure, leaves)
+    return value
 
 
 def trace(function: Callable[[PyTree, Any], Any], params: PyTree, image: jax.ShapeDtypeStruct) -> Program:

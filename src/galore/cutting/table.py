@@ -21,6 +21,7 @@ class Layer(NamedTuple):
         name: as `galore.cut` takes it.
         shape: of what it returns, the batch axis included.
         grid: its locations, (h, w); None: it has none that could be followed.
+        is_used: whether the logits see what it returns; those behind the logits, and by-products, are not.
         is_bottleneck: whether the logits see the image through it alone.
         can_be_cut: whether they also see its locations.
         calls: how often it is called.
@@ -30,6 +31,7 @@ class Layer(NamedTuple):
     name: str
     shape: tuple[int, ...]
     grid: tuple[int, int] | None
+    is_used: bool
     is_bottleneck: bool
     can_be_cut: bool
     calls: int
@@ -55,6 +57,8 @@ def _verdict(layer: Layer) -> str:
         return "yes"
     if layer.calls > 1:
         return f"called {layer.calls} times"
+    if not layer.is_used:
+        return "no, not used"
     return "no, no locations" if layer.is_bottleneck else "no, bypassed"
 
 
@@ -100,13 +104,14 @@ def _layer(
 ) -> Layer:
     shape = program.types[value].shape
     layout = layouts.found(shape, followed.get(value))
-    calls = cutting.calls(program, name)
+    calls = len(cutting.named(program)[name])
     reached = program.reached_from({value})
     steps = (step for step in program.needed(program.results) if not reached.isdisjoint(step.outputs))
     behind = _cost(program, (step for step in steps if value not in step.outputs)) / total if total else 0.0
     passes = calls == 1 and cutting.is_bottleneck(program, value, scores)
     cuts = passes and cutting.can_be_cut(program, value, scores, followed)
-    return Layer(name, shape, layout.grid if layout else None, passes, cuts, calls, behind)
+    used = scores.value in reached
+    return Layer(name, shape, layout.grid if layout else None, used, passes, cuts, calls, behind)
 
 
 def _cost(program: Program, steps: Any) -> float:
