@@ -12,6 +12,22 @@ import numpy as np
 
 from galore.cutting.program import Known, Operand, Program, Step
 
+CLOSED = frozenset(
+    {
+        "call_exported",
+        "cond",
+        "custom_jvp_call",
+        "custom_vjp_call",
+        "custom_vmap_call",
+        "ffi_call",
+        "pure_callback",
+        "scan",
+        "shard_map",
+        "while",
+    }
+)
+"""Operations that are not looked into."""
+
 Letter = Literal["H", "W", ""]
 
 
@@ -79,9 +95,27 @@ def follow(program: Program, image_axes: Axes) -> dict[int, Axes]:
         rule = _RULES.get(step.primitive.name, _same_shape)
         for number, output in enumerate(step.outputs):
             found = rule(step, known, shapes, program.types[output].shape, number)
-            if found is not None and any(axis.is_known for axis in found):
+            if not _is_placed(found) and step.primitive.name in CLOSED:
+                found = guessed(program.types[output].shape)
+            if found is not None and _is_placed(found):
                 axes[output] = found
     return axes
+
+
+def _is_placed(axes: Axes | None) -> bool:
+    return axes is not None and any(axis.is_known for axis in axes)
+
+
+def guessed(shape: tuple[int, ...]) -> Axes | None:
+    """Of what comes out of a closed operation: two axes of equal size beside one of another; None: anything else."""
+    long = [axis for axis, size in enumerate(shape) if size > 1]
+    sizes = [shape[axis] for axis in long]
+    if len(long) != 3 or sizes[0] == sizes[2] or sizes[1] not in (sizes[0], sizes[2]):
+        return None
+    height = long[0] if sizes[0] == sizes[1] else long[1]
+    result = list(map(other, shape))
+    result[height], result[height + 1] = along("H", shape[height]), along("W", shape[height + 1])
+    return tuple(result)
 
 
 def see_locations(program: Program, value: int, target: Operand, axes: dict[int, Axes]) -> bool:
@@ -128,7 +162,11 @@ def _same_shape(step: Step, known: Sequence[Axes | None], shapes: Any, output: t
     """What works entry by entry, or carries an array along; axes of one entry may stand beside longer ones."""
     result = [other(size) for size in output]
     for axes, shape in zip(known, shapes, strict=True):
-        if axes is None or len(shape) != len(output) or any(a not in (1, b) for a, b in zip(shape, output, strict=True)):
+        if (
+            axes is None
+            or len(shape) != len(output)
+            or any(a not in (1, b) for a, b in zip(shape, output, strict=True))
+        ):
             continue
         for number, axis in enumerate(axes):
             if axis.is_known and axis.size == output[number]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, PyTree
 from galore.cutting import parts as cutting
 from galore.cutting.frameworks import Call, Model, understood
 from galore.cutting.parts import Parts, Placement
-from galore.cutting.program import Program, trace
+from galore.cutting.program import Program, trace, type_of
 from galore.cutting.scores import Scores
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
@@ -104,7 +104,7 @@ class Cut:
     def parts(self, params: PyTree, dtype: Any) -> Parts:
         """The parts of the model for parameters of some dtypes and an image of one."""
         leaves, structure = jax.tree.flatten(params)
-        kind = (structure, *((np.shape(leaf), jax.dtypes.result_type(leaf)) for leaf in leaves), jnp.dtype(dtype))
+        kind = (structure, *map(type_of, leaves), jnp.dtype(dtype))
         if kind not in self.known:
             self.known[kind] = self._parts(self.whole.traced(params, dtype))
         return self.known[kind]
@@ -286,7 +286,7 @@ def _whole(model: Model, image: Any, batched: bool | None, channels_first: bool 
         for with_batch in axes if batched is None else (batched,):
             whole = Whole(model, shape, dtype, with_batch, turned, output)
             try:
-                result = jax.eval_shape(whole, _shapes(model.params), jax.ShapeDtypeStruct(shape, dtype))
+                result = jax.eval_shape(whole, jax.tree.map(type_of, model.params), jax.ShapeDtypeStruct(shape, dtype))
             except InputError:
                 raise
             except Exception as error:  # whatever a model raises
@@ -298,10 +298,6 @@ def _whole(model: Model, image: Any, batched: bool | None, channels_first: bool 
     said = str(first).strip().splitlines()
     reason = f"{type(first).__name__}: {said[0]}" if said else type(first).__name__
     raise InputError(f"{model.name} does not take an image of shape {list(shape)}, {dtype}: {reason}") from first
-
-
-def _shapes(params: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.result_type(leaf)), params)
 
 
 def _check(here: Cut, params: PyTree, image: Array) -> None:

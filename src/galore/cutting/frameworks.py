@@ -230,19 +230,24 @@ def _marking(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 def _torch(module: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
     _refuse(params=params, variables=variables, call=call)
     torchax = _installed("torchax", "a torch module")
-    values, run = torchax.extract_jax(module.eval())
+    values, run = torchax.extract_jax(module)
     environment = torchax.default_env()
 
     def marks(name: str) -> Callable[[Any, Any, Any], Any]:
         return lambda module, given, result: environment.j2t_iso(mark(environment.t2j_iso(result), name))
 
     def function(values: PyTree, x: Any) -> Any:
-        hooks = [part.register_forward_hook(marks(name)) for name, part in module.named_modules() if name]
+        parts = dict(module.named_modules())
+        modes = {part: part.training for part in parts.values()}
+        hooks = [part.register_forward_hook(marks(name)) for name, part in parts.items() if name]
+        module.eval()
         try:
             return run(values, (x,), keywords)
         finally:
             for hook in hooks:
                 hook.remove()
+            for part, mode in modes.items():
+                part.training = mode
 
     return Model(function, values, ("torch", _Same(module), _Same.of(keywords)), type(module).__name__)
 

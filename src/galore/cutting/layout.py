@@ -75,19 +75,6 @@ def found(shape: tuple[int, ...], axes: Axes | None) -> Layout | None:
     return Layout(shape, tuple(ordered), (factors[0].size, factors[1].size), before, after)
 
 
-def guessed(shape: tuple[int, ...]) -> Layout | None:
-    """Of a value that could not be followed: two axes of equal size, at least 2, beside one of another size."""
-    long = [axis for axis, size in enumerate(shape) if size > 1]
-    if len(long) != 3:
-        return None
-    first, middle, last = (shape[axis] for axis in long)
-    if first == middle != last:
-        return Layout(shape, (long[0], long[1]), (first, middle))
-    if middle == last != first:
-        return Layout(shape, (long[1], long[2]), (middle, last))
-    return None
-
-
 def of_axes(shape: tuple[int, ...], axes: tuple[int, int]) -> Layout:
     """By the axes of height and width."""
     height, width = (axis % len(shape) for axis in axes)

@@ -244,26 +244,13 @@ def layout_of(program: Program, value: int, layer: str, placement: Placement, fo
                 "which has no axis of that many tokens"
             )
         return layout
-    layout = layouts.found(shape, followed.get(value)) or (
-        layouts.guessed(shape) if value not in followed and _is_opaque(program, value, followed) else None
-    )
+    layout = layouts.found(shape, followed.get(value))
     if layout is None:
         raise InputError(
             f"the layer {layer} returns shape {list(shape)}, whose locations cannot be followed from the image: say "
             "axes=(height, width), or grid=(h, w) and prefix= of its tokens"
         )
     return layout
-
-
-def _is_opaque(program: Program, value: int, followed: Mapping[int, Axes]) -> bool:
-    """Whether the way from the image leads through an operation without a rule, and not through a flattening."""
-    return not any(
-        operand in followed
-        for step in program.needed([value])
-        if step.primitive.name in ("reduce_sum", "reduce_max", "dot_general", "slice")
-        for operand in step.inputs
-        if isinstance(operand, int)
-    )
 
 
 def bottlenecks(program: Program, scores: Scores) -> Iterator[int]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
+from jax.interpreters import batching
 from jaxtyping import PyTree
 
 OPENED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"})
@@ -109,10 +110,15 @@ def mark(value: Any, name: str) -> Any:
     return value
 
 
+def type_of(leaf: Any) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of an array, a random key or a Python number."""
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)
+    return jax.ShapeDtypeStruct(np.shape(leaf), dtype)
+
+
 def trace(function: Callable[[PyTree, Any], Any], params: PyTree, image: jax.ShapeDtypeStruct) -> Program:
     """The program of a function, for parameters and an image of these shapes and dtypes."""
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.result_type(leaf)), params)
-    closed, returned = jax.make_jaxpr(function, return_shape=True)(shapes, image)
+    closed, returned = jax.make_jaxpr(function, return_shape=True)(jax.tree.map(type_of, params), image)
     return _Flattening().program(closed, jax.tree.structure(returned))
 
 
@@ -158,6 +164,7 @@ class _Flattening:
                 operands |= zip(equation.outvars, self._open(body, constants, given, inside), strict=True)
                 continue
             outputs = tuple(self._new(variable) for variable in equation.outvars)
+            _batch_exported(equation)
             self.steps.append(Step(equation.primitive, equation.params, tuple(given), outputs, inside))
             self.closed |= dict.fromkeys(_names_inside(equation.params), equation.primitive.name)
             operands |= zip(equation.outvars, outputs, strict=True)
@@ -168,6 +175,38 @@ def _body(equation: Any) -> tuple[Any, Any]:
     """The jaxpr that an equation calls, and its constants."""
     jaxpr = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
     return (jaxpr.jaxpr, jaxpr.consts) if isinstance(jaxpr, core.ClosedJaxpr) else (jaxpr, ())
+
+
+def _batch_exported(equation: Any) -> None:
+    """Programs that were exported cannot be mapped over images; here they are run once for each."""
+    primitive = equation.primitive
+    if primitive.name == "call_exported":
+        batching.primitive_batchers[primitive] = functools.partial(_one_by_one, primitive)
+    for jaxpr in jaxprs(equation.params):
+        for inside in jaxpr.eqns:
+            _batch_exported(inside)
+
+
+def _one_by_one(primitive: Any, given: Any, axes: Any, **parameters: Any) -> tuple[Any, list[int]]:
+    """Runs a primitive for one example after the other."""
+    mapped = [jnp.moveaxis(x, axis, 0) for x, axis in zip(given, axes, strict=True) if axis is not None]
+
+    def one(some: list[Any]) -> Any:
+        rest = iter(some)
+        whole = [x if axis is None else next(rest) for x, axis in zip(given, axes, strict=True)]
+        return primitive.bind(*whole, **parameters)
+
+    results = jax.lax.map(one, mapped)
+    return results, [0] * len(results)
+
+
+def jaxprs(parameters: Mapping[str, Any]) -> Iterator[Any]:
+    """The jaxprs among an equation's parameters."""
+    for value in parameters.values():
+        for part in value if isinstance(value, tuple | list) else (value,):
+            jaxpr = part.jaxpr if isinstance(part, core.ClosedJaxpr) else part
+            if isinstance(jaxpr, core.Jaxpr):
+                yield jaxpr
 
 
 def _name(primitive: Any, parameters: Mapping[str, Any]) -> str | None:
@@ -183,14 +222,12 @@ def _names(steps: Collection[Step]) -> dict[str, tuple[int, ...]]:
 
 
 def _names_inside(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """The names in the jaxprs among an equation's parameters."""
-    for value in parameters.values():
-        for part in value if isinstance(value, tuple | list) else (value,):
-            jaxpr = part.jaxpr if isinstance(part, core.ClosedJaxpr) else part
-            for equation in jaxpr.eqns if isinstance(jaxpr, core.Jaxpr) else ():
-                if (name := _name(equation.primitive, equation.params)) is not None:
-                    yield name.removeprefix(_MARK)
-                yield from _names_inside(equation.params)
+    """The names inside an equation that stays closed."""
+    for jaxpr in jaxprs(parameters):
+        for equation in jaxpr.eqns:
+            if (name := _name(equation.primitive, equation.params)) is not None:
+                yield name.removeprefix(_MARK)
+            yield from _names_inside(equation.params)
 
 
 def _values(operands: Collection[Operand]) -> list[int]:
@@ -226,16 +263,14 @@ def _multiplications(name: str, parameters: Mapping[str, Any], inputs: list[Any]
     if name == "conv_general_dilated":
         features_out = parameters["dimension_numbers"].rhs_spec[0]
         return float(np.prod(output) * np.prod(inputs[1]) / inputs[1][features_out])
-    times = parameters.get("length", 1) if name == "scan" else 1
-    return times * sum(
+    inside = sum(
         _multiplications(
             equation.primitive.name,
             equation.params,
             [variable.aval.shape for variable in equation.invars],
             equation.outvars[0].aval.shape if equation.outvars else (),
         )
-        for value in parameters.values()
-        for part in (value if isinstance(value, tuple | list) else (value,))
-        for jaxpr in [part.jaxpr if isinstance(part, core.ClosedJaxpr) else part]
-        for equation in (jaxpr.eqns if isinstance(jaxpr, core.Jaxpr) else ())
+        for jaxpr in jaxprs(parameters)
+        for equation in jaxpr.eqns
     )
+    return inside * parameters.get("length", 1) if name == "scan" else inside

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
-from galore.cutting.program import Operand, Program, Step
+from galore.cutting.program import Operand, Program, Step, jaxprs
 
 NORMALISATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "softmax": jax.nn.softmax,
@@ -75,8 +74,4 @@ def _contains(name: str, parameters: dict, kinds: set[str]) -> bool:
     """Whether an operation is of some kinds, or one inside it is."""
     if name in kinds:
         return True
-    for part in parameters.values():
-        jaxpr = part.jaxpr if isinstance(part, core.ClosedJaxpr) else part
-        if isinstance(jaxpr, core.Jaxpr) and any(_contains(e.primitive.name, e.params, kinds) for e in jaxpr.eqns):
-            return True
-    return False
+    return any(_contains(e.primitive.name, e.params, kinds) for jaxpr in jaxprs(parameters) for e in jaxpr.eqns)
