@@ -306,11 +306,18 @@ def _check(here: Cut, params: PyTree, image: Array) -> None:
     Raises:
         InputError: features and head together are not the model, or the logits see no location.
     """
+    parts = here.parts(params, image.dtype)
     run = _quickly_compiled(functools.partial(_run, here), params, image)
     expected, ours, unseen = run(params, image)
     layer = here.layer or "the place that was found"
     if bool(unseen):
         raise InputError(f"behind {layer} the logits see no location, only what has none: cut earlier")
+    certain = parts.scores.normalisation is None and not here.keep_normalisation
+    if certain and bool((expected >= 0).all()) and abs(float(expected.sum()) - 1) < 1e-3:
+        raise InputError(
+            f"{here.whole.model.name} returns probabilities, and no logits were found in front of them: cut a model "
+            "that returns logits, or explain the probabilities with keep_normalisation=True"
+        )
     scale = float(jnp.max(jnp.abs(expected))) or 1.0
     if not np.allclose(expected, ours, rtol=0, atol=1e-4 * scale, equal_nan=True):
         raise InputError(

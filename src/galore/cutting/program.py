@@ -263,7 +263,7 @@ def _multiplications(name: str, parameters: Mapping[str, Any], inputs: list[Any]
     if name == "conv_general_dilated":
         features_out = parameters["dimension_numbers"].rhs_spec[0]
         return float(np.prod(output) * np.prod(inputs[1]) / inputs[1][features_out])
-    inside = sum(
+    inside = 0.0 + sum(
         _multiplications(
             equation.primitive.name,
             equation.params,
