@@ -87,8 +87,8 @@ class Network:
         return logits
 
     def locations(
-        self, activation: Float[Array, "h w d"]
-    ) -> tuple[Float[Array, "h w d"], Callable[[Float[Array, "h w d"]], Float[Array, "h w d"]]]:
+        self, activation: Float[Array, "rows w d"]
+    ) -> tuple[Float[Array, "h w d"], Callable[[Float[Array, "h w d"]], Float[Array, "rows w d"]]]:
         """What maps are made of: the rows of F that hold locations, and what puts others in their place.
 
         Args:

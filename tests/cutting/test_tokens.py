@@ -77,7 +77,8 @@ def test_where_only_the_class_token_counts_a_better_layer_is_named(module, layer
 def test_the_last_place_with_locations_is_found(module):
     assert galore.cut(module, None, IMAGE, check=False).layer == "blocks.0"
     by_mean = others.VisionTransformer(nnx.Rngs(0), by="mean")
-    assert galore.cut(by_mean, None, IMAGE, check=False).layer == "norm"
+    net = galore.cut(by_mean, None, IMAGE, check=False)
+    assert net.layer == "behind norm" and net.extra_rows == 0
 
 
 def test_windows_are_put_together_again():

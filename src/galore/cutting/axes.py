@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from galore.cutting.program import Known, Operand, Program, Step
+from galore.head_program import ELEMENTWISE
 
 CLOSED = frozenset(
     {
@@ -92,7 +93,7 @@ def follow(program: Program, image_axes: Axes) -> dict[int, Axes]:
         if not any(known):
             continue
         shapes = [shape(operand) for operand in step.inputs]
-        rule = _RULES.get(step.primitive.name, _same_shape)
+        rule = _RULES.get(step.primitive.name, _unknown)
         for number, output in enumerate(step.outputs):
             found = rule(step, known, shapes, program.types[output].shape, number)
             if not _is_placed(found) and step.primitive.name in CLOSED:
@@ -172,6 +173,11 @@ def _same_shape(step: Step, known: Sequence[Axes | None], shapes: Any, output: t
             if axis.is_known and axis.size == output[number]:
                 result[number] = axis
     return tuple(result)
+
+
+def _unknown(*_: Any) -> Axes | None:
+    """Of an operation that may put anything anywhere."""
+    return None
 
 
 def _resized(axis: Axis, size: int) -> Axis:
@@ -357,7 +363,30 @@ def _joined(parts: Sequence[Axis]) -> Axis:
     return Axis(parts[number].factors, parts[number].before + before, parts[number].after + after)
 
 
+ENTRY_BY_ENTRY = ELEMENTWISE | {
+    "add_any",
+    "atan2",
+    "cbrt",
+    "ceil",
+    "convert_element_type",
+    "copy",
+    "cos",
+    "erf_inv",
+    "erfc",
+    "exp2",
+    "floor",
+    "name",
+    "optimization_barrier",
+    "reduce_precision",
+    "rem",
+    "round",
+    "sin",
+    "tan",
+}
+"""Operations after which every entry is where it was."""
+
 _RULES: dict[str, Rule] = {
+    **dict.fromkeys(ENTRY_BY_ENTRY | CLOSED, _same_shape),
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
     "conv_general_dilated": _convolution,

@@ -266,10 +266,14 @@ def whole_model(
 
 
 def _name_of(parts: Parts) -> str:
-    """Of a value that was found: the layer that returned it, or the scope in which it was made."""
-    names = {value: name for name, values in parts.program.names.items() for value in values}
-    made = next((step.scope for step in parts.trunk if parts.value in step.outputs), "")
-    return names.get(parts.value) or made or "the last location"
+    """Of a value that was found: the layer that returned it, the scope in which it was made, or what it lies behind."""
+    program = parts.program
+    names = {value: name for name, values in cutting.named(program).items() for value in values}
+    if parts.value in names:
+        return names[parts.value]
+    made = next(step.scope for step in parts.trunk if parts.value in step.outputs)
+    before = [value for step in parts.trunk for value in step.outputs if value in names]
+    return made or (f"behind {names[before[-1]]}" if before else "the image")
 
 
 def _whole(model: Model, image: Any, batched: bool | None, channels_first: bool | None, output: Choose | None) -> Whole:
