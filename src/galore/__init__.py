@@ -7,6 +7,7 @@ from galore import moved
 
 if TYPE_CHECKING:
     from galore import attribution, confidence, data, evaluation, explain, models, regions, report, stream, training
+    from galore.cutting import cut, layers
     from galore.errors import InputError
     from galore.loading import load
     from galore.network import Network, from_linen, from_nnx
@@ -30,8 +31,10 @@ _MODULES = (
 _NAMES = {
     "InputError": "galore.errors",
     "Network": "galore.network",
+    "cut": "galore.cutting",
     "from_linen": "galore.network",
     "from_nnx": "galore.network",
+    "layers": "galore.cutting",
     "load": "galore.loading",
 }
 
@@ -40,11 +43,13 @@ __all__ = [
     "Network",
     "attribution",
     "confidence",
+    "cut",
     "data",
     "evaluation",
     "explain",
     "from_linen",
     "from_nnx",
+    "layers",
     "load",
     "models",
     "regions",

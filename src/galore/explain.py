@@ -469,6 +469,7 @@ def score_maps(
         difficulty: attribute 1 - s in place of s.
     """
     signs = options.signs
+    located, placed = net.locations(F)
     with_classes = [s for s in confidences if options.confidence_attribution is None and not isinstance(s, Predictor)]
 
     def of_logits(logits: Array) -> list[Array]:
@@ -476,12 +477,12 @@ def score_maps(
         return [1 - value if difficulty else value for value in values]
 
     def scores(activation: Array) -> Array:
-        logits = _logits(net, activation)
+        logits = _logits(net, placed(activation))
         return jnp.concatenate([_class_scores(logits, options)[classes], *of_logits(logits)])
 
     clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
-    maps = _attributed(options.attribution, scores, F, clipped, image, net)
-    shared = iter(zip(maps[len(classes) :], scores(F)[len(classes) :]))
+    maps = _attributed(options.attribution, scores, located, clipped, image, net)
+    shared = iter(zip(maps[len(classes) :], scores(located)[len(classes) :]))
     exists = _exists(classes, _count(net, F))
     class_maps = jnp.where(exists[:, None, None], floored(maps[: len(classes)], signs), jnp.nan)
     pairs = []
@@ -501,16 +502,16 @@ def _alone(
     difficulty: bool,
 ) -> tuple[Float[Array, "h w"], Float[Array, ""]]:
     """The map and the value of a confidence that has activations, or an attribution, of its own."""
-    activation, features = F, net.activation
+    (activation, placed), features = net.locations(F), _locations_of(net)
     if isinstance(confidence, Predictor):
-        score_of = lambda G: confidence.head(confidence.params, G)  # noqa: E731
+        score_of = lambda G: confidence.head(confidence.params, placed(G))  # noqa: E731
         if (own := confidence.features) is not None:
             features = lambda x: own(confidence.params, x)  # noqa: E731
             if image is None:
                 raise InputError("the predictor has features of its own: give images, not activations alone")
-            activation = features(image)
+            activation, placed = features(image), lambda located: located
     else:
-        score_of = lambda G: confidence(_logits(net, G))  # noqa: E731
+        score_of = lambda G: confidence(_logits(net, placed(G)))  # noqa: E731
 
     def score(G: Array) -> Array:
         value = _number(score_of(G)).astype(jnp.float32)
@@ -520,6 +521,11 @@ def _alone(
     clipped = [options.signs.positive_confidence_gradient]
     (confidence_map,) = attribute(attribution, score, activation, clipped, image, features)
     return confidence_map, score(activation)[0]
+
+
+def _locations_of(net: Network) -> Callable[[Float[Array, "H W c"]], Float[Array, "h w d"]]:
+    """The locations of an image's activation."""
+    return lambda image: net.locations(net.activation(image))[0]
 
 
 def _number(score: Any) -> Float[Array, "1"]:
@@ -572,7 +578,7 @@ def _attributed(
     image: Array | None,
     net: Network,
 ) -> Float[Array, "K h w"]:
-    maps = attribute(attribution, scores, F, clipped, image, net.activation)
+    maps = attribute(attribution, scores, F, clipped, image, _locations_of(net))
     if maps.ndim != 3:
         raise InputError(f"the attribution gives maps of shape {maps.shape[1:]}, expected [h, w] for each score")
     return maps
@@ -593,14 +599,15 @@ def _margin(
 ) -> Margin:
     F, logits = _forward(net, example)
     y, c = _asked(logits, predicted, counter)
+    located, placed = net.locations(F)
 
     def score(activation: Array) -> Array:
-        of_classes = _class_scores(_logits(net, activation), options)
+        of_classes = _class_scores(_logits(net, placed(activation)), options)
         return (of_classes[y] - of_classes[c])[None]
 
-    (maps,) = _attributed(options.attribution, score, F, [False], example.image, net)
+    (maps,) = _attributed(options.attribution, score, located, [False], example.image, net)
     exist = _exists(jnp.stack([y, c]), len(logits)).all()
-    return Margin(jnp.where(exist, maps, jnp.nan), y, c, jnp.where(exist, score(F)[0], jnp.nan), logits)
+    return Margin(jnp.where(exist, maps, jnp.nan), y, c, jnp.where(exist, score(located)[0], jnp.nan), logits)
 
 
 def _discriminant(

@@ -37,6 +37,8 @@ class Network:
         class_names: a name per logit, or empty.
         layer: the name of the layer at the cut, for reports.
         name: the name of the network, for reports.
+        extra_rows: the last rows of F that hold values without a location, such as a transformer's class token; no map
+            has them.
     """
 
     params: PyTree
@@ -46,6 +48,7 @@ class Network:
     class_names: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
     layer: str = dataclasses.field(default="", metadata={"static": True})
     name: str = dataclasses.field(default="", metadata={"static": True})
+    extra_rows: int = dataclasses.field(default=0, metadata={"static": True})
 
     __repr__ = representation.fields
 
@@ -84,6 +87,22 @@ class Network:
             )
         naming.check_count(self.class_names, len(logits), self._called)
         return logits
+
+    def locations(
+        self, activation: Float[Array, "rows w d"]
+    ) -> tuple[Float[Array, "h w d"], Callable[[Float[Array, "h w d"]], Float[Array, "rows w d"]]]:
+        """What maps are made of: the rows of F that hold locations, and what puts others in their place.
+
+        Args:
+            activation: F, `extra_rows` included.
+
+        Returns:
+            The locations alone, and a function from such to F with the same extra rows.
+        """
+        if not self.extra_rows:
+            return activation, lambda located: located
+        rows = activation.shape[0] - self.extra_rows
+        return activation[:rows], lambda located: jnp.concatenate([located, activation[rows:]])
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -176,7 +195,7 @@ def from_nnx(
     Raises:
         InputError: the module has no `.features` or `.head` and none is given.
     """
-    params = _floating_params(module)
+    params = floating_params(module)
     calls = (pure(module, features or _method(module, "features")), pure(module, head or _method(module, "head")))
     return Network(
         params,
@@ -199,7 +218,7 @@ def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTre
         `(params, x) -> anything`, with the floating-point variables by dotted name, as in `from_nnx(module).params`.
         It equals one that was made of the same `call` and a module of the same structure and constants.
     """
-    graph, floating, rest = nnx.split(_evaluated(module), _is_floating, ...)
+    graph, floating, rest = nnx.split(_evaluated(module), is_floating, ...)
     paths, _ = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
     names, structure = [_dotted(path) for path in paths], jax.tree.structure(floating)
 
@@ -207,7 +226,7 @@ def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTre
         state = jax.tree.unflatten(structure, [params[name] for name in names])
         return call(nnx.merge(graph, state, rest, copy=True), x)
 
-    return Keyed(on_params, ("nnx", graph, structure, _fingerprint(rest), call))
+    return Keyed(on_params, ("nnx", graph, structure, fingerprint(rest), call))
 
 
 def from_linen(
@@ -260,8 +279,8 @@ def _evaluated(module: nnx.Module) -> nnx.Module:
     return nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
 
-def _floating_params(module: nnx.Module) -> dict[str, Any]:
-    _, floating, _ = nnx.split(_evaluated(module), _is_floating, ...)
+def floating_params(module: nnx.Module) -> dict[str, Any]:
+    _, floating, _ = nnx.split(_evaluated(module), is_floating, ...)
     return {_dotted(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(floating)}
 
 
@@ -274,7 +293,7 @@ def _method(module: Any, name: str) -> Callable[[Any, Array], Array]:
     return method
 
 
-def _is_floating(path: Any, variable: Any) -> bool:
+def is_floating(path: Any, variable: Any) -> bool:
     value = variable.get_value() if isinstance(variable, nnx.Variable) else variable
     return hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
 
@@ -289,7 +308,7 @@ def _single(function: Callable[[PyTree, Array], Any]) -> Callable[[PyTree, Array
     return Keyed(lambda params, x: function(params, x[None])[0], ("single", function))
 
 
-def _fingerprint(constants: PyTree) -> tuple[Any, ...]:
+def fingerprint(constants: PyTree) -> tuple[Any, ...]:
     """What a tree of arrays holds, as something to compare by."""
     leaves, structure = jax.tree.flatten(constants)
     return structure, *map(_leaf_fingerprint, leaves)
