@@ -123,7 +123,7 @@ class Attention(nnx.Module):
 class VisionTransformer(nnx.Module):
     """A class token and a register in front of 4 x 6 patches; classified by the class token or by the mean."""
 
-    def __init__(self, rngs, by="class token", width=8, depth=2):
+    def __init__(self, rngs, by="class token", width=8, depth=3):
         self.by = by
         self.patches = nnx.Conv(3, width, (4, 4), strides=4, padding="VALID", rngs=rngs)
         self.prefix = nnx.Param(jax.random.normal(rngs(), (1, 2, width)))

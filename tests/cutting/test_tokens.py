@@ -30,7 +30,7 @@ def tokens(module):
 
 
 def head(module, x):
-    return module.head(module.norm(module.blocks[1](x))[:, 0])[0]
+    return module.head(module.norm(module.blocks[2](module.blocks[1](x)))[:, 0])[0]
 
 
 def test_the_tokens_beside_the_grid_are_rows_of_their_own(module, net):
@@ -53,7 +53,7 @@ def test_maps_are_those_of_the_patches_alone(module, net, attribution):
     maps = jax.jit(lambda net, x: explain.attributive(net, x, 1, attribution=attribution, signs=explain.RAW))(
         net, IMAGE[None]
     ).maps
-    np.testing.assert_allclose(maps[0], expected.reshape(GRID), atol=1e-5)
+    np.testing.assert_allclose(maps[0], expected.reshape(GRID), atol=1e-4 * float(jnp.abs(expected).max()))
 
 
 def test_complement_strengths_and_regions_see_the_patches_alone(net):
@@ -68,14 +68,27 @@ def test_complement_strengths_and_regions_see_the_patches_alone(net):
 
 
 @pytest.mark.robust("models that cannot be cut")
-@pytest.mark.parametrize("layer", ["blocks.1", "norm"])
+@pytest.mark.parametrize("layer", ["blocks.2", "norm"])
 def test_where_only_the_class_token_counts_a_better_layer_is_named(module, layer):
-    with pytest.raises(InputError, match=rf"behind the layer {layer} the logits see no location.*: cut at blocks\.0"):
+    with pytest.raises(InputError, match=rf"behind the layer {layer} the logits see no location.*: cut at blocks\.1"):
         galore.cut(module, layer, IMAGE, check=False)
 
 
+@pytest.mark.robust("models that cannot be cut")
+def test_where_patches_are_normalised_at_once_every_map_would_be_noise(module):
+    """What enters the last block's attention is normalised first, so that <gradient, activation> is zero there."""
+    with pytest.raises(
+        InputError, match=r"what the layer blocks\.1 returns grows .* zero everywhere: cut at blocks\.0"
+    ):
+        galore.cut(module, "blocks.1", IMAGE)
+    unchecked = galore.cut(module, "blocks.1", IMAGE, check=False)
+    F, _ = unchecked(IMAGE)
+    larger = F.at[:4].multiply(3.0)
+    np.testing.assert_allclose(unchecked.logits(larger), unchecked.logits(F), atol=1e-5)
+
+
 def test_the_last_place_with_locations_is_found(module):
-    assert galore.cut(module, None, IMAGE, check=False).layer == "blocks.0"
+    assert galore.cut(module, None, IMAGE).layer == "blocks.0"
     by_mean = others.VisionTransformer(nnx.Rngs(0), by="mean")
     net = galore.cut(by_mean, None, IMAGE, check=False)
     assert net.layer == "behind norm" and net.extra_rows == 0
@@ -92,7 +105,7 @@ def test_a_grid_that_cannot_be_followed_can_be_said(module):
     def gathered(model, x):
         x = model.patches(x).reshape(1, 24, 8)[:, jnp.asarray(np.arange(24))]
         x = jnp.concatenate([model.prefix[...], x], 1) + model.positions[...]
-        return model.head(model.norm(model.blocks[1](model.blocks[0](x)))[:, 0])
+        return head(model, model.blocks[0](x))[None]
 
     with pytest.raises(InputError, match=r"whose locations cannot be followed from the image: say axes="):
         galore.cut(module, "blocks.0", IMAGE, call=gathered)

@@ -23,6 +23,9 @@ from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
 from galore.network import Network
 
+LEAST_ALIGNMENT = 1e-5
+"""Below this, gradient times activation is rounding error alone."""
+
 Choose = Callable[[Any], Any] | str | int
 
 
@@ -99,7 +102,7 @@ class Cut:
     placement: Placement
     keep_normalisation: bool
     binary: bool
-    known: dict[Hashable, Parts] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    known: dict[Hashable, Parts] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
 
     def parts(self, params: PyTree, dtype: Any) -> Parts:
         """The parts of the model for parameters of some dtypes and an image of one."""
@@ -236,7 +239,8 @@ def cut(
     here = Cut(whole, layer, Placement(axes, grid, prefix), keep_normalisation, binary)
     parts = here.parts(values, whole.dtype)
     if check and not isinstance(image, jax.ShapeDtypeStruct):
-        _check(here, values, jnp.asarray(image))
+        here = _checked(here, values, jnp.asarray(image))
+        parts = here.parts(values, whole.dtype)
     return Network(
         values,
         Features(here),
@@ -304,30 +308,54 @@ def _whole(model: Model, image: Any, batched: bool | None, channels_first: bool 
     raise InputError(f"{model.name} does not take an image of shape {list(shape)}, {dtype}: {reason}") from first
 
 
-def _check(here: Cut, params: PyTree, image: Array) -> None:
-    """Runs an image through the model and through its parts.
+def _checked(here: Cut, params: PyTree, image: Array) -> Cut:
+    """The same cut, after an image went through the model and through its parts; or an earlier one, if none was named.
 
     Raises:
-        InputError: features and head together are not the model, or the logits see no location.
+        InputError: features and head together are not the model, or a map of this layer says nothing.
     """
-    parts = here.parts(params, image.dtype)
+    fault = _fault(here, params, image)
+    if fault is None:
+        return here
+    for name in cutting.earlier(here.parts(params, image.dtype)):
+        there = dataclasses.replace(here, layer=name)
+        if _fault(there, params, image) is None:
+            if here.layer is None:
+                return there
+            raise InputError(f"{fault}: cut at {name}")
+    raise InputError(f"{fault}: cut earlier")
+
+
+def _fault(here: Cut, params: PyTree, image: Array) -> str | None:
+    """Why the maps of a cut would say nothing.
+
+    Raises:
+        InputError: whatever the layer is, this model cannot be cut.
+    """
+    parts, name = here.parts(params, image.dtype), here.whole.model.name
     run = _quickly_compiled(functools.partial(_run, here), params, image)
-    expected, ours, unseen = run(params, image)
-    layer = here.layer or "the place that was found"
-    if bool(unseen):
-        raise InputError(f"behind {layer} the logits see no location, only what has none: cut earlier")
-    certain = parts.scores.normalisation is None and not here.keep_normalisation
-    if certain and bool((expected >= 0).all()) and abs(float(expected.sum()) - 1) < 1e-3:
+    expected, ours, is_unseen, alignment = run(params, image)
+    layer = f"the layer {here.layer}" if here.layer else "the last place that has locations"
+    as_they_are = here.keep_normalisation or parts.scores.normalisation is not None
+    if not as_they_are and bool((expected >= 0).all()) and abs(float(expected.sum()) - 1) < 1e-3:
         raise InputError(
-            f"{here.whole.model.name} returns probabilities, and no logits were found in front of them: cut a model "
-            "that returns logits, or explain the probabilities with keep_normalisation=True"
+            f"{name} returns probabilities, and no logits were found in front of them: cut a model that returns "
+            "logits, or explain the probabilities with keep_normalisation=True"
         )
     scale = float(jnp.max(jnp.abs(expected))) or 1.0
     if not np.allclose(expected, ours, rtol=0, atol=1e-4 * scale, equal_nan=True):
         raise InputError(
-            f"{here.whole.model.name} gives other numbers when it is cut at {layer}, up to "
+            f"{name} gives other numbers when it is cut at {layer}, up to "
             f"{float(jnp.max(jnp.abs(expected - ours))):.3g} of {scale:.3g}: it may draw random numbers"
         )
+    if bool(is_unseen):
+        return f"behind {layer} the logits see no location, only what has none"
+    if float(alignment) < LEAST_ALIGNMENT and parts.program.types[parts.value].dtype == jnp.float32:
+        return (
+            f"the logits stay as they are when what {layer} returns grows at a location, since it is normalised before "
+            "anything else, so that gradient times activation is zero everywhere"
+        )
+    return None
 
 
 def _quickly_compiled(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
@@ -337,8 +365,12 @@ def _quickly_compiled(function: Callable[..., Any], *arguments: Any) -> Callable
     return lowered.compile(compiler_options={"xla_backend_optimization_level": 0} if on_cpu else None)
 
 
-def _run(here: Cut, params: PyTree, image: Array) -> tuple[Array, Array, Array]:
-    """What the model returns, what features and head make of it, and whether the logits see no location."""
+def _run(here: Cut, params: PyTree, image: Array) -> tuple[Array, Array, Array, Array]:
+    """What the model returns, what features and head make of it, and what the logits see of the locations.
+
+    The third is whether they see none of them; the fourth the largest |<gradient, activation>| of a location, as a
+    share of the largest product of their norms: 0 where an activation is normalised before anything else happens.
+    """
     parts = here.parts(params, image.dtype)
     F = here.features(params, image)
     value = parts.layout.from_locations(F).astype(parts.program.types[parts.value].dtype)
@@ -346,5 +378,9 @@ def _run(here: Cut, params: PyTree, image: Array) -> tuple[Array, Array, Array]:
     known = parts.program.given(params) | {parts.program.image: image, parts.value: value}
     (ours,) = parts.program.run(behind, known, parts.program.results)
     rows = F.shape[0] - parts.layout.extra_rows
-    logits = here.head(params, F.at[:rows].set(jnp.nan))
-    return here.whole(params, image).reshape(-1), ours.reshape(-1), jnp.isfinite(logits).all()
+    unseen = here.head(params, F.at[:rows].set(jnp.nan))
+    gradient = jax.grad(lambda G: here.head(params, G).max())(F)[:rows]
+    products = jnp.abs((gradient * F[:rows]).sum(-1)).max()
+    norms = (jnp.linalg.norm(gradient, axis=-1) * jnp.linalg.norm(F[:rows], axis=-1)).max()
+    alignment = jnp.where(norms > 0, products / jnp.where(norms > 0, norms, 1), 1)
+    return here.whole(params, image).reshape(-1), ours.reshape(-1), jnp.isfinite(unseen).all(), alignment

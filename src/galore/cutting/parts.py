@@ -82,6 +82,15 @@ def _better(program: Program, value: int, scores: Scores, followed: dict[int, Ax
     return f": cut at {better}" if better else ""
 
 
+def earlier(parts: Parts) -> Iterator[str]:
+    """The layers before a value that can be cut at, the last first."""
+    followed = places.follow(parts.program, image_axes(parts.program))
+    named_once = ((values[0], name) for name, values in named(parts.program).items() if len(values) == 1)
+    for value, name in sorted(named_once, reverse=True):
+        if value < parts.value and can_be_cut(parts.program, value, parts.scores, followed):
+            yield name
+
+
 def can_be_cut(program: Program, value: int, scores: Scores, followed: dict[int, Axes]) -> bool:
     """Whether everything passes through a value, at more than one location."""
     layout = layouts.found(program.types[value].shape, followed.get(value))
