@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -22,6 +23,14 @@ def test_times_are_shown_and_written(tmp_path, capsys):
     rows = json.loads((tmp_path / "b.json").read_text())
     assert [(row["work"], row["dtype"]) for row in rows] == [("forward", "float32"), ("forward", "bfloat16")]
     assert (tmp_path / "b.png").stat().st_size > 1000 and list((tmp_path / "trace").rglob("*.pb"))
+
+
+def test_a_network_of_ones_own_is_timed(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine_to_time.py").write_text("import answers\n\nnetwork = answers.tiny_network\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    assert main(["bench", "--networks", "mine_to_time:network", "--works", "forward", "--batch", "1"]) == 0
+    assert "mine_to_time:network, batch 1" in capsys.readouterr().out
 
 
 @pytest.mark.robust("options")

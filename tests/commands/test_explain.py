@@ -120,6 +120,70 @@ def test_names_are_printed_as_they_are(quick, capsys):
     assert "grey <b>stone</b> [x]" in capsys.readouterr().out
 
 
+@pytest.fixture
+def own(quick, monkeypatch):
+    """A module in the current folder, with a function that cuts a model of one's own; it has no class names."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "mine", None), monkeypatch.delitem(sys.modules, "mine")  # forgotten at the end
+    (quick / "mine.py").write_text(
+        """
+import jax
+import jax.numpy as jnp
+
+import galore
+
+
+def model(params, image):
+    with jax.named_scope("cells"):
+        cells = jax.nn.relu(image.reshape(4, 8, 4, 8, 3).mean((1, 3)))
+    return jax.nn.softmax(cells.mean((0, 1)) @ params)
+
+
+def network():
+    return galore.cut(
+        model,
+        "cells",
+        jax.ShapeDtypeStruct((32, 32, 3), jnp.float32),
+        params=4 * jnp.eye(3),
+        preprocessing=galore.data.preprocessing.Preprocessing(resize=36, crop=32),
+    )
+
+
+def too_large():
+    import dataclasses
+
+    return dataclasses.replace(network(), preprocessing=galore.data.preprocessing.Preprocessing())
+"""
+    )
+    return quick
+
+
+def test_a_network_of_ones_own_is_explained_without_class_names(own, capsys):
+    red = answers.write_photo(own / "red.png")
+    assert cli.main(["explain", red, "--model", "mine:network", "--out", "there", "--why-not", "2"]) == 0
+    assert "Why class 0 and not class 2?" in capsys.readouterr().out
+    written = json.loads((own / "there" / "explanation.json").read_text(encoding="utf-8"))
+    assert [candidate["index"] for candidate in written["classes"]] == [0, 1, 2]
+    assert written["methods"]["model"] == "model" and written["methods"]["layer"] == "cells"
+    assert written["provenance"]["options"]["model"] == "mine:network"
+    assert "class 2" in (own / "there" / "explanation.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--model", "mine:network", "--weights", "w.pth"], "weights given with the model mine:network"),
+        (["--model", "mine:network", "--layer", "cells"], "layer given with the model mine:network"),
+        (["--model", "yours:network"], "there is no module yours"),
+        (["--model", "mine:too_large"], "was cut for images of shape [32, 32, 3], this one has [224, 224, 3]"),
+    ],
+)
+def test_a_network_of_ones_own_that_cannot_be_had_is_refused_in_one_line(own, capsys, monkeypatch, extra, message):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    answers.write_photo(own / "red.png")
+    assert message in refused(capsys, own, "red.png", *extra)
+
+
 @pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("extra", "message"),

@@ -1,4 +1,5 @@
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,17 @@ def test_a_folder_is_explained_and_ranked(place, tmp_path, capsys):
         assert sorted(row["image"] for row in csv.DictReader(file)) == [
             f"{'ab'[k % 2]}/{k:02d}.png" for k in (0, 2, 4, 1, 3, 5)
         ]
+
+
+def test_a_network_of_ones_own(place, tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine_to_stream.py").write_text(
+        "import galore\n\n\ndef network():\n    return galore.load('small_cnn', weights=None, classes=4)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    arguments = ("--model", "mine_to_stream:network", "--batch", "4", "--explanation", "attributive")
+    assert main(["stream", str(place / "photos"), "--out", "out", *arguments]) == 0
+    assert "6 photos are explained\n" in capsys.readouterr().out
 
 
 def test_parts_say_what_is_left(place, tmp_path, capsys):

@@ -14,14 +14,20 @@ WIDTH = 118
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--networks", nargs="+", metavar="NAME", default=["efficientnet_lite0"], help="%(default)s")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="NAME|DIR|MODULE:FUNCTION",
+        default=["efficientnet_lite0"],
+        help="as the --model of galore explain (%(default)s)",
+    )
     parser.add_argument(
         "--works", nargs="+", metavar="WORK", default=list(USUAL), help="'all', or some of the names that --list shows"
     )
     parser.add_argument("--batch", nargs="+", type=int, metavar="N", default=[8], help="images at once (%(default)s)")
     parser.add_argument("--dtype", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="%(default)s")
     parser.add_argument("--rounds", type=int, metavar="N", default=7, help="repetitions, interleaved (%(default)s)")
-    parser.add_argument("--classes", type=int, metavar="C", default=1000, help="logits of the networks (%(default)s)")
+    parser.add_argument("--classes", type=int, metavar="C", help="logits of the networks (1000, or as they come)")
     parser.add_argument("--layer", metavar="NAME", help="where the networks are cut in two (their usual place)")
     parser.add_argument("--stream", type=Path, metavar="DATA", help="also time a folder of photos as one stream")
     parser.add_argument("--against", choices=("torch",), help="also time torch, Captum and pytorch-grad-cam")

@@ -1,7 +1,6 @@
 """Explain a photo: what supports the prediction, where the network hesitates, and why not another class."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,12 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
-    add("--model", metavar="NAME|DIR", default="efficientnet_lite0", help="a network or a checkpoint (%(default)s)")
+    add(
+        "--model",
+        metavar="NAME|DIR|MODULE:FUNCTION",
+        default="efficientnet_lite0",
+        help="a network, a checkpoint, or a function of yours that returns a network (%(default)s)",
+    )
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
 
@@ -75,10 +79,6 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    if not os.path.isdir(args.model) and (os.path.exists(args.model) or Path(args.model).suffix):
-        raise InputError(
-            f"--model {args.model}: expected the name of a network or a checkpoint folder; --weights takes a file"
-        )
     for photo in photos:
         if photo is not None:
             read_image(photo)
@@ -95,7 +95,7 @@ class Explainer:
             from galore.report import build
 
             self.net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
-        top = min(args.top, len(self.net.class_names) or args.top)
+        top = min(args.top, len(build.names_of(self.net)))
         choices = {
             "attribution": args.attribution,
             "confidence": args.confidence,

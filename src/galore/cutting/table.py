@@ -115,4 +115,4 @@ def _layer(
 
 
 def _cost(program: Program, steps: Any) -> float:
-    return sum(multiplications(step, program.types) for step in steps)
+    return sum((multiplications(step, program.types) for step in steps), start=0.0)

@@ -14,9 +14,8 @@ from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError, closest
 from galore.models.factory import ARCHITECTURES, draw
 from galore.models.layers import LayeredNetwork, check_layer
-from galore.network import Network, from_nnx, pure
+from galore.network import Network, from_nnx, is_floating, pure
 from galore.network import _dotted as dotted
-from galore.network import _is_floating as is_floating
 
 Params = dict[str, Float[Array, "..."]]
 """Dotted names, as in `Network.params` of `galore.from_nnx`: {"bn0.mean": ..., "fc.kernel": ...}."""
