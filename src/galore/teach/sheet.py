@@ -193,7 +193,7 @@ def read(path: str | Path) -> Sheet:
         raise InputError(f"{path} is a sheet of version {body.get('version')}, expected version {VERSION}")
     foreign.json_text(content, Sheet, str(path), EXPECTED)  # the types; numbers stay as they stand there
     with foreign.understood(path, EXPECTED):
-        sheet = _from_json(body)
+        sheet = from_json(body)
     if sheet.experiment != body.get("experiment"):
         raise InputError(f"{path} was changed after it was written: its contents do not give {body.get('experiment')}")
     if problem := _problem(sheet):
@@ -250,7 +250,8 @@ def _can_be_drawn(region: LitRegion) -> bool:
     return is_outline is not None and all(math.isfinite(mark.x) and math.isfinite(mark.y) for mark in region.marks)
 
 
-def _from_json(body: dict[str, Any]) -> Sheet:
+def from_json(body: dict[str, Any]) -> Sheet:
+    """A sheet from the data that it was written as, whose types are right."""
     names = {field.name for field in dataclasses.fields(Sheet)}
     plain = {name: value for name, value in body.items() if name in names}
     return Sheet(
