@@ -148,7 +148,7 @@ HOSTILE = ["\x1b]0;title\x07", "a\u202eb", "x" * 10**6, "caf\u00e9"]
     "place",
     ["classes.txt", "parts/parts.txt", "attributes/attributes.txt", "images.txt", "objectInfo150.txt", "a scene"],
 )
-def test_no_name_in_a_data_set_reaches_the_terminal_as_it_is(tmp_path: Path, capsys, name: str, place: str):
+def test_no_name_in_a_data_set_reaches_a_finding_or_the_terminal_as_it_is(tmp_path: Path, capsys, name: str, place: str):
     of_scenes = place in ("objectInfo150.txt", "a scene")
     root = write_scenes(tmp_path / "scenes") if of_scenes else write_birds(tmp_path / "birds", per_class=2)
     file, old, new = {
@@ -165,8 +165,10 @@ def test_no_name_in_a_data_set_reaches_the_terminal_as_it_is(tmp_path: Path, cap
         change(root / "parts" / "part_locs.txt", "4 2 14.0 20.0 1", "4 2 99.0 20.0 1")
     main(["data", "check", str(root), "--out", str(tmp_path / "sheet.png")])
     printed = capsys.readouterr()
-    lines = (printed.out + printed.err).splitlines()
-    assert lines and all(line.isprintable() and len(line) < 2100 for line in lines)
+    found = check(root)
+    said = [*found.facts, *map(str, found.problems + found.oddities), *found.turned]
+    lines = [*said, *(printed.out + printed.err).splitlines()]
+    assert said and all(line.isprintable() and len(line) < 2100 for line in lines)
 
 
 @pytest.mark.robust("paths")
