@@ -148,7 +148,7 @@ HOSTILE = ["\x1b]0;title\x07", "a\u202eb", "x" * 10**6, "caf\u00e9"]
     "place",
     ["classes.txt", "parts/parts.txt", "attributes/attributes.txt", "images.txt", "objectInfo150.txt", "a scene"],
 )
-def test_no_name_in_a_data_set_reaches_a_finding_or_the_terminal_as_it_is(tmp_path: Path, capsys, name: str, place: str):
+def test_no_name_in_a_data_set_reaches_a_finding_or_a_terminal(tmp_path: Path, capsys, name: str, place: str):
     of_scenes = place in ("objectInfo150.txt", "a scene")
     root = write_scenes(tmp_path / "scenes") if of_scenes else write_birds(tmp_path / "birds", per_class=2)
     file, old, new = {
