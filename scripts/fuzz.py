@@ -3,13 +3,14 @@
     .venv/bin/python scripts/fuzz.py --cases 20000 --seed 0 --minutes 60
     .venv/bin/python scripts/fuzz.py --only photos --cases 1000
 
-Right inputs are mutated (hypothesis draws how): photos, weights, headers of checkpoints, tables of data sets, sheets
-and results of learners, options. Anything but an answer or an `InputError` is a failure, and so is an answer that takes
-longer than `PATIENCE`; the input and the traceback are kept in --out, one of each kind of failure. Exit code 1 after
-one.
+Right inputs are mutated (hypothesis draws how): photos, weights, headers of checkpoints, tables of data sets, arrays,
+records of trainings, sheets and results of learners, options. Anything but an answer or an `InputError` is a failure,
+and so is an answer that takes longer than `PATIENCE`; the input and the traceback are kept in --out, one of each kind
+of failure. Exit code 1 after one.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import json
@@ -32,6 +33,7 @@ from hydra.errors import HydraException
 from hypothesis import strategies as st
 from PIL import Image
 
+from galore import foreign, npz
 from galore.data import ade20k, cub
 from galore.data.photo import read_image, read_size
 from galore.data.preprocessing import Preprocessing
@@ -39,8 +41,10 @@ from galore.data.synthetic import birds, scenes
 from galore.errors import InputError
 from galore.experiment import config
 from galore.models import weights
-from galore.teach import design, results, seal, sheet
+from galore.teach import build, design, results, seal, sheet
 from galore.training import architectures, header
+from galore.training.figures import training_curve
+from galore.training.run import read_metrics
 
 PATIENCE = 10.0
 """Seconds in which every input must be answered; the machine may be busy."""
@@ -304,6 +308,34 @@ def tables() -> Subject:
     return Subject(inputs, ask, content)
 
 
+def archives() -> Subject:
+    """Arrays as tables, predictions and streams keep them, compressed and not."""
+    arrays = {"0": np.arange(12, dtype=np.float32), "0 classes": np.zeros(3, np.int32), "paths": np.array(["a", "b"])}
+    originals = {}
+    for name, save in (("stored.npz", np.savez), ("deflated.npz", np.savez_compressed)):
+        buffer = io.BytesIO()
+        save(buffer, allow_pickle=False, **arrays)
+        originals[name] = buffer.getvalue()
+
+    def ask(path: Path) -> None:
+        with (
+            foreign.open_regular(path, "arrays") as file,
+            foreign.understood(path, "arrays"),
+            npz.opened(file) as found,
+        ):
+            dict(found)
+
+    return of_files(originals, ask)
+
+
+def records() -> Subject:
+    """What a training writes about its steps."""
+    steps = [{"step": k, "loss": 1.0 / k, "accuracy": 0.5, "waited": 0.1, "seconds": 0.2} for k in range(1, 5)]
+    lines = [*steps[:2], {"step": 2, "validation": {"loss": 1.5, "accuracy": 0.4}}, *steps[2:]]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    return of_files({"metrics.jsonl": content}, lambda path: training_curve(read_metrics(path)))
+
+
 def _sheet() -> sheet.Sheet:
     """An experiment of two questions."""
     trials = tuple(sheet.Trial(sheet.opaque(0, k), f"p{k}", "AB"[k]) for k in (0, 1))
@@ -325,9 +357,23 @@ def sheets() -> Subject:
 
     def ask(given: Any, folder: Path) -> None:
         (folder / "sheet.json").write_text(json.dumps(given))
-        sheet.read(folder)
+        made = sheet.read(folder)
+        build.page(made)
+        build.links(made)
 
     return of_json(body, ask)
+
+
+def sheets_that_were_signed() -> Subject:
+    """The same with the hash that their contents give: whoever changes a sheet can change that, too."""
+    plain = sheets()
+
+    def ask(given: Any, folder: Path) -> None:
+        with contextlib.suppress(Exception):  # no sheet, whatever its hash
+            given = given | {"experiment": sheet.from_json(given).experiment}
+        plain.ask(given, folder)
+
+    return plain._replace(ask=ask)
 
 
 def learners() -> Subject:
@@ -385,7 +431,10 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "torch-pickles": torch_pickles,
     "checkpoint-headers": checkpoint_headers,
     "tables": tables,
+    "archives": archives,
+    "records": records,
     "sheets": sheets,
+    "signed-sheets": sheets_that_were_signed,
     "results": learners,
     "options": options,
 }

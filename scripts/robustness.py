@@ -82,7 +82,7 @@ def page(tried: Counter[str], right: Counter[str]) -> str:
             f"| **all** | **{tried.total()}** | **{right.total()}** | |",
             "",
             "`scripts/fuzz.py` tries random inputs besides: mutated photos, weights, headers of checkpoints, tables,",
-            "results of learners and options, as many as it is given time for.",
+            "arrays, records of trainings, sheets, results of learners and options, as many as it is given time for.",
             "",
         ]
     )

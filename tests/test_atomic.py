@@ -118,6 +118,35 @@ with atomic.writer(place):
 """
 
 
+@pytest.mark.robust("outputs")
+@pytest.mark.parametrize(
+    "write",
+    [atomic.file, atomic.folder, lambda place: atomic.folder(place, overwrite=True), atomic.writer, atomic.turn],
+    ids=["a file", "a folder", "a folder again", "a folder that grows", "in turn"],
+)
+def test_a_system_without_locks_writes_too_and_leaves_what_others_may_be_writing(tmp_path, monkeypatch, write):
+    """Windows has no fcntl. Without a lock nobody knows whether a temporary file's writer is dead, and it stays."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    theirs = tmp_path / ".out.unfinished-1234"
+    theirs.write_text("half")
+    with write(tmp_path / "out") as unfinished:
+        if unfinished is not None:
+            (unfinished / "a.txt" if unfinished.is_dir() else unfinished).write_text("whole")
+    assert theirs.read_text() == "half"
+    assert {path.name for path in tmp_path.iterdir()} <= {"out", theirs.name}
+
+
+def test_every_part_that_writes_is_there_without_what_only_unix_has():
+    program = """
+import sys
+sys.modules["fcntl"] = sys.modules["resource"] = None
+from galore import atomic, cli, program
+from galore.commands import explain
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.robust("writers")
 @pytest.mark.parametrize(
     ("code", "write"),

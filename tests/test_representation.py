@@ -30,7 +30,7 @@ def answer() -> Answer:
     photo = Photo(
         "p" * 200, "0" * 64, np.zeros((40, 50, 3), np.uint8), (0.0, 0.0, 40.0, 40.0), np.zeros((8, 8, 3), np.uint8)
     )
-    finding = Finding("attributive", np.ones((7, 7)), np.ones((8, 8), bool), ((0.0, 0.0, 1.0, 1.0),) * 30, 1.0)
+    finding = Finding("attributive", np.ones((7, 7)), np.full((8, 1), 255, np.uint8), ((0.0, 0.0, 1.0, 1.0),) * 30, 1.0)
     classes = tuple(Candidate(index, f"a class with a long name {index}", 0.5, 0.5) for index in range(5))
     return Answer(
         photo=photo,

@@ -11,11 +11,11 @@ the same output removes it, or finishes it where it was complete.
 import contextlib
 import ctypes
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,16 +214,30 @@ def _remove_dead(parent: Path, prefix: str) -> None:
         with contextlib.suppress(OSError):  # it is gone, or another user's
             handle = os.open(entry.path, os.O_RDWR)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(handle)
                 os.unlink(entry.path)
             finally:
                 os.close(handle)
 
 
+def _flock(handle: int, *, shared: bool = False, waits: bool = False) -> None:
+    """Locks an open file.
+
+    Raises:
+        BlockingIOError: somebody else has locked it.
+        OSError: the system or its file system knows no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from None  # Windows
+    fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if waits else fcntl.LOCK_NB))
+
+
 def _is_ours(handle: int, shared: bool = False) -> bool:
     """Tries to lock an open file; a file system that knows no locks gives everyone everything."""
     try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        _flock(handle, shared=shared)
     except BlockingIOError:
         return False
     except OSError:
@@ -264,7 +278,7 @@ def _waited_for(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         with contextlib.suppress(OSError):  # a file system that knows no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _flock(handle, waits=True)
         if _is_at(handle, path):
             return handle
         os.close(handle)
@@ -354,7 +368,7 @@ def _others(path: Path, new: Path) -> bool:
 
 def _exchange(new: Path, path: Path, old: Path) -> None:
     """Gives each of two folders the other's name, at once where the system can do that."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     at_working_folder, exchange = -100, 2
     names = os.fsencode(new), os.fsencode(path)
     if renameat2 is None or renameat2(at_working_folder, names[0], at_working_folder, names[1], exchange):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from galore import foreign
 from galore.errors import InputError, closest
 
 SHOWN = 6
@@ -57,8 +58,8 @@ def is_number(text: str) -> bool:
 
 
 def label(index: int, names: Sequence[str]) -> str:
-    """A class's name for people: no underscores, and with its index where another class has the same name."""
-    plain = names[index].replace("_", " ")
+    """A class's name as people may see it: no underscores, and with its index where another class has the same name."""
+    plain = foreign.name(names[index].replace("_", " "))
     return f"{plain} ({index})" if sum(name == names[index] for name in names) > 1 else plain
 
 

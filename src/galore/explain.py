@@ -140,8 +140,8 @@ class Deliberative:
         maps: a(h_a) * a(h_b) * a(difficulty) per pair.
         pairs: the two classes of each insecurity.
         strengths: the mean of the map over its region, the `fraction` of the map's cells with the largest values.
-        occurs: whether the pair is among the `keep` largest class attributions at some location; pairs that are not
-            come last and count as no insecurity.
+        occurs: whether the pair is among the `keep` largest class attributions at some location; pairs that are not,
+            or whose class is ruled out (a logit of -inf), come last and count as no insecurity.
         classes: the candidates, by falling logit.
         class_maps: a(h) of each candidate.
         difficulty_maps: a(1 - s).
@@ -647,7 +647,10 @@ def _deliberative(
     scores = score_maps(net, example.image, F, classes, (confidence,), options, difficulty=True)
     pairs = np.array(list(combinations(range(len(classes)), 2)))
     maps = insecurity_map(scores.classes[pairs[:, 0]], scores.classes[pairs[:, 1]], scores.confidences[0])
-    strengths, occurs = _strengths(maps, fraction), _occurring(scores.classes, pairs, keep)
+    # A class that is ruled out is no candidate, however many were asked for, and its map may be no number.
+    possible = logits[classes] > -jnp.inf
+    occurs = _occurring(jnp.where(possible[:, None, None], scores.classes, -jnp.inf), pairs, keep)
+    strengths, occurs = _strengths(maps, fraction), occurs & possible[pairs].all(axis=-1)
     order = jnp.argsort(jnp.where(occurs, strengths, -jnp.inf), descending=True)
     return Deliberative(
         maps=maps[order],

@@ -58,10 +58,15 @@ def inside(folder: str | Path, name: str, where: str) -> Path:
     Raises:
         InputError: it is absolute, empty, goes up ("..") or holds what no path can.
     """
-    parts = Path(name).parts
-    if not parts or Path(name).is_absolute() or ".." in parts or "\0" in name:
+    if not stays_inside(name):
         raise InputError(f"{where} names {text(name)!r}, expected a path that stays below {text(folder)}")
     return Path(folder, name)
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a name is a path that leads from any folder to something below it."""
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def open_regular(path: str | Path, expected: str) -> io.BufferedReader:

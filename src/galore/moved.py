@@ -38,7 +38,10 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "galore.evaluation.questions": ("galore.evaluation.queries", {"Questions": "Queries"}),
     "galore.evaluation.statistics": ("galore.statistics", {}),
     "galore.evaluation.search_candidates": ("galore.evaluation.search", {}),
-    "galore.evaluation.search_semantic": ("galore.evaluation.search", {}),
+    "galore.evaluation.search_semantic": (
+        "galore.evaluation.search",
+        {name: f"galore.evaluation.keypoints:{name}" for name in ("EditMetrics", "edit_metrics", "keypoint_cells")},
+    ),
     "galore.explanations": ("galore.explain", {}),
     "galore.scores": ("galore.explain", {"Choices": "MapOptions"}),
     "galore.training.arrays": ("galore.training.checkpoint", {"read": "read_arrays", "write": "write_arrays"}),

@@ -72,7 +72,7 @@ def interruptible() -> Iterator[None]:
     an object's life or from C++, that exception is dropped or turned into another. So it is raised again until it
     arrives here, and what arrives instead of it counts as it.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):  # Windows
         yield
         return
     came: list[type[KeyboardInterrupt]] = []

@@ -1,9 +1,12 @@
 import argparse
+import io
 import json
+import os
 import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import answers
 import numpy as np
@@ -370,3 +373,64 @@ def test_a_real_photo_from_a_cold_start(tmp_path):
     written = json.loads((tmp_path / "cat" / "explanation.json").read_text(encoding="utf-8"))
     assert [candidate["index"] for candidate in written["classes"][:2]] == [282, 285]
     assert {path.name for path in (tmp_path / "cat").iterdir()} == OUTPUTS
+
+
+class Console(io.TextIOWrapper):
+    """A console of an encoding, behind which a person sits or not."""
+
+    def __init__(self, encoding: str, is_terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding)
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+    def shown(self) -> str:
+        self.flush()
+        buffer = self.buffer
+        assert isinstance(buffer, io.BytesIO)
+        return buffer.getvalue().decode(self.encoding)
+
+
+@pytest.mark.robust("consoles")
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp437", "utf-8"])
+@pytest.mark.parametrize("is_terminal", [False, True], ids=["a file", "a terminal"])
+def test_every_console_takes_the_whole_answer(quick, monkeypatch, encoding, is_terminal):
+    """Percentages hold a narrow space, progress is drawn with lines, and the photo's name is Greek and no UTF-8."""
+    out, err = Console(encoding, is_terminal), Console(encoding, is_terminal)
+    monkeypatch.setattr(sys, "stdout", out), monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv("TERM", "xterm")
+    red = answers.write_photo(quick / "\u03c6\udcff.png")
+    assert cli.main(["explain", red, "--out", "there", "--why-not", "blue"]) == 0
+    assert "red thing" in out.shown() and "there/explanation.html" in out.shown()
+    assert "Traceback" not in out.shown() + err.shown()
+
+
+IN_THE_C_LOCALE = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import answers
+from galore import cli
+from galore.models import factory
+from galore.report import figures
+factory.build_network = lambda *_: (answers.tiny_network(), "")
+figures.save = lambda *_: ()
+sys.exit(cli.main(["explain", sys.argv[1], "--out", sys.argv[2]]))
+"""
+
+
+@pytest.mark.robust("consoles")
+def test_the_c_locale_without_utf_8_takes_the_whole_answer(tmp_path):
+    """Then the names of files are ASCII with escapes, and so is every file that is opened without an encoding."""
+    red = answers.write_photo(tmp_path / "caf\u00e9.png")
+    changes = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "JAX_PLATFORMS": "cpu"}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | changes
+    place = os.fsdecode(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_C_LOCALE, place, red, tmp_path / "\u00e9t\u00e9"],
+        capture_output=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"red thing" in done.stdout and b"Traceback" not in done.stderr
+    assert json.loads((tmp_path / "\u00e9t\u00e9" / "explanation.json").read_text("utf-8"))["photo"]["path"] != ""

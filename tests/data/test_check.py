@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from folders import change, write_birds, write_scenes
 from PIL import Image
 
+from galore.cli import main
 from galore.data import ade20k, cub, sheet
 from galore.data.check import check
 from galore.data.dataset import PartDataset
@@ -135,3 +137,49 @@ def test_every_turned_image_is_reported_with_what_was_assumed(tmp_path: Path, wr
     ]
     (problem,) = (one for one in found.oddities if "EXIF" in one.what)
     assert problem.count == 2 and ("as stored" if raw else "upright") in problem.what
+
+
+HOSTILE = ["\x1b]0;title\x07", "a\u202eb", "x" * 10**6, "caf\u00e9"]
+
+
+@pytest.mark.robust("texts that are shown")
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:9]))
+@pytest.mark.parametrize(
+    "place",
+    ["classes.txt", "parts/parts.txt", "attributes/attributes.txt", "images.txt", "objectInfo150.txt", "a scene"],
+)
+def test_no_name_in_a_data_set_reaches_a_finding_or_a_terminal(tmp_path: Path, capsys, name: str, place: str):
+    of_scenes = place in ("objectInfo150.txt", "a scene")
+    root = write_scenes(tmp_path / "scenes") if of_scenes else write_birds(tmp_path / "birds", per_class=2)
+    file, old, new = {
+        "classes.txt": ("classes.txt", "1 001.Red_Bird", f"1 001.{name}"),
+        "parts/parts.txt": ("parts/parts.txt", "2 beak", f"2 {name}"),
+        "attributes/attributes.txt": ("attributes/attributes.txt", "1 has_bill", f"1 {name}"),
+        "images.txt": ("images.txt", "1 001.Red_Bird/Red", f"1 001.Red_Bird/{name}"),
+        "objectInfo150.txt": ("objectInfo150.txt", "wall", name),
+        "a scene": ("sceneCategories.txt", "beach", name),
+    }[place]
+    change(root / file, old, new)
+    # Visible parts outside their image, and images that are not listed, are told with their names.
+    if not of_scenes:
+        change(root / "parts" / "part_locs.txt", "4 2 14.0 20.0 1", "4 2 99.0 20.0 1")
+    main(["data", "check", str(root), "--out", str(tmp_path / "sheet.png")])
+    printed = capsys.readouterr()
+    found = check(root)
+    said = [*found.facts, *map(str, found.problems + found.oddities), *found.turned]
+    lines = [*said, *(printed.out + printed.err).splitlines()]
+    assert said and all(line.isprintable() and len(line) < 2100 for line in lines)
+
+
+@pytest.mark.robust("paths")
+@pytest.mark.parametrize("name", ["../../../x", "/etc/passwd", "a/../../x", "", "a\0b"], ids=repr)
+def test_a_path_that_leaves_the_folder_is_never_opened(tmp_path: Path, name: str):
+    birds, scenes = cub.read(write_birds(tmp_path / "birds")), ade20k.read(write_scenes(tmp_path / "scenes"))
+    places = [
+        dataclasses.replace(birds, paths=(name, *birds.paths[1:])).image_path,
+        dataclasses.replace(scenes, paths=(name, *scenes.paths[1:])).image_path,
+        dataclasses.replace(scenes, mask_paths=(name, *scenes.mask_paths[1:])).mask_path,
+    ]
+    for place in places:
+        with pytest.raises(InputError, match="stays below"):
+            place(0)

@@ -438,29 +438,47 @@ def test_grey_of_few_bits_with_a_transparent_value(tmp_path: Path, bits: int):
     np.testing.assert_array_equal(read_image(path)[:, :, 0], expected)
 
 
-def tiff(values: np.ndarray, bits: int, photometric: int) -> bytes:
-    """One strip of greys, little-endian."""
+def tiff(values: np.ndarray, bits: int, photometric: int, order: str = "<") -> bytes:
+    """One strip of greys, little-endian or big-endian."""
     height, width = values.shape
     if bits == 16:
-        data = values.astype("<u2").tobytes()
+        data = values.astype(f"{order}u2").tobytes()
     else:
         digits = (values[..., None] >> np.arange(bits)[::-1]) & 1
         data = np.packbits(digits.reshape(height, -1).astype(np.uint8), axis=1).tobytes()
     numbers = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: height}
-    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted((numbers | {279: len(data)}).items())]
-    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", 9) + b"".join(entries) + bytes(4)
+    tags = sorted((numbers | {279: len(data)}).items())
+    entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags)
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(f"{order}I", 8 + len(data)) + data + struct.pack(f"{order}H", 9) + entries + bytes(4)
 
 
 @pytest.mark.robust("pictures")
 @pytest.mark.parametrize(("bits", "photometric"), [(1, 0), (1, 1), (4, 0), (8, 0), (8, 1), (12, 1), (16, 0), (16, 1)])
-def test_tiffs_in_which_white_is_zero_or_the_largest(tmp_path: Path, bits: int, photometric: int):
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little-endian", "big-endian"])
+def test_tiffs_in_which_white_is_zero_or_the_largest(tmp_path: Path, bits: int, photometric: int, order: str):
     values = np.random.default_rng(0).integers(0, 2**bits, (16, 24))
     share = values / (2**bits - 1)
-    found = read_image(write(tmp_path / "a", tiff(values, bits, photometric)))
+    found = read_image(write(tmp_path / "a", tiff(values, bits, photometric, order)))
     np.testing.assert_allclose(found[:, :, 1], 255 * (share if photometric else 1 - share), atol=0.51)
 
 
 # -- Whatever is wrong inside is one sentence.
+
+
+@pytest.mark.robust("pictures")
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "group4"])
+def test_no_library_prints_what_is_wrong_with_a_picture(tmp_path: Path, capfd, compression: str):
+    image, stream = Image.fromarray(picture(64, 64)), io.BytesIO()
+    (image.convert("1") if compression == "group4" else image).save(stream, "TIFF", compression=compression)
+    for place in (8, 20, 60):
+        content = bytearray(stream.getvalue())
+        content[place : place + 10] = bytes(range(200, 210))
+        try:
+            read_image(write(tmp_path / "a", bytes(content)))
+        except InputError:
+            continue
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.robust("mutations")

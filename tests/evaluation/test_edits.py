@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from galore.errors import InputError
-from galore.evaluation import edits, metrics, queries, search
+from galore.evaluation import edits, keypoints, metrics, queries, search
 from galore.evaluation.edits import EXHAUSTIVE, SEMANTIC
 from galore.evaluation.methods import GRADIENT, RANDOM, Score, counterfactual_maps, main_rules
 from galore.evaluation.search import Outcome
@@ -95,14 +95,15 @@ def test_measures_are_those_of_the_library_over_all_edits_of_flipped_decisions(t
     parts, shape = toy.annotations, (8, 8)
     for method, flips in found.items():
         measured = edits.score(toy, asked, flips, NAMES, shape)
-        ours, theirs = (
-            search.merged_sides(search.keypoint_cells(parts.points[rows], parts.visible[rows], shape, toy.size), NAMES)
+        cells = (
+            keypoints.keypoint_cells(parts.points[rows], parts.visible[rows], shape, toy.size)
             for rows in (asked.rows, flips.distractors.reshape(-1))
         )
+        ours, theirs = (keypoints.merged_sides(some, NAMES) for some in cells)
         theirs, flipped = theirs.reshape(*flips.distractors.shape, *shape, -1), flips.edits.outcome == Outcome.FLIPPED
         of_flipped = jax.tree.map(lambda leaf, kept=flipped: leaf[kept], flips.edits)
-        expected = search.edit_metrics(of_flipped, ours[flipped], theirs[flipped])
-        first = search.edit_metrics(of_flipped, ours[flipped], theirs[flipped], first_only=True)
+        expected = keypoints.edit_metrics(of_flipped, ours[flipped], theirs[flipped])
+        first = keypoints.edit_metrics(of_flipped, ours[flipped], theirs[flipped], first_only=True)
         means = {name: np.nanmean(values) for name, values in measured.items() if values.ndim == 1}
         assert means["edits"] == expected.edits and flipped.any(), method
         for name, whole, one in (

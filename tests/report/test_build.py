@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import json
 
 import answers
 import jax
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from galore import InputError, explain, regions
-from galore.report import build
+from galore.report import build, record
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,16 @@ def test_the_memory_of_a_report_does_not_grow_with_the_number_of_pairs():
     assert compiled.memory_analysis().temp_size_in_bytes < 120e6
 
 
+def test_thousands_of_regions_are_packed():
+    """Of 28 x 28 cells and 200 classes 2352 pairs can occur: 472 MB as they are, a byte a pixel."""
+    net = answers.tiny_network(np.zeros((3, 200), np.float32))
+    net = dataclasses.replace(net, class_names=(), features=lambda params, image: jnp.zeros((28, 28, 3)))
+    ask = build.compile_explanations(attribution="gradient", confidence="softmax", top=200, fraction=0.1)
+    arguments = (net, jnp.zeros((32, 32, 3)), jnp.int32(-1), jnp.int32(-1))
+    packed = jax.eval_shape(lambda *given: ask(*given).regions["deliberative"], *arguments)
+    assert packed.shape[0] == 28 * 28 * 3 and packed.size * packed.dtype.itemsize < 60e6
+
+
 def test_regions_are_the_same_in_blocks(tmp_path, monkeypatch):
     whole = answers.answer(tmp_path)
     monkeypatch.setattr(build, "ENLARGED", 4)
@@ -175,6 +186,61 @@ def test_numbers_that_are_not_finite_reach_no_report(tmp_path, bad):
     kernel[0, 1] = bad
     with pytest.raises(InputError, match=r"logits for .*red\.png are not finite"):
         answers.answer(tmp_path, net=answers.tiny_network(kernel=kernel))
+
+
+def head_that_masks(params, F):
+    return jnp.where(params["out"], -jnp.inf, F.mean((0, 1)) @ params["kernel"])
+
+
+def head_that_adds(params, F):
+    return F.mean((0, 1)) @ params["kernel"] + jnp.log(1 - params["out"].astype(jnp.float32))
+
+
+def ruling_out(*classes, head=head_that_masks):
+    """The tiny network, of whose classes some are ruled out."""
+    net = answers.tiny_network()
+    params = net.params | {"out": jnp.isin(jnp.arange(len(answers.NAMES)), jnp.array(classes))}
+    return dataclasses.replace(net, params=params, head=head)
+
+
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize("head", [head_that_masks, head_that_adds])
+@pytest.mark.parametrize("out", [(1,), (3, 4, 5), (1, 3, 4, 5)])
+def test_classes_that_are_ruled_out_are_no_candidates_and_the_report_says_so(tmp_path, out, head):
+    answer = answers.answer(tmp_path, net=ruling_out(*out, head=head))
+    assert not {candidate.index for candidate in answer.candidates} & set(out)
+    pairs = [(insecurity.first.index, insecurity.second.index) for insecurity in answer.insecurities]
+    assert pairs and not {index for pair in pairs for index in pair} & set(out)
+    notes = [note for note in answer.notes if "rules out" in note]
+    assert notes[0] == f"In red.png, the network rules out {len(out)} of its 6 classes (a logit of -inf)."
+    assert sum(candidate.probability for candidate in answer.candidates) <= 1 + 1e-6
+    assert all(np.isfinite(values).all() for values in answer.maps.values())
+    json.dumps(record.record(answer), allow_nan=False)
+
+
+@pytest.mark.robust("shapes and numbers")
+def test_a_network_that_rules_classes_out_is_explained_like_one_that_lacks_them(tmp_path):
+    kernel = np.asarray(answers.tiny_network().params["kernel"])[:, :4]
+    lacking = dataclasses.replace(answers.tiny_network(kernel=kernel), class_names=answers.NAMES[:4])
+    found, expected = (answers.answer(tmp_path, net=net) for net in (ruling_out(4, 5), lacking))
+    assert [one.index for one in found.candidates] == [one.index for one in expected.candidates]
+    assert found.maps.keys() == expected.maps.keys()
+    for name, values in expected.maps.items():
+        np.testing.assert_allclose(found.maps[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ((2,), r"rules out blue thing for .*red\.png \(its logit is -inf\); name another class"),
+        (range(1, 6), "rules out blue thing"),
+        (range(6), "logits for .* are not finite"),
+    ],
+)
+def test_nothing_is_said_about_a_class_that_is_ruled_out(tmp_path, out, words):
+    with pytest.raises(InputError, match=words):
+        answers.answer(tmp_path, net=ruling_out(*out))
 
 
 @pytest.mark.robust("shapes and numbers")

@@ -53,8 +53,11 @@ def test_parts_name_the_place_of_the_largest(tmp_path):
     finding = answers.answer(tmp_path).attributive
     region = np.zeros((90, 90), bool)
     region[0:10, 0:10] = region[60:85, 60:85] = True
-    assert words.parts(dataclasses.replace(finding, region=region)) == "2 parts, the largest lower right"
-    assert words.parts(dataclasses.replace(finding, region=np.zeros((90, 90), bool))) == "no region"
+    assert (
+        words.parts(dataclasses.replace(finding, packed=np.packbits(region, axis=-1)))
+        == "2 parts, the largest lower right"
+    )
+    assert words.parts(dataclasses.replace(finding, packed=np.zeros((90, 12), np.uint8))) == "no region"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from galore import InputError, stream
+from galore import InputError, npz, stream
 from galore.stream import folder as folders
 from galore.stream import photos, pipeline
 
@@ -202,7 +202,7 @@ def test_a_shard_that_cannot_be_read_now_is_kept(finished, monkeypatch, number):
     def fails(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(np, "load", fails)
+    monkeypatch.setattr(npz, "opened", fails)
     with pytest.raises(InputError, match=r"cannot read .*shard-000000.npz"):
         resume(run, data)
     assert run.finished() == [0, 1, 2]

@@ -1,6 +1,7 @@
 """A stream gives every photo what it would get by itself, whatever happens on the way."""
 
 import functools
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from photographs import CLASSES, tiny_network, write_photos
 
-from galore import InputError, explain, stream
+from galore import InputError, explain, foreign, stream
 from galore.data.photo import read_image
 from galore.stream import device, photos
 from galore.stream.pipeline import NOT_FINITE
@@ -300,3 +301,24 @@ def test_no_damage_of_a_photo_ends_a_stream(tmp_path, kind):
     source = photos.Photos(tmp_path, photos.find(tmp_path), np.arange(20), preprocessing)
     problems = [str(source[k]["problem"]) for k in range(20)]
     assert any(problems) and all(".jpg" in problem for problem in problems if problem)
+
+
+def test_the_hash_is_of_the_bytes_that_were_decoded(tmp_path, monkeypatch):
+    """Each photo is opened once: it cannot become another between its hash and its pixels."""
+    kept = image_files.samples()["png"]
+    (tmp_path / "whole.png").write_bytes(kept)
+    (tmp_path / "damaged.png").write_bytes(kept[:100])
+    opened, open_regular = [], foreign.open_regular
+
+    def open_once(path, expected):
+        opened.append(path)
+        return open_regular(path, expected)
+
+    monkeypatch.setattr(foreign, "open_regular", open_once)
+    source = photos.Photos(tmp_path, ["whole.png", "damaged.png", "none.png"], np.arange(3), NET.preprocessing)
+    found = [source[k] for k in range(3)]
+    assert len(opened) == 3
+    for one, content in zip(found, (kept, kept[:100])):
+        assert one["sha256"].tobytes() == hashlib.sha256(content).digest()
+    assert not found[2]["sha256"].any() and [bool(str(one["problem"])) for one in found] == [False, True, True]
+    np.testing.assert_array_equal(photos.contents(tmp_path / "damaged.png"), found[1]["sha256"])

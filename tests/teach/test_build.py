@@ -12,6 +12,7 @@ from unseal import unseal
 
 from galore.errors import InputError
 from galore.teach import build, seal
+from galore.teach import sheet as sheets
 
 
 def files(folder):
@@ -104,3 +105,32 @@ def test_a_sheet_that_names_a_file_outside_its_folder_is_refused(lesson_sheet, i
     with pytest.raises(InputError, match="the sheet names"):
         build.write(wrong, images, tmp_path / "made")
     assert list(tmp_path.rglob("x*")) == [] and not (tmp_path / "made").exists()
+
+
+HOSTILE = ["\x1b]0;title\x07", "</script><script>alert(1)</script>", "a\u202eb", "x" * 10**6, "half \ud800", "$\\frac$"]
+
+
+@pytest.mark.robust("texts that are shown")
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:12]))
+def test_names_of_classes_parts_and_people_are_short_and_only_texts_on_the_page(lesson_sheet, tmp_path, name):
+    marked = sheets.LitRegion("", (sheets.Mark(name, 0.5, 0.5),))
+    trials = [
+        dataclasses.replace(trial, lit=dict.fromkeys(trial.lit, (marked, marked))) for trial in lesson_sheet.trials
+    ]
+    made = dataclasses.replace(
+        lesson_sheet,
+        **{"classes": (name, "Plain"), "labels": (name, "B"), "subject": name, "contact": name, "consent": name},
+        trials=tuple(trials),
+    )
+    sheets.write(made, tmp_path / "sheet.json")
+    assert sheets.read(tmp_path / "sheet.json") == made
+    page = build.page(made)
+    page.encode("utf-8")
+    assert page.count("<script") == build.page(lesson_sheet).count("<script") and "\x1b" not in page
+    content = build.content(made)
+    trial = next(trial for trial in made.trials if trial.counter)
+    lit = unseal(content["trials"][trial.id]["sealed"]["1"], f"{made.experiment} {trial.id} 1", seal.FEEDBACK_ROUNDS)
+    shown = [content["subject"], content["labels"][0], content["contact"], *content["consent"]]
+    shown += [lit["lit"][0]["marks"][0]["name"]]
+    shown += unseal(content["truth"], made.experiment, seal.RESULT_ROUNDS)["names"]
+    assert all(text.isprintable() and len(text) < 10_000 for text in shown)

@@ -1,4 +1,7 @@
+import dataclasses
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,3 +107,35 @@ def test_agreement_counts_who_cannot_tell_where(agree_sheet, result_file, tmp_pa
     agree_report.write(agree_sheet, found, refusals, tmp_path / "people")
     assert (tmp_path / "people" / "figure.png").stat().st_size > 5000
     assert agree_sheet.kind != TEACH
+
+
+@pytest.mark.robust("texts that are shown")
+@pytest.mark.parametrize(
+    "name",
+    ["\x1b]0;title\x07", "a\u202eb", "x" * 10**6, "half \ud800", "$\\frac$", "two\nlines"],
+    ids=lambda n: ascii(n[:9]),
+)
+def test_names_in_a_report_are_short_and_obeyed_by_nothing(lesson_sheet, agree_sheet, result_file, tmp_path, name):
+    def answer(phase, truth):
+        return truth
+
+    for sheet, write in ((lesson_sheet, report.write), (agree_sheet, agree_report.write)):
+        made = dataclasses.replace(sheet, classes=(name, "Plain"), data=name)
+        files = [result_file(made, answer, learner=f"l{seat}", seat=seat) for seat in range(4)]
+        found, _ = results.join(made, files)
+        refused = results.check_content(made, json.dumps({"format": results.FORMAT, "version": name}).encode(), "a")
+        text = write(made, found, [refused], tmp_path / made.kind)
+        for shown in (text, (tmp_path / made.kind / "table.md").read_text("utf-8")):
+            assert all(len(line) < 1000 and line.isprintable() for line in shown.splitlines())
+        assert json.loads((tmp_path / made.kind / "results.json").read_text("utf-8"))["title"].isprintable()
+
+
+@pytest.mark.robust("paths")
+@pytest.mark.parametrize("name", [b"caf\xe9.json", b"\x1b[2J.json", b"two\nlines.json"], ids=repr)
+def test_a_file_that_does_not_count_is_named_legibly(lesson_sheet, some_people, tmp_path, name):
+    odd = Path(tmp_path, os.fsdecode(name))
+    odd.write_text("{}")
+    found, refusals = results.join(lesson_sheet, [*some_people, odd])
+    report.write(lesson_sheet, found, refusals, tmp_path / "out")
+    (refused,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))["not_counted"]
+    assert str(refusals[0]).isprintable() and refused["file"].isprintable()

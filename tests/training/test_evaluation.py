@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from galore.training import evaluation
 
@@ -30,3 +31,11 @@ def test_rank_correlation_of_a_constant_is_undefined():
     assert np.isnan(evaluation.spearman(np.zeros(4, np.float32), np.arange(4, dtype=np.float32)))
     x = RNG.normal(size=9).astype(np.float32)
     assert evaluation.spearman(x, np.exp(x)) == pytest.approx(1)
+
+
+@pytest.mark.robust("shapes and numbers")
+def test_the_entropy_is_scipys_also_where_classes_are_ruled_out():
+    logits = RNG.normal(size=(4, 6)).astype(np.float32)
+    logits[1, 2], logits[2, :5] = -np.inf, -np.inf
+    expected = stats.entropy(special.softmax(logits.astype(np.float64), axis=-1), axis=-1)
+    np.testing.assert_allclose(evaluation.entropy(logits), expected, rtol=1e-5, atol=1e-7)

@@ -5,7 +5,6 @@ ratio of a workload to the forward pass is the median of its ratios within each 
 """
 
 import dataclasses
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -143,6 +142,10 @@ def records(workloads: Sequence[Workload], seconds: np.ndarray, network: str, ba
 
 
 def resident_bytes() -> int:
-    """The most memory that this process has held so far."""
+    """The most memory that this process has held so far; 0 on Windows, which does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

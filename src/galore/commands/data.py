@@ -8,6 +8,9 @@ from pathlib import Path
 _PATIENCE = 2.0
 """Seconds after which progress is shown."""
 
+LONGEST_LINE = 2000
+"""Characters; a data set may have any number of parts."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -19,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from galore import atomic
+    from galore import atomic, foreign
     from galore.data import check, sheet
     from galore.errors import InputError
 
@@ -29,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out {args.out}: expected a name that ends in .png or .jpg")
     result = check.check(args.folder, _progress())
     for fact in result.facts:
-        print(fact)
+        print(foreign.text(fact, LONGEST_LINE))
     for title, problems in (("wrong", result.problems), ("odd", result.oddities)):
         for problem in problems:
-            print(f"{title}: {problem}")
+            print(foreign.text(f"{title}: {problem}", LONGEST_LINE))
     for image in result.turned:
         print(f"turned: {image}")
     if not result.problems and not result.oddities:
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         picture = sheet.draw(result.dataset, args.images)
         with atomic.file(args.out) as unfinished:
             picture.save(unfinished)
-        print(f"drawn: {args.out}")
+        print(f"drawn: {foreign.text(args.out, foreign.LONGEST_PATH)}")
     return 1 if result.problems else 0
 
 

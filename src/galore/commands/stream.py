@@ -112,6 +112,6 @@ def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str])
         console.print("The network is least sure of")
     for one in stream.hardest(folder, SHOWN):
         label = class_names.label(one.predicted, names)
-        console.print(f"  {one.difficulty:.3f}  {foreign.text(one.image)}: {foreign.name(label)}", soft_wrap=True)
+        console.print(f"  {one.difficulty:.3f}  {foreign.text(one.image)}: {label}", soft_wrap=True)
     console.print(f"The maps are in {folder.root}/shard-*.npz, the order in ranking.csv.", soft_wrap=True)
     return 0 if explained else 1

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galore import foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,10 +102,13 @@ def finish(net: "Network", sheet: "Sheet", root: Path, args: argparse.Namespace,
 
 def text(file: Path | None) -> str:
     """The words in a file; "" without one."""
+    if file is None:
+        return ""
     try:
-        return file.read_text("utf-8").replace("\r\n", "\n").strip() if file else ""
-    except (OSError, UnicodeDecodeError) as error:
+        words = foreign.read_bytes(file, "the consent, a text file in UTF-8").decode("utf-8")
+    except UnicodeDecodeError as error:
         raise InputError(f"cannot read the consent {file}, expected a text file in UTF-8") from error
+    return words.replace("\r\n", "\n").strip()
 
 
 def network(model: str) -> "Network":
@@ -162,4 +166,4 @@ def report(sheet: "Sheet", out: Path) -> None:
         f"Keep {out / 'sheet.json'}: galore teach-results needs it, and it holds every answer",
     ]
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(foreign.text(line, foreign.LONGEST_PATH), soft_wrap=True)

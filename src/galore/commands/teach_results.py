@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from galore import atomic, terminal
+    from galore import atomic, foreign, terminal
     from galore.teach import agree_report, report, results
     from galore.teach import sheet as sheets
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     files = list_files(args.files)
     counted, refusals = results.join(sheet, files)
     if not counted:
-        reasons = "; ".join(f"{refusal.file}: {refusal.reason}" for refusal in refusals[:3])
+        reasons = "; ".join(map(str, refusals[:3]))
         raise InputError(f"none of the {len(files)} files can be counted ({reasons})")
     write = report.write if sheet.kind == sheets.TEACH else agree_report.write
     console = terminal.console()
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
             place = folder / (f"simulation-{simulation.replace(' ', '-')}" if simulation else "people")
             console.print(write(sheet, group, refusals, place, args.seed), soft_wrap=True)
     for refusal in refusals:
-        console.print(f"not counted: {refusal.file}: {refusal.reason}", style="yellow", soft_wrap=True)
-    console.print(f"{len(counted)} of {len(files)} files counted; look at {args.out}", soft_wrap=True)
+        console.print(f"not counted: {refusal}", style="yellow", soft_wrap=True)
+    console.print(f"{len(counted)} of {len(files)} files counted; look at {foreign.text(args.out)}", soft_wrap=True)
     return 1 if refusals else 0
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from galore import foreign
 from galore.data import ade20k, cub, orientation, photo, tables
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.tables import Problem
@@ -110,7 +111,9 @@ def _check_parts(root: Path, progress: Progress | None, threads: int) -> Finding
     facts = (
         f"CUB-200-2011 format: {dataset.describe()}",
         f"{len(dataset.part_names)} parts, {dataset.visible.mean():.0%} of them visible: "
-        + ", ".join(f"{name} {share:.0%}" for name, share in zip(dataset.part_names, dataset.visible.mean(0))),
+        + ", ".join(
+            f"{foreign.name(part)} {share:.0%}" for part, share in zip(dataset.part_names, dataset.visible.mean(0))
+        ),
         f"{len(dataset.attribute_names)} attributes of {len(files.class_folders)} classes",
         *_facts_about(dataset, size[good]),
     )
@@ -158,7 +161,7 @@ def _check_scenes(root: Path, progress: Progress | None, threads: int) -> Findin
     facts = (
         f"ADE20K format: {dataset.describe()}",
         f"{int(occurs[:, 1:].any(0).sum())} of {len(dataset.object_names)} objects occur; the most frequent: "
-        + ", ".join(f"{dataset.object_names[k]} {frequencies[k]:.0%}" for k in most),
+        + ", ".join(f"{foreign.name(dataset.object_names[k])} {frequencies[k]:.0%}" for k in most),
         *_facts_about(dataset, np.array([(one.width, one.height) for one in found], np.float32)[good]),
     )
     return Findings(dataset, facts, _kept(problems), _kept(oddities), _each_turned(found, dataset))
@@ -197,7 +200,7 @@ def _turned(found: list[Examined], annotations: str, are_raw: bool) -> Problem |
 
 def _each_turned(found: list[Examined], dataset: PartDataset | SceneDataset) -> tuple[str, ...]:
     return tuple(
-        f"{path} (EXIF orientation {one.orientation})"
+        f"{foreign.text(path)} (EXIF orientation {one.orientation})"
         for path, one in zip(dataset.paths, found)
         if one.orientation != orientation.UPRIGHT
     )

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from galore import foreign
 from galore.data import orientation, photo, tables
 from galore.data.dataset import PartDataset
 from galore.errors import InputError
@@ -141,7 +142,7 @@ def problems(files: BirdTables) -> list[tables.Problem]:
     """Where the files contradict one another, with counts; an empty list is a consistent folder."""
     ids = np.array([image_id for image_id, _ in files.images], np.int64)
     paths = [path for _, path in files.images]
-    outside = [path for path in paths if Path(path).is_absolute() or ".." in Path(path).parts]
+    outside = [path for path in paths if not foreign.stays_inside(path)]
     classes, parts = len(files.class_folders), len(files.part_names)
     part_keys = files.parts[:, 0] * (parts + 1) + files.parts[:, 1]
     negative = (files.parts[:, 4] == 1) & (files.parts[:, 2:4] < 0).any(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from galore import representation
+from galore import foreign, representation
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,8 @@ class PartDataset:
         return len(self.paths)
 
     def image_path(self, index: int) -> Path:
-        """Where the image lies on disk."""
-        return self.root / "images" / self.paths[index]
+        """Where the image lies on disk; an `InputError` where its path leaves the folder."""
+        return foreign.inside(self.root / "images", self.paths[index], f"the list of images of {self.name}")
 
     def subset(self, indices: Shaped[np.ndarray, "k"] | list[int]) -> "PartDataset":
         """The same data set with only some images (positions, or one bool an image); the classes stay."""
@@ -108,12 +108,12 @@ class SceneDataset:
         return len(self.paths)
 
     def image_path(self, index: int) -> Path:
-        """Where the image lies on disk."""
-        return self.root / "images" / self.paths[index]
+        """Where the image lies on disk; an `InputError` where its path leaves the folder."""
+        return foreign.inside(self.root / "images", self.paths[index], f"the list of images of {self.name}")
 
     def mask_path(self, index: int) -> Path:
-        """Where the mask of the image lies on disk."""
-        return self.root / "annotations" / self.mask_paths[index]
+        """Where the mask of the image lies on disk; an `InputError` where its path leaves the folder."""
+        return foreign.inside(self.root / "annotations", self.mask_paths[index], f"the list of masks of {self.name}")
 
     def subset(self, indices: Shaped[np.ndarray, "k"] | list[int]) -> "SceneDataset":
         """The same data set with only some images (positions, or one bool an image); the classes stay."""
@@ -138,7 +138,7 @@ def _positions(indices: Shaped[np.ndarray, "k"] | list[int], count: int) -> Int[
 def _describe(dataset: PartDataset | SceneDataset) -> str:
     training = int(dataset.is_training.sum())
     text = (
-        f"{dataset.name}: {len(dataset)} images of {len(dataset.class_names)} classes "
+        f"{foreign.name(dataset.name)}: {len(dataset)} images of {len(dataset.class_names)} classes "
         f"({training} for training, {len(dataset) - training} for testing)"
     )
     return text + (f"; {dataset.absent} listed images are absent" if dataset.absent else "")

@@ -4,7 +4,10 @@ Pillow's plugins raise whatever they like on damaged files, and some of them sta
 formats decides what is decoded, and whatever is raised on the way becomes an `InputError` that names the file.
 """
 
+import ctypes
+import functools
 import io
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,8 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import PIL
 from jaxtyping import Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from galore import foreign
 from galore.data import orientation
@@ -39,6 +43,11 @@ LEFT_OUT = "its metadata are damaged and were left out, with its colour profile 
 _EXPECTED = "an image file"
 _T = TypeVar("_T")
 
+# Pillow knows greys of 12 bits, and those of 16 in which white is zero (`to_rgb` turns them), in one order of bytes
+# alone; 12 bits are packed alike in both (TIFF 6.0, FillOrder).
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 1, (1,), 1, (12,), ()), ("I;16", "I;12"))
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
+
 # warnings.catch_warnings changes global state, so that two threads must not be inside at once.
 _warnings_lock = threading.Lock()
 
@@ -57,6 +66,15 @@ class Picture(NamedTuple):
     notes: tuple[str, ...]
 
 
+def content(path: str | Path) -> bytes:
+    """The bytes of an image file, for those who need them besides its pixels (see `decode`).
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or it is far too large.
+    """
+    return foreign.read_bytes(path, _EXPECTED, LARGEST_FILE)
+
+
 def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
     """Decodes an image file to upright 8-bit sRGB.
 
@@ -71,8 +89,13 @@ def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
     Raises:
         InputError: there is no such file, it is no image, it is damaged, or it is far too large or too small.
     """
+    return decode(content(path), path, minimum_side)
 
-    def decode(image: Image.Image) -> Picture:
+
+def decode(content: bytes, path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
+    """As `read`, for the bytes of an image file that were read; `path` is what it is called."""
+
+    def to_picture(image: Image.Image) -> Picture:
         width, height = image.size
         if min(width, height) < minimum_side:
             raise InputError(
@@ -83,7 +106,7 @@ def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
         tag = by_pillow or _orientation(image)
         return Picture(pixels if by_pillow else orientation.turn(pixels, tag), tag, notes)
 
-    picture, without_metadata = _decoded(Path(path), decode)
+    picture, without_metadata = _decoded(Path(path), content, to_picture)
     return picture._replace(notes=(*picture.notes, LEFT_OUT)) if without_metadata else picture
 
 
@@ -106,14 +129,14 @@ def read_labels(path: str | Path) -> tuple[Shaped[np.ndarray, "height width *cha
         InputError: as `read`.
     """
 
-    def decode(image: Image.Image) -> tuple[Shaped[np.ndarray, "height width *channels"], int]:
+    def values_of(image: Image.Image) -> tuple[Shaped[np.ndarray, "height width *channels"], int]:
         by_pillow = _tiff_orientation(image)
         image.load()
         tag = by_pillow or _orientation(image)
         values = np.asarray(image)
         return values if by_pillow else orientation.turn(values, tag), tag
 
-    return _decoded(Path(path), decode)[0]
+    return _decoded(Path(path), content(path), values_of)[0]
 
 
 def read_header(path: str | Path) -> tuple[int, int, int]:
@@ -132,7 +155,7 @@ def read_header(path: str | Path) -> tuple[int, int, int]:
         swapped = orientation.swaps_sides(tag) and image.format != "TIFF"
         return (width, height, tag) if swapped else (height, width, tag)
 
-    return _decoded(Path(path), measure)[0]
+    return _decoded(Path(path), content(path), measure)[0]
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
@@ -146,7 +169,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 def read_description(path: str | Path) -> str:
     """The text "Description" of a PNG, or ""."""
-    return _decoded(Path(path), lambda image: getattr(image, "text", {}).get("Description", ""))[0]
+    return _decoded(Path(path), content(path), lambda image: getattr(image, "text", {}).get("Description", ""))[0]
 
 
 def is_image(path: str | Path) -> bool:
@@ -163,9 +186,8 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS)
 
 
-def _decoded(path: Path, decode: Callable[[Image.Image], _T]) -> tuple[_T, bool]:
+def _decoded(path: Path, content: bytes, decode: Callable[[Image.Image], _T]) -> tuple[_T, bool]:
     """What `decode` makes of an image, and whether that was possible only without the image's metadata."""
-    content = foreign.read_bytes(path, _EXPECTED, LARGEST_FILE)
     try:
         return _attempt(path, content, decode), False
     except InputError as first:
@@ -205,6 +227,7 @@ def _boundary(path: Path) -> Iterator[None]:
 
 
 def _open(file: Any) -> Image.Image:
+    _silence_libtiff()
     with _quiet():
         return Image.open(file, formats=FORMATS)
 
@@ -212,6 +235,16 @@ def _open(file: Any) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     with _quiet():
         return orientation.of_image(image)
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Stops libtiff from printing what is wrong with a file, past everyone; what stops a picture Pillow raises as well.
+
+    Only the libtiff that Pillow brings along is sure to be the one that decodes; where there is none, it goes on.
+    """
+    for library in Path(PIL.__file__).parents[1].glob("pillow.libs/libtiff*"):
+        ctypes.CDLL(os.fspath(library)).TIFFSetErrorHandler(None)
 
 
 @contextmanager

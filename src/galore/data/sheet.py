@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from galore import foreign
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.geometry import Transform, warp
 from galore.data.loader import Example, Files, move
@@ -56,7 +57,7 @@ def colours(count: int) -> UInt8[np.ndarray, "count 3"]:
 
 def _cell(example: Example, dataset: PartDataset | SceneDataset) -> Image.Image:
     moved = move(example, _fit(*example["image"].shape[:2]))
-    name = dataset.class_names[int(example["label"])]
+    name = foreign.name(dataset.class_names[int(example["label"])])
     if isinstance(dataset, PartDataset):
         picture = _with_parts(moved, len(dataset.part_names))
         caption = f"{name}, image {dataset.image_ids[int(example['index'])]}"
@@ -97,7 +98,7 @@ def _with_outlines(example: Example, objects: int) -> Image.Image:
 
 def _largest(mask: Int[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], names: tuple[str, ...]) -> list[str]:
     areas = np.bincount(mask.ravel(), minlength=len(names) + 1)[1:]
-    return [names[k].split(",")[0] for k in np.argsort(-areas, kind="stable")[:3] if areas[k]]
+    return [foreign.name(names[k].split(",")[0]) for k in np.argsort(-areas, kind="stable")[:3] if areas[k]]
 
 
 def _legend(dataset: PartDataset | SceneDataset, width: int) -> Image.Image:
@@ -110,5 +111,5 @@ def _legend(dataset: PartDataset | SceneDataset, width: int) -> Image.Image:
     for k, (name, colour) in enumerate(zip(dataset.part_names, colours(len(dataset.part_names)).tolist())):
         x, y = _MARGIN + (k % per_row) * 150, (k // per_row) * _LINE + _LINE / 2
         pen.circle((x + 5, y), 5, fill=tuple(colour))
-        pen.text((x + 15, y - 8), name, "black", ImageFont.load_default(13))
+        pen.text((x + 15, y - 8), foreign.name(name)[:20], "black", ImageFont.load_default(13))
     return legend

@@ -39,7 +39,7 @@ class Problem:
     example: str
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.count}, for example {self.example})"
+        return f"{self.what} ({self.count}, for example {foreign.text(self.example)})"
 
 
 def lines(path: Path, expected: str) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from galore import batching
 from galore.errors import InputError
-from galore.evaluation import baselines, metrics, search
+from galore.evaluation import baselines, keypoints, metrics, search
 from galore.evaluation.evaluate import Batch, Model, maps_of, over_batches
 from galore.evaluation.methods import RANDOM, Method, Rule
 from galore.evaluation.queries import Queries
@@ -126,26 +126,26 @@ def score(
     Returns:
         "decisions flipped", whether edits of each share (`metrics.FRACTIONS`) of the map's cells suffice [k, T]; and of
         the decisions that were flipped with any number of edits, NaN for the others: "edits", "Near-KP", "Same-KP" (the
-        means are over all edits, see `search.share_of_edits`), and the last two of the first edit alone.
+        means are over all edits, see `keypoints.share_of_edits`), and the last two of the first edit alone.
     """
     parts = test_set.annotations
     assert isinstance(parts, Parts)
 
-    def keypoints(rows: Int[np.ndarray, " m"]) -> Bool[np.ndarray, "m h w K"]:
-        cells = search.keypoint_cells(parts.points[rows], parts.visible[rows].astype(bool), shape, parts.size)
-        return search.merged_sides(cells, part_names)
+    def keypoints_of(rows: Int[np.ndarray, " m"]) -> Bool[np.ndarray, "m h w K"]:
+        cells = keypoints.keypoint_cells(parts.points[rows], parts.visible[rows].astype(bool), shape, parts.size)
+        return keypoints.merged_sides(cells, part_names)
 
-    theirs = keypoints(found.distractors.reshape(-1)).reshape(*found.distractors.shape, *shape, -1)
+    theirs = keypoints_of(found.distractors.reshape(-1)).reshape(*found.distractors.shape, *shape, -1)
     is_flipped = found.edits.outcome == Outcome.FLIPPED
     count = np.where(is_flipped, found.edits.count, np.nan)
     near, same = (
         np.where(is_flipped[:, None], hits, np.nan)
-        for hits in search.keypoint_hits(found.edits, keypoints(queries.rows), theirs)
+        for hits in keypoints.keypoint_hits(found.edits, keypoints_of(queries.rows), theirs)
     )
     allowed = np.asarray(metrics.FRACTIONS) * shape[0] * shape[1]
     return {
-        "Same-KP": search.share_of_edits(same),
-        "Near-KP": search.share_of_edits(near),
+        "Same-KP": keypoints.share_of_edits(same),
+        "Near-KP": keypoints.share_of_edits(near),
         "edits": count,
         "Same-KP, first edit": same[:, 0],
         "Near-KP, first edit": near[:, 0],

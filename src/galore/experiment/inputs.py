@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from galore import atomic, foreign, provenance
+from galore import atomic, foreign, npz, provenance
 from galore.attribution import image_path_integrated_gradients
 from galore.data import ade20k, cub
 from galore.data.ade20k import objects_present
@@ -288,7 +288,7 @@ def _predictions(file: Path) -> dict[str, np.ndarray]:
     with (
         foreign.open_regular(file, expected) as opened,
         foreign.understood(file, expected),
-        np.load(opened, allow_pickle=False) as arrays,
+        npz.opened(opened) as arrays,
     ):
         known = {name: arrays[name] for name in ("paths", "labels", "logits", "student")}
         paths, labels, logits, student = known.values()

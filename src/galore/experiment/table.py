@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
-from galore import foreign, representation, statistics
+from galore import foreign, npz, representation, statistics
 from galore.errors import InputError
 from galore.evaluation.evaluate import Scores
 from galore.evaluation.ground_truth import AttributeTable
@@ -293,7 +293,7 @@ def load(folder: Path) -> Table:
     with (
         foreign.open_regular(values, expected) as file,
         foreign.understood(folder, expected),
-        np.load(file, allow_pickle=False) as arrays,
+        npz.opened(file) as arrays,
     ):
         rows = tuple(
             Row(

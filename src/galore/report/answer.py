@@ -55,18 +55,23 @@ class Finding:
     Attributes:
         key: the map's name in maps.npz.
         map: the raw values, as attributed.
-        region: the largest fraction of the upsampled map, in pixels of the photo's view; empty for a constant map.
+        packed: the region, eight pixels a byte, since a report may have thousands (see `np.packbits`).
         boxes: around the region's connected parts, largest part first, in pixels of the whole photo: x0, y0, x1, y1.
         covered: the share of the view that the region really covers.
     """
 
     key: str
     map: Float[np.ndarray, "h w"]
-    region: Bool[np.ndarray, "size_y size_x"]
+    packed: UInt8[np.ndarray, "size_y bytes_x"]
     boxes: tuple[Box, ...]
     covered: float
 
     __repr__ = representation.fields
+
+    @property
+    def region(self) -> Bool[np.ndarray, "size_y size_x"]:
+        """The largest fraction of the upsampled map, in pixels of the photo's view; empty for a constant map."""
+        return np.unpackbits(self.packed, axis=-1).astype(bool)
 
 
 @dataclass(frozen=True)

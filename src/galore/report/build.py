@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 from galore import attribution as attributions
 from galore import class_names, confidence, explain, foreign, provenance, regions, representation
@@ -47,12 +48,15 @@ CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_s
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Maps:
-    """Everything about one photo that needs the network; the margin where it was asked for."""
+    """Everything about one photo that needs the network; the margin where it was asked for.
+
+    Regions are packed, eight pixels a byte.
+    """
 
     deliberative: explain.Deliberative
     discriminant: explain.Discriminant
     margin: explain.Margin | None
-    regions: dict[str, Bool[Array, "*n view view"]]
+    regions: dict[str, UInt8[Array, "*n view bytes"]]
 
     __repr__ = representation.fields
 
@@ -63,7 +67,7 @@ class HostMaps(NamedTuple):
     deliberative: Any
     discriminant: Any
     margin: Any
-    regions: dict[str, Bool[np.ndarray, "*n view view"]]
+    regions: dict[str, UInt8[np.ndarray, "*n view bytes"]]
 
 
 ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
@@ -85,6 +89,9 @@ def compile_explanations(
     """
     settings = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
 
+    def lit(maps: Float[Array, "*n h w"]) -> UInt8[Array, "*n view bytes"]:
+        return jnp.packbits(regions.largest_fraction(maps, fraction, (VIEW, VIEW)), axis=-1)
+
     def explain_photo(
         net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
     ) -> Maps:
@@ -94,7 +101,6 @@ def compile_explanations(
         predicted = jnp.where(predicted < 0, best, predicted)
         counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
         difference = explain.discriminant(net, None, predicted, counter, activations=F, **settings)
-        lit = functools.partial(regions.largest_fraction, fraction=fraction, size=(VIEW, VIEW))
         # Pairs that occur come first, and no location has more of them than its largest classes form.
         pairs = hesitation.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
         in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
@@ -142,7 +148,7 @@ def build(
     example_photo, example_pixels, more_cautions = None, None, []
     if counter_image is not None:
         example_photo, example_pixels, more_cautions = _read(net, counter_image)
-    maps = _finite(explain_photo(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), path)
+    maps = _finite(explain_photo(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), names, path)
     candidates = _candidates(maps, names)
     prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), names)
     if against.index == prediction.index:
@@ -154,7 +160,7 @@ def build(
     example = None
     if example_photo is not None and example_pixels is not None and counter_image is not None:
         other = explain_photo(net, jnp.asarray(example_pixels), jnp.int32(against.index), jnp.int32(prediction.index))
-        other = _finite(other, counter_image)
+        other = _finite(other, names, counter_image)
         finding = _apart(other, example_photo, "counter_")
         example = CounterPhoto(example_photo, finding, _candidates(other, names)[0])
         more |= {f"counter_{key}": value for key, value in _discriminant_factors(other).items()}
@@ -197,32 +203,40 @@ def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W
     """A photo for the reader, the same for the network, and what the reader must know about its pixels."""
     if net.preprocessing is None:
         raise InputError(f"the network {net.name or 'given'} has no preprocessing, so it cannot take a photo")
-    picture = photos.read(path)
+    content = photos.content(path)
+    picture = photos.decode(content, path)
     pixels = picture.pixels
     transform = net.preprocessing.transform(pixels.shape[0], pixels.shape[1])
     view = dataclasses.replace(transform, height=VIEW, width=VIEW).pixels(pixels)
-    photo = Photo(str(path), provenance.file_sha256(path), pixels, transform.box, view)
+    photo = Photo(str(path), hashlib.sha256(content).hexdigest(), pixels, transform.box, view)
     cautions = [f"{photo.name}: {note}." for note in picture.notes]
     return photo, net.preprocessing.normalise(transform.pixels(pixels)), cautions
 
 
-def _finite(maps: Maps, path: str | Path) -> HostMaps:
-    """The maps on the host; a number that is not finite stops here and reaches no report."""
-    if not np.isfinite(maps.deliberative.logits).all():
-        raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
-    numbers = (leaf for leaf in jax.tree.leaves(maps) if jnp.issubdtype(leaf.dtype, jnp.floating))
-    if not all(np.isfinite(leaf).all() for leaf in numbers):
-        raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
+def _finite(maps: Maps, names: Sequence[str], path: str | Path) -> HostMaps:
+    """The maps on the host, those of candidates and of pairs that occur; a number that is not finite stops here and
+    reaches no report. A logit of -inf rules its class out, which is no candidate then."""
 
     def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: np.asarray(array) for name, array in arrays.items()}
 
-    return HostMaps(
-        SimpleNamespace(**on_host(vars(maps.deliberative))),
-        SimpleNamespace(**on_host(vars(maps.discriminant))),
-        None if maps.margin is None else SimpleNamespace(**on_host(vars(maps.margin))),
-        on_host(maps.regions),
-    )
+    hesitation, difference = on_host(vars(maps.deliberative)), on_host(vars(maps.discriminant))
+    margin = None if maps.margin is None else on_host(vars(maps.margin))
+    logits = hesitation["logits"][0]
+    if not np.isfinite(logits[logits != -np.inf]).all() or (logits == -np.inf).all():
+        raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
+    for index in (*difference["predicted"], *difference["counter"]):
+        if logits[index] == -np.inf:
+            name = class_names.label(int(index), names)
+            raise InputError(f"the network rules out {name} for {path} (its logit is -inf); name another class")
+    is_candidate, occurs = logits[hesitation["classes"][0]] > -np.inf, hesitation["occurs"][0]
+    hesitation |= {name: hesitation[name][:, is_candidate] for name in ("classes", "class_maps")}
+    hesitation |= {name: hesitation[name][:, occurs] for name in ("maps", "pairs", "strengths", "occurs")}
+    numbers = [v for part in (hesitation, difference, margin or {}) for name, v in part.items() if name != "logits"]
+    if not all(np.isfinite(values).all() for values in numbers):
+        raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
+    shown = None if margin is None else SimpleNamespace(**margin)
+    return HostMaps(SimpleNamespace(**hesitation), SimpleNamespace(**difference), shown, on_host(maps.regions))
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
@@ -233,14 +247,14 @@ def _candidate(maps: HostMaps, index: int, names: Sequence[str]) -> Candidate:
     logits = maps.deliberative.logits[0].astype(np.float64)
     probabilities = np.exp(logits - logits.max())
     probability = probabilities[index] / probabilities.sum()
-    return Candidate(index, foreign.name(class_names.label(index, names)), float(logits[index]), float(probability))
+    return Candidate(index, class_names.label(index, names), float(logits[index]), float(probability))
 
 
 def _insecurities(maps: HostMaps, candidates: tuple[Candidate, ...], photo: Photo) -> tuple[Insecurity, ...]:
     """The pairs that occur, strongest first, as the core ranks them."""
     hesitation, by_index = maps.deliberative, {candidate.index: candidate for candidate in candidates}
     insecurities = []
-    for rank in np.flatnonzero(hesitation.occurs[0]):
+    for rank in range(len(hesitation.pairs[0])):
         first, second = sorted((by_index[int(index)] for index in hesitation.pairs[0, rank]), key=lambda c: -c.logit)
         key = f"deliberative_{first.index}_{second.index}"
         finding = _finding(key, hesitation.maps[0, rank], maps.regions["deliberative"][rank], photo)
@@ -255,12 +269,13 @@ def _apart(maps: HostMaps, photo: Photo, prefix: str = "") -> Finding:
 
 
 def _finding(
-    key: str, values: Float[np.ndarray, "h w"], region: Bool[np.ndarray, "view view"], photo: Photo
+    key: str, values: Float[np.ndarray, "h w"], packed: UInt8[np.ndarray, "view bytes"], photo: Photo
 ) -> Finding:
+    region = np.unpackbits(packed, axis=-1).astype(bool)
     x0, y0, x1, y1 = photo.window
     scale = np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0]) / VIEW
     boxes = [np.array(part.box) * scale + [x0, y0, x0, y0] for part in regions.connected(region)]
-    return Finding(key, values, region, tuple(_box(box) for box in boxes), float(region.mean()))
+    return Finding(key, values, packed, tuple(_box(box) for box in boxes), float(region.mean()))
 
 
 def _box(edges: Float[np.ndarray, "4"]) -> Box:
@@ -291,7 +306,8 @@ def _notes(
     path: str | Path,
     deliberative: bool = True,
 ) -> list[str]:
-    """A sentence for every map that is the same everywhere, and so for every region that is missing."""
+    """A sentence for every map that is the same everywhere, and so for every region that is missing; and one where
+    classes are ruled out."""
     difference, score = maps.discriminant, methods["confidence"]
     factors = [
         (f"the score of {speaks.name}", difference.predicted_maps, "no region can support it or set it apart"),
@@ -306,11 +322,15 @@ def _notes(
         ]
     if deliberative:
         factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))
-    return [
-        f"In {foreign.name(Path(path).name)}, the map of {what} is {_level(values[0])} everywhere, so {result}."
+    photo, logits = foreign.name(Path(path).name), difference.logits[0]
+    notes = [
+        f"In {photo}, the map of {what} is {_level(values[0])} everywhere, so {result}."
         for what, values, result in factors
         if np.ptp(values[0]) == 0
     ]
+    if ruled_out := int((logits == -np.inf).sum()):
+        notes.append(f"In {photo}, the network rules out {ruled_out} of its {len(logits)} classes (a logit of -inf).")
+    return notes
 
 
 def _level(values: Float[np.ndarray, "h w"]) -> str:

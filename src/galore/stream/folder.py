@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from galore import atomic, foreign
+from galore import atomic, foreign, npz
 from galore.errors import InputError
 
 DESCRIPTION, IMAGES = "run.json", "images.txt"
@@ -103,8 +103,8 @@ class Folder:
             raise InputError(f"{self.root} has no shard {number} yet")
         with foreign.open_regular(self.path(number), "a shard of a stream") as file:
             try:
-                with np.load(file, allow_pickle=False) as columns:
-                    known = columns.files
+                with npz.opened(file) as columns:
+                    known = list(columns)
                     loaded = {name: columns[name] for name in names or known if name in known}
             except MemoryError:
                 raise

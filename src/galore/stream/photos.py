@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from galore import foreign
 from galore.data import photo
 from galore.data.loader import Example
 from galore.data.preprocessing import Preprocessing
@@ -120,12 +119,15 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
 
 
 def contents(path: Path) -> UInt8[np.ndarray, "32"]:
-    """The SHA-256 of a file's bytes; zeros where they cannot be read."""
+    """The SHA-256 of a photo's bytes; zeros where they cannot be read."""
     try:
-        with foreign.open_regular(path, "a photo") as file:
-            return np.frombuffer(hashlib.file_digest(file, "sha256").digest(), np.uint8)
-    except (InputError, OSError):
+        return _sha256(photo.content(path))
+    except InputError:
         return np.zeros(32, np.uint8)
+
+
+def _sha256(content: bytes) -> UInt8[np.ndarray, "32"]:
+    return np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +151,13 @@ class Photos:
         return len(self.rows)
 
     def __getitem__(self, position: int, /) -> Example:
-        row, side, problem = int(self.rows[position]), self.preprocessing.crop, ""
-        digest = contents(self.root / self.names[row])
+        side, path = self.preprocessing.crop, self.root / self.names[int(self.rows[position])]
+        image, digest, problem = np.zeros((side, side, 3), np.uint8), np.zeros(32, np.uint8), ""
         try:
-            pixels = photo.read_image(self.root / self.names[row])
+            content = photo.content(path)
+            digest = _sha256(content)
+            pixels = photo.decode(content, path).pixels
             image = self.preprocessing.transform(*pixels.shape[:2]).pixels(pixels)
         except InputError as error:
-            image, problem = np.zeros((side, side, 3), np.uint8), str(error)
+            problem = str(error)
         return {"image": image, "problem": np.array(problem[:LONGEST_PROBLEM], f"U{LONGEST_PROBLEM}"), "sha256": digest}

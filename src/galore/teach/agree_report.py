@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from galore import foreign
 from galore.statistics import Estimate, bootstrap_difference, bootstrap_mean, wilson
 from galore.teach.agree import DISCRIMINANT, RANDOM
 from galore.teach.results import Refusal, Result, right
@@ -66,7 +67,7 @@ class AgreementReport:
     @property
     def title(self) -> str:
         who = f"SIMULATION ({self.simulation}), no person answered" if self.simulation else "People"
-        return f"{who}: agreement on {self.data}, {self.learners} learners, experiment {self.experiment}"
+        return f"{who}: agreement on {foreign.name(self.data)}, {self.learners} learners, experiment {self.experiment}"
 
 
 def make(sheet: Sheet, members: Sequence[Result], seed: int = 0) -> AgreementReport:
@@ -142,7 +143,7 @@ def markdown(report: AgreementReport, refusals: Sequence[Refusal] = ()) -> str:
         "",
     ]
     if refusals:
-        lines += ["Not counted:", "", *(f"- {refusal.file}: {refusal.reason}" for refusal in refusals), ""]
+        lines += ["Not counted:", "", *(f"- {refusal}" for refusal in refusals), ""]
     return "\n".join(lines)
 
 
@@ -166,7 +167,7 @@ def write(sheet: Sheet, members: Sequence[Result], refusals: Sequence[Refusal], 
     body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
     body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
     text = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8")
+    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8", "backslashreplace")
     figure(report, folder / f"{prefix}figure.png")
     return markdown(report)
 
@@ -182,7 +183,7 @@ def figure(report: AgreementReport, path: Path) -> None:
         value = row.cannot_tell
         axes.plot([100 * value.low, 100 * value.high], [y, y], color=colour, lw=2)
         axes.plot(100 * value.value, y, "o", color=colour, ms=7)
-    axes.set_yticks(range(len(report.rows)), [row.group for row in reversed(report.rows)])
+    axes.set_yticks(range(len(report.rows)), [row.group for row in reversed(report.rows)], parse_math=False)
     axes.set(xlim=(0, 102), ylim=(-0.6, len(report.rows) - 0.4), xlabel="people who cannot tell, %")
     if report.simulation:
         axes.set(xlabel="SIMULATED answers “cannot tell”, %")
@@ -192,5 +193,6 @@ def figure(report: AgreementReport, path: Path) -> None:
         loc="left",
         fontsize=9,
         color="#9a2c14" if report.simulation else "#1c2024",
+        parse_math=False,
     )
     drawing.savefig(path)

@@ -16,8 +16,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from galore import atomic, foreign
+from galore.data import photo
 from galore.data.geometry import Transform
-from galore.data.photo import read_image
 from galore.errors import InputError
 from galore.teach import outline, seal
 from galore.teach import sheet as sheets
@@ -27,6 +27,9 @@ SIDE, EXAMPLE_SIDE = 400, 200
 QUALITY = 80
 HIDDEN = 96
 """The grey of what an agreement question does not show."""
+
+LONGEST_WORDS = 5000
+"""Characters of a paragraph that the experimenter wrote for the page."""
 
 
 def write(sheet: Sheet, images: Path, out: Path) -> None:
@@ -74,9 +77,10 @@ def links(sheet: Sheet) -> str:
 def jpeg(picture: Picture, images: Path, side: int, shown: LitRegion | None = None) -> bytes:
     """The picture as the page shows it: the square that the network saw, with nothing but pixels in the file."""
     path = foreign.inside(images, picture.path, "the sheet")
-    pixels = read_image(path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != picture.sha256:
+    content = photo.content(path)
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
         raise InputError(f"{path} is not the image that the sheet was made from")
+    pixels = photo.decode(content, path).pixels
     x0, y0, x1, y1 = picture.window
     side = min(side, max(round(x1 - x0), 160))
     square = Transform(pixels.shape[0], pixels.shape[1], (x0, y0, x1, y1), side, side).pixels(pixels)
@@ -131,10 +135,10 @@ def content(sheet: Sheet) -> dict[str, Any]:
         "kind": sheet.kind,
         "version": sheets.VERSION,
         "experiment": sheet.experiment,
-        "subject": sheet.subject,
-        "labels": sheet.labels,
-        "contact": sheet.contact,
-        "consent": [paragraph.strip() for paragraph in sheet.consent.split("\n\n") if paragraph.strip()],
+        "subject": foreign.name(sheet.subject),
+        "labels": [foreign.name(label) for label in sheet.labels],
+        "contact": foreign.text(sheet.contact, LONGEST_WORDS),
+        "consent": [foreign.text(words, LONGEST_WORDS) for words in sheet.consent.split("\n\n") if words.strip()],
         "postTo": sheet.post_to,
         "sizes": sheet.settings["sizes"],
         "conditions": len(sheet.conditions),
@@ -176,7 +180,7 @@ def _drawn(lit: tuple[LitRegion, LitRegion]) -> list[dict[str, Any]]:
         {
             "outline": region.outline,
             "marks": [
-                {"name": mark.name, "x": mark.x, "y": mark.y, "number": number.get(k, 0)}
+                {"name": foreign.name(mark.name), "x": mark.x, "y": mark.y, "number": number.get(k, 0)}
                 for k, mark in enumerate(region.marks)
             ],
         }
@@ -188,5 +192,5 @@ def _truth(sheet: Sheet) -> str:
     if sheet.kind == sheets.AGREE:
         return ""
     answers = {trial.id: trial.truth for trial in sheet.trials if not trial.counter}
-    names = [name.replace("_", " ") for name in sheet.classes]
+    names = [foreign.name(name.replace("_", " ")) for name in sheet.classes]
     return seal.seal({"answers": answers, "names": names}, sheet.experiment, seal.RESULT_ROUNDS)

@@ -3,13 +3,12 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from galore.errors import InputError
-from galore.teach.sheet import Place, opaque
+from galore.teach.sheet import Place, is_address, opaque
 
 CONDITIONS = ("counterfactual", "attributive", "random", "whole")
 ORDERS = 8
@@ -166,5 +165,5 @@ def check(fraction: float, learners: int, seed: int, post_to: str) -> None:
         raise InputError(f"{learners} learners: expected 1 to {MOST_LEARNERS}")
     if seed < 0:
         raise InputError(f"seed {seed}: expected 0 or more")
-    if post_to and not (post_to.startswith(("https://", "http://")) and urlsplit(post_to).netloc):
+    if post_to and not is_address(post_to):
         raise InputError(f"cannot post to {post_to!r}, expected an address such as https://example.org/results")

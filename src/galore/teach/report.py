@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from galore import foreign
 from galore.statistics import Estimate, bootstrap_difference, bootstrap_mean, wilson
 from galore.teach import results
 from galore.teach.results import Refusal, Result
@@ -83,7 +84,7 @@ class TeachingReport:
 
     @property
     def title(self) -> str:
-        kinds = " and ".join(name.replace("_", " ") for name in self.classes)
+        kinds = " and ".join(foreign.name(name.replace("_", " ")) for name in self.classes)
         who = f"SIMULATION ({self.simulation}), no person answered" if self.simulation else "People"
         return f"{who}: {kinds}, experiment {self.experiment}"
 
@@ -210,7 +211,7 @@ def markdown(report: TeachingReport, refusals: Sequence[Refusal] = ()) -> str:
         notes = (*notes, f"More than one learner came by the code {codes}; all count, but check the balance.")
     lines += [*(f"- {note}" for note in notes), ""]
     if refusals:
-        lines += ["Not counted:", "", *(f"- {refusal.file}: {refusal.reason}" for refusal in refusals), ""]
+        lines += ["Not counted:", "", *(f"- {refusal}" for refusal in refusals), ""]
     return "\n".join(lines)
 
 
@@ -234,7 +235,7 @@ def write(sheet: Sheet, members: Sequence[Result], refusals: Sequence[Refusal], 
     body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
     body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
     text = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8")
+    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8", "backslashreplace")
     figure(report, folder / f"{prefix}figure.png")
     return markdown(report)
 
@@ -273,5 +274,6 @@ def figure(report: TeachingReport, path: Path) -> None:
         loc="left",
         fontsize=9,
         color="#9a2c14" if report.simulation else "#1c2024",
+        parse_math=False,
     )
     drawing.savefig(path)

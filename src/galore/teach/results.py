@@ -54,10 +54,13 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """A file that is not counted, and why."""
+    """A file that is not counted, and why; both as they may be shown."""
 
     file: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
 
 
 def join(sheet: Sheet, files: Sequence[str | Path]) -> tuple[list[Result], list[Refusal]]:
@@ -88,11 +91,12 @@ def join(sheet: Sheet, files: Sequence[str | Path]) -> tuple[list[Result], list[
 
 def check(sheet: Sheet, file: Path) -> Result | Refusal:
     """Reads one file: the result, or why it does not count."""
+    shown = foreign.text(file, foreign.LONGEST_PATH)
     try:
         content = foreign.read_bytes(file, "a result file")
     except InputError as error:
-        return Refusal(str(file), f"cannot be read: {error}")
-    return check_content(sheet, content, str(file))
+        return Refusal(shown, f"cannot be read: {error}")
+    return check_content(sheet, content, shown)
 
 
 def check_content(sheet: Sheet, content: bytes, file: str) -> Result | Refusal:
@@ -105,7 +109,7 @@ def check_content(sheet: Sheet, content: bytes, file: str) -> Result | Refusal:
         return Refusal(file, "truncated, or no result file: it is not JSON")
     reason = _problem(sheet, body)
     if reason:
-        return Refusal(file, reason)
+        return Refusal(file, foreign.text(reason))
     given = body["answers"]
     return Result(
         file=file,

@@ -7,7 +7,9 @@ file is judged by it. Its identifier is a hash of its contents, so that a result
 import dataclasses
 import hashlib
 import json
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,17 +163,25 @@ def opaque(seed: int, *words: object) -> str:
     return hashlib.sha256(repr((seed, *words)).encode()).hexdigest()[:10]
 
 
+def is_address(text: str) -> bool:
+    """Whether results can be sent there: http or https, and nothing that a policy or a page would read as more."""
+    return re.fullmatch(r"https?://[\w.-]+(?::\d{1,5})?(?:[/?][!#-&(-:<-~]*)?", text, re.ASCII) is not None
+
+
 def write(sheet: Sheet, path: Path) -> None:
     """Writes the sheet as JSON, for people to read too."""
     head = {"format": FORMAT, "version": VERSION, "experiment": sheet.experiment}
-    path.write_text(json.dumps(head | dataclasses.asdict(sheet), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(
+        json.dumps(head | dataclasses.asdict(sheet), indent=1, ensure_ascii=False) + "\n", "utf-8", "backslashreplace"
+    )
 
 
 def read(path: str | Path) -> Sheet:
     """Reads a sheet back.
 
     Raises:
-        InputError: no such file, no sheet, another version, or a sheet that was changed since it was written.
+        InputError: no such file, no sheet, another version, a sheet that was changed since it was written, or one that
+            contradicts itself.
     """
     path = Path(path)
     path = path / "sheet.json" if os.path.isdir(path) else path
@@ -183,13 +193,65 @@ def read(path: str | Path) -> Sheet:
         raise InputError(f"{path} is a sheet of version {body.get('version')}, expected version {VERSION}")
     foreign.json_text(content, Sheet, str(path), EXPECTED)  # the types; numbers stay as they stand there
     with foreign.understood(path, EXPECTED):
-        sheet = _from_json(body)
+        sheet = from_json(body)
     if sheet.experiment != body.get("experiment"):
         raise InputError(f"{path} was changed after it was written: its contents do not give {body.get('experiment')}")
+    if problem := _problem(sheet):
+        raise InputError(f"{path} is damaged, expected {EXPECTED}: {problem}")
     return sheet
 
 
-def _from_json(body: dict[str, Any]) -> Sheet:
+def _problem(sheet: Sheet) -> str:
+    """Where a sheet of the right types contradicts itself or holds what no sheet does, in words; "" for nowhere."""
+    pictures, trials = {picture.id for picture in sheet.pictures}, {trial.id for trial in sheet.trials}
+    if sheet.kind not in (TEACH, AGREE) or not isinstance(sheet.settings.get("sizes"), dict):
+        return f"there is no experiment {foreign.name(sheet.kind)!r} of such settings"
+    if sheet.post_to and not is_address(sheet.post_to):
+        return f"results cannot be sent to {foreign.name(sheet.post_to)!r}"
+    names = [*pictures, *trials, *(place.code for place in sheet.places)]
+    names += [*sheet.conditions, *(trial.group for trial in sheet.trials if trial.group)]
+    for name in names:
+        if not re.fullmatch(r"[\w -]{1,60}", name):
+            return f"{foreign.name(name)!r} is no name that it gives"
+    if not sheet.orders or not all(order and trials.issuperset(order) for order in sheet.orders):
+        return "its orders are not about its questions"
+    teaching = {trial.id for trial in sheet.trials if trial.counter}
+    if sheet.kind == TEACH and not all(teaching.intersection(order) for order in sheet.orders):
+        return "nothing is explained in one of its orders"
+    for place in sheet.places:
+        if place.condition not in sheet.conditions or place.order not in range(len(sheet.orders)):
+            return f"the place {place.code} is of a condition or an order that there is not"
+    wrong = [one.id for one in sheet.pictures if not _is_possible(one, len(sheet.classes))]
+    wrong += [one.id for one in sheet.trials if not _fits(one, sheet, pictures)]
+    return f"{wrong[0]} is impossible" if wrong else ""
+
+
+def _is_possible(picture: Picture, classes: int) -> bool:
+    x0, y0, x1, y1 = picture.window
+    return all(map(math.isfinite, picture.window)) and x0 < x1 and y0 < y1 and picture.label in range(classes)
+
+
+def _fits(trial: Trial, sheet: Sheet, pictures: set[str]) -> bool:
+    """Whether a question is about pictures, conditions and classes that there are, and its outlines can be drawn."""
+    used = {trial.picture, *trial.examples[0], *trial.examples[1], *([trial.counter] if trial.counter else [])}
+    regions = [region for pair in trial.lit.values() for region in pair] + ([trial.shown] if trial.shown else [])
+    return (
+        used <= pictures
+        and trial.truth in ("A", "B")
+        and set(trial.lit) == (set(sheet.conditions) if trial.counter else set())
+        and all(name in range(len(sheet.classes)) for name in trial.names)
+        and all(_can_be_drawn(region) for region in regions)
+        and all(len(one.marks) == len(other.marks) for one, other in trial.lit.values())
+    )
+
+
+def _can_be_drawn(region: LitRegion) -> bool:
+    is_outline = re.fullmatch(r"(?:M\d{1,4} \d{1,4}(?:L\d{1,4} \d{1,4}){2,}Z)*", region.outline, re.ASCII)
+    return is_outline is not None and all(math.isfinite(mark.x) and math.isfinite(mark.y) for mark in region.marks)
+
+
+def from_json(body: dict[str, Any]) -> Sheet:
+    """A sheet from the data that it was written as, whose types are right."""
     names = {field.name for field in dataclasses.fields(Sheet)}
     plain = {name: value for name, value in body.items() if name in names}
     return Sheet(

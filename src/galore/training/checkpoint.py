@@ -31,7 +31,7 @@ from galore.confidence import Predictor
 from galore.errors import InputError, is_out_of_memory
 from galore.models import factory
 from galore.network import Network
-from galore.training import architectures, hardness, header
+from galore.training import architectures, chunks, hardness, header
 from galore.training.header import Description, find, read_description, read_header
 from galore.training.hosts import barrier, is_first
 
@@ -319,6 +319,7 @@ def read_arrays(path: Path, sha256: str, check: Callable[[Shapes], None] | None 
             tree = checkpointer.metadata(folder / path.name).item_metadata.tree
             if check is not None:
                 check({name: tuple(known.shape) for name, known in tree.items() if name != "empty"})
+            chunks.check(folder / path.name)
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             arrays = checkpointer.restore(folder / path.name, restore_args=arguments)
     except Exception as error:

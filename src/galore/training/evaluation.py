@@ -23,10 +23,10 @@ def true_class_probability(logits: Float[np.ndarray, "n C"], labels: Int[np.ndar
 
 
 def entropy(logits: Float[np.ndarray, "n C"]) -> Float[np.ndarray, " n"]:
-    """How undecided the classifier is by itself, in nats."""
+    """How undecided the classifier is by itself, in nats; a logit of -inf rules a class out (0 log 0 = 0)."""
     log_p = logits - logits.max(-1, keepdims=True)
     log_p = log_p - np.log(np.exp(log_p).sum(-1, keepdims=True))
-    return -(np.exp(log_p) * log_p).sum(-1)
+    return -(np.exp(log_p) * np.where(np.isneginf(log_p), 0, log_p)).sum(-1)
 
 
 def auroc(scores: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> float:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -175,18 +175,29 @@ def metrics_writer(file: Path, checkpoints: Path) -> Iterator[OnRecord]:
 
 class _Record(TypedDict):
     step: int
+    loss: NotRequired[float]
+    accuracy: NotRequired[float]
+    validation: NotRequired[dict[str, float]]
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """The records of a file, without a last line that was cut off; none where there is no file."""
-    records = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        try:
-            foreign.json_text(line, _Record, "a record", "one of a training")
-        except InputError:
-            break
-        records.append(json.loads(line))
+    """The records of a file, without a last line that a kill cut off; none where there is no file.
+
+    Raises:
+        InputError: any other line is damaged.
+    """
+    if not file.exists():
+        return []
+    *whole, last = foreign.read_bytes(file, "the metrics of a training").split(b"\n")
+    records = [_record(line, f"{foreign.text(file)}, line {number}") for number, line in enumerate(whole, start=1)]
+    with contextlib.suppress(InputError):
+        records.append(_record(last, "a line that was cut off"))
     return records
+
+
+def _record(line: bytes, where: str) -> dict[str, Any]:
+    foreign.json_text(line, _Record, where, "a record of a training")
+    return json.loads(line)
 
 
 def _hardness_examples(
