@@ -10,6 +10,8 @@ minutes on 2 cores. Needs, besides galore: equinox dm-haiku keras flaxmodels equ
 jaxonnxruntime, whichever are there.
 """
 
+# pyright: reportMissingImports=false, reportArgumentType=false
+
 import argparse
 import contextlib
 import dataclasses

@@ -130,7 +130,8 @@ def see_locations(program: Program, value: int, target: Operand, axes: dict[int,
     """
     behind = program.reached_from({value})
     for step in program.needed([target], given={value}):
-        placed = {n: axes[operand] for n, operand in enumerate(step.inputs) if operand in behind and operand in axes}
+        values = {n: operand for n, operand in enumerate(step.inputs) if isinstance(operand, int)}
+        placed = {n: axes[value] for n, value in values.items() if value in behind and value in axes}
         if any(axis.is_known for n in placed for axis in _summed(step, n, placed[n])):
             return True
         if not placed or any(output in axes for output in step.outputs):

@@ -362,7 +362,7 @@ def _quickly_compiled(function: Callable[..., Any], *arguments: Any) -> Callable
     """Compiled for a single call: with less optimisation where the compiler can do with less."""
     lowered = jax.jit(function).lower(*arguments)
     on_cpu = jax.default_backend() == "cpu"
-    return lowered.compile(compiler_options={"xla_backend_optimization_level": 0} if on_cpu else None)
+    return lowered.compile(compiler_options={"xla_backend_optimization_level": "0"} if on_cpu else None)
 
 
 def _run(here: Cut, params: PyTree, image: Array) -> tuple[Array, Array, Array, Array]:

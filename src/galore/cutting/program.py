@@ -6,7 +6,7 @@ branches and functions with derivatives of their own stay closed: what is named 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -148,7 +148,7 @@ class _Flattening:
         self.types.append(jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype))
         return len(self.types) - 1
 
-    def _open(self, jaxpr: Any, constants: Any, inputs: list[Operand], scope: str) -> list[Operand]:
+    def _open(self, jaxpr: Any, constants: Any, inputs: Sequence[Operand], scope: str) -> list[Operand]:
         """Lists the equations of a jaxpr; what it returns."""
         operands: dict[Any, Operand] = dict(zip(jaxpr.constvars, map(Known, constants), strict=True))
         operands |= dict(zip(jaxpr.invars, inputs, strict=True))
@@ -166,7 +166,7 @@ class _Flattening:
             outputs = tuple(self._new(variable) for variable in equation.outvars)
             _batch_exported(equation)
             self.steps.append(Step(equation.primitive, equation.params, tuple(given), outputs, inside))
-            self.closed |= dict.fromkeys(_names_inside(equation.params), equation.primitive.name)
+            self.closed |= {name: str(equation.primitive.name) for name in _names_inside(equation.params)}
             operands |= zip(equation.outvars, outputs, strict=True)
         return [operand(variable) for variable in jaxpr.outvars]
 
