@@ -12,10 +12,10 @@ SOURCE = ROOT / "src" / "galore"
 LAYERS = [
     ["errors", "moved", "representation", "statistics"],
     ["foreign"],
-    ["options", "class_names", "atomic", "npz", "program", "terminal", "batching"],
+    ["options", "class_names", "atomic", "npz", "processes", "program", "terminal", "batching"],
     ["data"],
     ["network", "head_program", "regions", "provenance"],
-    ["head_structure"],
+    ["head_structure", "cutting"],
     ["curvature", "confidence"],
     ["attribution"],
     ["arguments"],
