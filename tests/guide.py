@@ -29,7 +29,7 @@ def blocks(page: Path) -> list[Block]:
 @contextlib.contextmanager
 def _lightly_compiled() -> Iterator[None]:
     """What runs once is not worth the compiler's optimisations."""
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     try:
         yield

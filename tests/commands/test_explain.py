@@ -138,7 +138,7 @@ import galore
 
 def model(params, image):
     with jax.named_scope("cells"):
-        cells = jax.nn.relu(image.reshape(4, 8, 4, 8, 3).mean((1, 3)))
+        cells = jax.nn.relu(image[::8, ::8])
     return jax.nn.softmax(cells.mean((0, 1)) @ params)
 
 
