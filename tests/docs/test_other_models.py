@@ -3,15 +3,11 @@
 import re
 from pathlib import Path
 
-import pytest
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "other_models.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-@pytest.mark.slow
 def test_every_block_runs_in_order():
-    """About 15 s on 2 cores, nearly all of it compilation."""
     namespace = {"__name__": "page"}
     for block in BLOCKS:
         exec(compile(block, PAGE.name, "exec"), namespace)
