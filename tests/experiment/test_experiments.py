@@ -60,9 +60,7 @@ def test_deliberative_difficulty_end_to_end_and_again_the_same(on_toy, cfg, tmp_
     assert table.summary().csv() == experiment.run(config.typed(cfg)).summary().csv()
 
 
-@pytest.mark.slow
 def test_scenes_are_scored_by_pixels(monkeypatch, on_toy, cfg, tmp_path):
-    """About 12 s, most of it compilation."""
     scenes = toys.toy_test_set(scenes=True)
     monkeypatch.setattr(inputs, "test_set", lambda config, **_: scenes)
     _, table = written("discriminant_vs_attributive", cfg, tmp_path)

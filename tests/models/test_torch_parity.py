@@ -74,6 +74,7 @@ def assert_close(found, expected, what, scale=None):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_well")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_and_its_map_equal_torchs(name):
     """In double precision: the gradient jumps where a ReLU's input is zero, and some of ten million are within 1e-6.

@@ -35,9 +35,11 @@ def logits(program: Program) -> Scores:
         return Scores(result)
     size, best = np.prod(program.types[result].shape), Scores(result)
     fixed = program.dependent.union(program.arguments)
+    # What a layer returns counts as its result under its name, not as what the name was given to.
+    unnamed = {operand for step in program.steps if step.primitive.name == "name" for operand in step.inputs}
     for step in reversed(program.needed([result])[-LONGEST:]):
         for value in step.outputs:
-            if np.prod(program.types[value].shape) != size or value not in program.dependent:
+            if np.prod(program.types[value].shape) != size or value not in program.dependent - unnamed:
                 continue
             tail = program.needed([result], given={value})
             if _reads(tail, {value}) & fixed:
