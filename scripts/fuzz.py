@@ -350,13 +350,13 @@ def _sheet() -> sheet.Sheet:
     )  # fmt: skip
 
 
-def sheets() -> Subject:
+def sheets(sign: Callable[[Any], Any] = lambda body: body) -> Subject:
     with tempfile.TemporaryDirectory() as made:
         sheet.write(_sheet(), Path(made) / "sheet.json")
         body = json.loads((Path(made) / "sheet.json").read_text())
 
     def ask(given: Any, folder: Path) -> None:
-        (folder / "sheet.json").write_text(json.dumps(given))
+        (folder / "sheet.json").write_text(json.dumps(sign(given)))
         made = sheet.read(folder)
         build.page(made)
         build.links(made)
@@ -364,16 +364,15 @@ def sheets() -> Subject:
     return of_json(body, ask)
 
 
-def sheets_that_were_signed() -> Subject:
+def signed_sheets() -> Subject:
     """The same with the hash that their contents give: whoever changes a sheet can change that, too."""
-    plain = sheets()
 
-    def ask(given: Any, folder: Path) -> None:
+    def sign(body: Any) -> Any:
         with contextlib.suppress(Exception):  # no sheet, whatever its hash
-            given = given | {"experiment": sheet.from_json(given).experiment}
-        plain.ask(given, folder)
+            return body | {"experiment": sheet.from_json(body).experiment}
+        return body
 
-    return plain._replace(ask=ask)
+    return sheets(sign)
 
 
 def learners() -> Subject:
@@ -434,7 +433,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "archives": archives,
     "records": records,
     "sheets": sheets,
-    "signed-sheets": sheets_that_were_signed,
+    "signed-sheets": signed_sheets,
     "results": learners,
     "options": options,
 }

@@ -1,17 +1,16 @@
-"""No chunk of a checkpoint is decompressed that would take more memory than the numbers of its array."""
+"""No array of a checkpoint takes more memory than its shape needs, whatever its description and its chunks hold."""
 
 import json
 import resource
 import shutil
 import time
 
-import numpy as np
 import pytest
 import tensorstore
 
 from galore import InputError
 from galore.data.preprocessing import Preprocessing
-from galore.training import architectures, checkpoint, chunks
+from galore.training import architectures, checkpoint
 
 DESCRIPTION = checkpoint.Description("small_cnn_narrow", ("a", "b"), Preprocessing(32, 32), "conv3")
 MAGIC = bytes.fromhex("28b52ffd")
@@ -31,27 +30,6 @@ def copy(saved, tmp_path):
 def store(folder):
     base = {"driver": "file", "path": f"{folder}/"}
     return tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
-
-
-NUMBERS = {
-    "ones": np.ones(300_000, np.float32),
-    "noise": np.random.default_rng(0).standard_normal(300_000).astype(np.float32),
-    "steps": np.arange(300_000, dtype=np.int32) // 1000,
-    "repetitions": np.random.default_rng(1).standard_normal(60_000).repeat(5),
-    "one": np.ones(1, np.float32),
-}
-
-
-@pytest.mark.parametrize("level", [1, 3, 12])
-@pytest.mark.parametrize("name", NUMBERS)
-def test_what_zstandard_makes_of_numbers_seems_to_hold_them_and_little_more(tmp_path, name, level):
-    numbers = NUMBERS[name]
-    metadata = {"shape": [len(numbers)], "chunks": [len(numbers)], "dtype": numbers.dtype.str}
-    metadata |= {"compressor": {"id": "zstd", "level": level}}
-    kvstore = {"driver": "file", "path": f"{tmp_path}/"}
-    spec = {"driver": "zarr", "kvstore": kvstore, "metadata": metadata}
-    tensorstore.open(spec, create=True).result().write(numbers).result()
-    assert numbers.nbytes <= chunks.most_decoded((tmp_path / "0").read_bytes()) <= 2 * numbers.nbytes + 2**18
 
 
 def frame(blocks: list[bytes], content: int, last: bytes = b"\x03\x00\x00a") -> bytes:
@@ -105,6 +83,7 @@ def peak_bytes() -> int:
 @pytest.mark.robust("checkpoints")
 @pytest.mark.parametrize("what", HOSTILE_FRAMES)
 def test_a_chunk_that_stands_for_more_than_its_numbers_is_refused(copy, what):
+    """tensorstore decompresses no more than the description says; this is where one would see it if that changed."""
     store(copy / "params").write("bn2.bias/0", HOSTILE_FRAMES[what]).result()
     refused(copy)
 
@@ -119,7 +98,7 @@ def test_an_array_that_is_stored_otherwise_is_refused(copy, what):
 
 
 @pytest.mark.robust("checkpoints")
-@pytest.mark.parametrize("key", ["bn2.bias/zarr.json", "bn2.bias/c/0", "bn2.bias", "other/0", "\x1b[2J/x"])
+@pytest.mark.parametrize("key", ["bn2.bias/zarr.json", "bn2.bias/c/x", "bn2.bias", "\x1b[2J/x"])
 def test_what_is_no_part_of_an_array_is_refused(copy, key):
     store(copy / "params").write(key, b"{}").result()
     refused(copy)

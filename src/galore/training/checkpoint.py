@@ -316,10 +316,10 @@ def read_arrays(path: Path, sha256: str, check: Callable[[Shapes], None] | None 
     _check_files(path)
     try:
         with _plain(path.parent) as folder, ocp.PyTreeCheckpointer() as checkpointer:
+            chunks.check(folder / path.name)
             tree = checkpointer.metadata(folder / path.name).item_metadata.tree
             if check is not None:
                 check({name: tuple(known.shape) for name, known in tree.items() if name != "empty"})
-            chunks.check(folder / path.name)
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             arrays = checkpointer.restore(folder / path.name, restore_args=arguments)
     except Exception as error:
