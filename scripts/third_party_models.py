@@ -165,7 +165,7 @@ def bonsai_vit() -> Trial:
 
     config = dataclasses.replace(ModelConfig.vit_p16_224(), num_layers=3, image_size=(64, 64))
     module = ViTClassificationModel(config, rngs=nnx.Rngs(0))
-    return nnx_trial(module, "layers.1", (1, 17, 768), lambda y: y[0, 1:].reshape(4, 4, 768), rngs=None)
+    return nnx_trial(module, "layers.0", (1, 17, 768), lambda y: y[0, 1:].reshape(4, 4, 768), rngs=None)
 
 
 def flax_resnet18() -> Trial:
@@ -196,7 +196,7 @@ def big_vision_vit() -> Trial:
 
     model = vit.Model(num_classes=10, width=64, depth=3, mlp_dim=128, num_heads=4, pool_type="tok")
     located = lambda y: y[0, 1:].reshape(4, 4, 64)  # noqa: E731
-    return linen_trial(model, "Transformer/encoderblock_1", (1, 17, 64), output=0, located=located)
+    return linen_trial(model, "Transformer/encoderblock_0", (1, 17, 64), output=0, located=located)
 
 
 def haiku_resnet18() -> Trial:
