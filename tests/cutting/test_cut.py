@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import chex
 import jax
@@ -329,8 +331,6 @@ class TestWhatCannotBeCut:
             galore.cut(drawing, "trunk", IMAGE, params=PARAMS)
 
     def test_a_framework_that_is_not_installed(self, monkeypatch):
-        import sys
-
         module = type("Module", (), {"__module__": "torch.nn.modules"})()
         monkeypatch.setitem(sys.modules, "torchax", None)
         with pytest.raises(InputError, match="a torch module needs the package torchax: pip install torchax"):
@@ -379,3 +379,12 @@ def test_an_exported_program_is_run_once_per_image():
 
 def test_is_a_network():
     assert isinstance(galore.cut(others.function, "trunk", IMAGE, params=PARAMS, check=False), Network)
+
+
+def test_no_framework_is_imported_before_its_model_arrives():
+    code = (
+        "import sys, galore; galore.cut; galore.layers; "
+        "print([name for name in ('equinox', 'haiku', 'keras', 'torch', 'onnx') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
