@@ -361,6 +361,18 @@ def test_the_share_behind_a_layer_is_that_of_the_compiler(linen_model):
     assert behind == pytest.approx(flops[0] / flops[1], abs=0.02)
 
 
+@pytest.mark.robust("models that cannot be cut")
+def test_a_head_without_derivatives_is_refused():
+    def opaque(params, image):
+        with jax.named_scope("trunk"):
+            F = jax.nn.relu(others.convolution(image[None], params["kernel"])[0])
+        logits = jax.ShapeDtypeStruct((others.CLASSES,), jnp.float32)
+        return jax.pure_callback(lambda F: np.asarray(F.mean((0, 1))[: others.CLASSES]), logits, F)
+
+    with pytest.raises(InputError, match="opaque has no gradient behind the layer trunk: "):
+        galore.cut(opaque, "trunk", IMAGE, params=PARAMS)
+
+
 def test_an_exported_program_is_run_once_per_image():
     from jax import export
 

@@ -21,7 +21,7 @@ from galore.cutting.program import Program, trace, type_of
 from galore.cutting.scores import Scores
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.network import Network
+from galore.network import Keyed, Network
 
 LEAST_ALIGNMENT = 1e-5
 """Below this, gradient times activation is rounding error alone."""
@@ -35,7 +35,7 @@ class Whole:
 
     Attributes:
         model: what runs.
-        image: shape and dtype of the example.
+        shape, dtype: of the example.
         batched: the model gets a batch of one.
         turned: the model takes channels first; the example has them last.
         choose: of a tuple or dictionary that the model returns, what holds the scores.
@@ -161,26 +161,6 @@ def _check_scores(program: Program, scores: Scores, binary: bool, name: str) -> 
         raise InputError(f"{name} returns a single number: binary=True makes two classes of it")
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """`(params, image) -> F` of a cut."""
-
-    cut: Cut
-
-    def __call__(self, params: PyTree, image: Float[Array, "H W c"]) -> Float[Array, "h w d"]:
-        return self.cut.features(params, image)
-
-
-@dataclasses.dataclass(frozen=True)
-class Head:
-    """`(params, F) -> logits` of a cut."""
-
-    cut: Cut
-
-    def __call__(self, params: PyTree, F: Float[Array, "h w d"]) -> Float[Array, " C"]:
-        return self.cut.head(params, F)
-
-
 def cut(
     model: Any,
     layer: str | None = None,
@@ -243,8 +223,8 @@ def cut(
         parts = here.parts(values, whole.dtype)
     return Network(
         values,
-        Features(here),
-        Head(here),
+        Keyed(here.features, ("features", here)),
+        Keyed(here.head, ("head", here)),
         preprocessing=preprocessing,
         class_names=class_names,
         layer=layer or _name_of(parts),
@@ -333,9 +313,13 @@ def _fault(here: Cut, params: PyTree, image: Array) -> str | None:
         InputError: whatever the layer is, this model cannot be cut.
     """
     parts, name = here.parts(params, image.dtype), here.whole.model.name
-    run = _quickly_compiled(functools.partial(_run, here), params, image)
-    expected, ours, is_unseen, alignment = run(params, image)
     layer = f"the layer {here.layer}" if here.layer else "the last place that has locations"
+    try:
+        run = _quickly_compiled(functools.partial(_run, here), params, image)
+    except Exception as error:  # whatever an operation without derivatives raises
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(f"{name} has no gradient behind {layer}: {type(error).__name__}: {reason}") from error
+    expected, ours, is_unseen, alignment = run(params, image)
     as_they_are = here.keep_normalisation or parts.scores.normalisation is not None
     if not as_they_are and bool((expected >= 0).all()) and abs(float(expected.sum()) - 1) < 1e-3:
         raise InputError(
