@@ -187,7 +187,9 @@ class TestMadeTwice:
         return len(traced)
 
     @pytest.mark.parametrize(
-        "options", [{}, {"batched": True}, {"features": their_features, "head": their_head}], ids=str
+        "options",
+        [{}, {"batched": True}, {"features": their_features, "head": their_head}],
+        ids=["whole", "batched", "functions"],
     )
     def test_from_nnx_traces_once_also_for_other_values_of_the_parameters(self, options):
         first, second = Small(nnx.Rngs(0)), Small(nnx.Rngs(0))
@@ -196,7 +198,7 @@ class TestMadeTwice:
         assert self.traces(*made) == 1
         assert made[0].features == made[2].features and hash(made[0].head) == hash(made[2].head)
 
-    @pytest.mark.parametrize("options", [{}, {"batched": True}], ids=str)
+    @pytest.mark.parametrize("options", [{}, {"batched": True}], ids=["whole", "batched"])
     def test_from_linen_traces_once(self, options):
         module = SmallLinen()
         variables = jax.jit(module.init)(jax.random.key(0), IMAGES)
