@@ -21,7 +21,8 @@ KINDS = {
     "logits",
     "shapes and numbers": "one sentence with the shape found and the one expected; finite maps of classes that are "
     "ruled out and of half precision; NaN for a class that does not exist where its index is traced",
-    "models that cannot be cut": "one sentence with the layer, what goes around it, and a better layer where there is one",
+    "models that cannot be cut": "one sentence with the layer, what goes around it, and a better layer where there is "
+    "one",
     "memory": "what is taken is bounded, or at most proportional to the input",
     "pictures": "the pixels as a viewer shows them, or one sentence with the file's name",
     "pictures that turn": "annotations lie on the same things as before the picture was turned",
