@@ -485,7 +485,16 @@ def cell_similarity(
 
 
 def head_of(net: Network) -> Head:
-    """The network's head with its parameters filled in."""
+    """The network's head with its parameters filled in.
+
+    Raises:
+        InputError: its activations hold more than locations, and search exchanges locations alone.
+    """
+    if net.extra_rows:
+        raise InputError(
+            f"the network {net.name or 'given'} has tokens without a location, such as a class token: search exchanges "
+            "locations alone"
+        )
     return lambda activation: net.head(net.params, activation)
 
 
