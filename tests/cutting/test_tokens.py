@@ -111,3 +111,9 @@ def test_a_grid_that_cannot_be_followed_can_be_said(module):
         galore.cut(module, "blocks.0", IMAGE, call=gathered)
     said = galore.cut(module, "blocks.0", IMAGE, call=gathered, grid=GRID, prefix=2)
     assert said.extra_rows == 1 and said.activation(IMAGE).shape == (5, 6, 8)
+
+
+def test_search_exchanges_locations_alone(net):
+    F = net.activation(IMAGE)
+    with pytest.raises(InputError, match="has tokens without a location, such as a class token"):
+        galore.evaluation.search.exhaustive(net, F, F, 1)
