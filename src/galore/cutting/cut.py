@@ -6,6 +6,7 @@ head costs what a head written by hand would, and nobody rewrites a model.
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -211,6 +212,9 @@ def cut(
         preprocessing, class_names, name: as in `Network`.
         **keywords: handed to the model's call.
 
+    Warns where what the layer returns is normalised before anything else happens, as in front of a transformer's last
+    block: gradient times activation is zero there, whatever the image.
+
     Raises:
         InputError: there is no such layer, it is called more than once or inside a loop, the image reaches the logits
             around it, its locations are unknown, or the model gives no vector of scores.
@@ -291,29 +295,38 @@ def _whole(model: Model, image: Any, batched: bool | None, channels_first: bool 
 def _checked(here: Cut, params: PyTree, image: Array) -> Cut:
     """The same cut, after an image went through the model and through its parts; or an earlier one, if none was named.
 
+    Warns where gradient times activation is zero at the layer that was named.
+
     Raises:
-        InputError: features and head together are not the model, or a map of this layer says nothing.
+        InputError: features and head together are not the model, or the logits see no location.
     """
-    fault = _fault(here, params, image)
-    if fault is None:
+    if not _is_normalised_at_once(here, params, image):
         return here
-    for name in cutting.earlier(here.parts(params, image.dtype)):
-        there = dataclasses.replace(here, layer=name)
-        if _fault(there, params, image) is None:
-            if here.layer is None:
-                return there
-            raise InputError(f"{fault}: cut at {name}")
-    raise InputError(f"{fault}: cut earlier")
+    names = cutting.earlier(here.parts(params, image.dtype))
+    others = (dataclasses.replace(here, layer=name) for name in names)
+    better = next((there for there in others if not _is_normalised_at_once(there, params, image)), None)
+    if here.layer is None and better is not None:
+        return better
+    warnings.warn(
+        f"the logits stay as they are when what {_called(here)} returns grows at a location, since it is normalised "
+        "before anything else: gradient times activation is zero there, and its maps are rounding errors"
+        + (f"; cut at {better.layer}" if better else ""),
+        stacklevel=3,
+    )
+    return here
 
 
-def _fault(here: Cut, params: PyTree, image: Array) -> str | None:
-    """Why the maps of a cut would say nothing.
+def _called(here: Cut) -> str:
+    return f"the layer {here.layer}" if here.layer else "the last place that has locations"
+
+
+def _is_normalised_at_once(here: Cut, params: PyTree, image: Array) -> bool:
+    """Whether the logits do not change when the activation of a location grows.
 
     Raises:
-        InputError: whatever the layer is, this model cannot be cut.
+        InputError: features and head together are not the model, or the logits see no location.
     """
-    parts, name = here.parts(params, image.dtype), here.whole.model.name
-    layer = f"the layer {here.layer}" if here.layer else "the last place that has locations"
+    parts, name, layer = here.parts(params, image.dtype), here.whole.model.name, _called(here)
     try:
         run = _quickly_compiled(functools.partial(_run, here), params, image)
     except Exception as error:  # whatever an operation without derivatives raises
@@ -333,13 +346,8 @@ def _fault(here: Cut, params: PyTree, image: Array) -> str | None:
             f"{float(jnp.max(jnp.abs(expected - ours))):.3g} of {scale:.3g}: it may draw random numbers"
         )
     if bool(is_unseen):
-        return f"behind {layer} the logits see no location, only what has none"
-    if float(alignment) < LEAST_ALIGNMENT and parts.program.types[parts.value].dtype == jnp.float32:
-        return (
-            f"the logits stay as they are when what {layer} returns grows at a location, since it is normalised before "
-            "anything else, so that gradient times activation is zero everywhere"
-        )
-    return None
+        raise InputError(f"behind {layer} the logits see no location, only what has none: cut earlier")
+    return float(alignment) < LEAST_ALIGNMENT and parts.program.types[parts.value].dtype == jnp.float32
 
 
 def _quickly_compiled(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
