@@ -1,6 +1,6 @@
 """Runs every experiment for one data set and network, joins the seeds, and writes the page of results.
 
-    python experiments/reproduce.py                  synthetic birds, small CNN, seed 0: 10 minutes on 2 cores
+    python experiments/reproduce.py                  synthetic birds, small CNN, seed 0: 7 minutes on 2 cores
     python experiments/reproduce.py seed=0,1,2
     python experiments/reproduce.py dataset=cub model=efficientnet_lite0 train=head explanation=few
 
