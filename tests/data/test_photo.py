@@ -2,6 +2,7 @@ import io
 import os
 import struct
 import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -479,6 +480,21 @@ def test_no_library_prints_what_is_wrong_with_a_picture(tmp_path: Path, capfd, c
         except InputError:
             continue
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_pillow_logs_of_a_damaged_picture_is_not_printed(tmp_path: Path):
+    """In a process of its own: the test run handles all logs itself."""
+    stream = io.BytesIO()
+    Image.fromarray(picture(16, 16)).save(stream, "TIFF")
+    content = bytearray(stream.getvalue())
+    directory = int.from_bytes(content[4:8], "little")
+    for entry in range(directory + 2, directory + 2 + 12 * content[directory], 12):
+        if int.from_bytes(content[entry : entry + 2], "little") == 277:  # samples per pixel
+            content[entry + 8 : entry + 10] = (42634).to_bytes(2, "little")
+    path = write(tmp_path / "a.tif", bytes(content))
+    code = f"from galore.data import photo\ntry: photo.read_image({str(path)!r})\nexcept photo.InputError: print('refused')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 @pytest.mark.robust("mutations")

@@ -7,6 +7,7 @@ formats decides what is decoded, and whatever is raised on the way becomes an `I
 import ctypes
 import functools
 import io
+import logging
 import os
 import threading
 import warnings
@@ -47,6 +48,9 @@ _T = TypeVar("_T")
 # alone; 12 bits are packed alike in both (TIFF 6.0, FillOrder).
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 1, (1,), 1, (12,), ()), ("I;16", "I;12"))
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
+
+# What is wrong with a file is raised as well; without a handler Python would print what Pillow logs.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # warnings.catch_warnings changes global state, so that two threads must not be inside at once.
 _warnings_lock = threading.Lock()
