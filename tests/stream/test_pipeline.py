@@ -1,5 +1,6 @@
 """A stream gives every photo what it would get by itself, whatever happens on the way."""
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -206,6 +207,11 @@ def test_a_change_of_the_question_or_the_network_is_another_run(data, whole):
         run(data, whole.root, functools.partial(stream.discriminant, counter=2))
     with pytest.raises(InputError, match="whose dtype is float32 and not bfloat16"):
         stream.run(NET.astype(jnp.bfloat16), data, whole.root, stream.discriminant, batch_size=4, shard_size=10)
+    assert NET.preprocessing is not None
+    darker = dataclasses.replace(NET.preprocessing, mean=(0.4, 0.4, 0.4))
+    prepared_otherwise = dataclasses.replace(NET, preprocessing=darker)
+    with pytest.raises(InputError, match="holds another run, whose preprocessing is"):
+        stream.run(prepared_otherwise, data, whole.root, stream.discriminant, batch_size=4, shard_size=10)
 
 
 def test_photos_below_images_are_found_in_the_order_of_their_names(tmp_path):

@@ -133,8 +133,10 @@ def check_finished(
 
 
 def _network(net: Network) -> dict[str, Any]:
+    prepared = {name: np.array(value).tolist() for name, value in vars(net.preprocessing).items()}
     digest = provenance.params_sha256(net.params)
-    return {"network": net.name, "layer": net.layer, "dtype": str(net.dtype), "params_sha256": digest}
+    of_network = {"network": net.name, "layer": net.layer, "dtype": str(net.dtype), "params_sha256": digest}
+    return of_network | {"preprocessing": prepared}
 
 
 def _settings(answer: Answer) -> dict[str, Any]:
