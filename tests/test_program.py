@@ -149,3 +149,27 @@ def test_a_reader_that_leaves_is_no_mistake():
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 1
+
+
+@pytest.mark.robust("interruption")
+def test_threads_that_outlive_an_interruption_print_nothing():
+    code = """
+import os, signal, sys, threading, time
+from galore import program
+
+class Loud:
+    def __del__(self):
+        raise RuntimeError("Event loop is closed")
+
+def work():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+code = program.ended("error", work)
+thread = threading.Thread(target=Loud)
+thread.start()
+thread.join()
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted; nothing was left half-written\n")

@@ -87,8 +87,10 @@ def interruptible() -> Iterator[None]:
     unraisable = sys.unraisablehook
 
     def quietly(one: Any) -> None:
-        # An interruption that was dropped comes again: nothing to tell.
-        if not (came and issubclass(one.exc_type, KeyboardInterrupt)):
+        # An interruption that was dropped comes again, and after one the threads of libraries find closed what they
+        # work for: nothing to tell.
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if not came or (in_main_thread and not issubclass(one.exc_type, KeyboardInterrupt)):
             unraisable(one)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
@@ -104,7 +106,8 @@ def interruptible() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
-        sys.unraisablehook = unraisable
+        if not came:  # else such threads outlive this block
+            sys.unraisablehook = unraisable
     if came:
         raise came[0]
 
