@@ -84,11 +84,16 @@ class Program:
 
 def evaluate(equation: Any, values: Mapping[Any, Any]) -> dict[Any, Any]:
     given = [values[v] if is_variable(v) else v.val for v in equation.invars]
+    return dict(zip(equation.outvars, bind(equation.primitive, equation.params, given), strict=True))
+
+
+def bind(primitive: Any, parameters: Mapping[str, Any], given: list[Any]) -> list[Any]:
+    """The results of an operation of a traced program."""
     # Before jax 0.10 the functions among the parameters came apart.
-    bound = equation.primitive.get_bind_params(equation.params)
-    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)
-    results = equation.primitive.bind(*functions, *given, **parameters)
-    return dict(zip(equation.outvars, results if equation.primitive.multiple_results else [results], strict=True))
+    bound = primitive.get_bind_params(parameters)
+    functions, options = bound if isinstance(bound, tuple) else ((), bound)
+    results = primitive.bind(*functions, *given, **options)
+    return results if primitive.multiple_results else [results]
 
 
 def moved(equation: Any, entries: np.ndarray, leading: int = 0) -> np.ndarray:

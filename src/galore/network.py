@@ -207,7 +207,7 @@ def from_nnx(
     )
 
 
-def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Callable[[PyTree, Any], Any]:
+def pure(module: nnx.Module, call: Callable[[Any, Any], Any]) -> Keyed:
     """A function of a `flax.nnx` module, seen in evaluation mode, as a pure function of its parameters.
 
     Args:

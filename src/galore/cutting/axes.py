@@ -207,12 +207,11 @@ def _transpose(step: Step, known: Sequence[Axes | None], *_: Any) -> Axes | None
     return known[0] and tuple(known[0][axis] for axis in step.parameters["permutation"])
 
 
-def _squeeze(step: Step, known: Sequence[Axes | None], *_: Any) -> Axes | None:
-    return known[0] and tuple(a for i, a in enumerate(known[0]) if i not in step.parameters["dimensions"])
-
-
-def _reduce(step: Step, known: Sequence[Axes | None], *_: Any) -> Axes | None:
-    return known[0] and tuple(a for i, a in enumerate(known[0]) if i not in step.parameters["axes"])
+def _without(parameter: str) -> Rule:
+    """Of an operation after which some axes, those of a parameter, are gone."""
+    return lambda step, known, *_: (
+        known[0] and tuple(axis for number, axis in enumerate(known[0]) if number not in step.parameters[parameter])
+    )
 
 
 def _broadcast(step: Step, known: Sequence[Axes | None], shapes: Any, output: tuple[int, ...], _: int) -> Axes | None:
@@ -338,10 +337,6 @@ def _split(step: Step, known: Sequence[Axes | None], shapes: Any, output: Any, n
     return tuple(pieces)
 
 
-def _pad(step: Step, known: Sequence[Axes | None], shapes: Any, output: tuple[int, ...], _: int) -> Axes | None:
-    return None if known[0] is None else tuple(map(_resized, known[0], output))
-
-
 def _concatenate(step: Step, known: Sequence[Axes | None], shapes: Any, output: Any, _: int) -> Axes | None:
     dimension = step.parameters["dimension"]
     parts = [axes or tuple(map(other, shape)) for axes, shape in zip(known, shapes, strict=True)]
@@ -393,12 +388,11 @@ _RULES: dict[str, Rule] = {
     "conv_general_dilated": _convolution,
     "dot_general": _product,
     "dynamic_slice": _dynamic_slice,
-    "pad": _pad,
     "reshape": _reshape,
     "slice": _slice,
     "split": _split,
-    "squeeze": _squeeze,
+    "squeeze": _without("dimensions"),
     "transpose": _transpose,
-    **dict.fromkeys(("argmax", "argmin", "reduce_max", "reduce_min", "reduce_prod", "reduce_sum"), _reduce),
-    **dict.fromkeys(("reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum"), _windows),
+    **dict.fromkeys(("argmax", "argmin", "reduce_max", "reduce_min", "reduce_prod", "reduce_sum"), _without("axes")),
+    **dict.fromkeys(("pad", "reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum"), _windows),
 }

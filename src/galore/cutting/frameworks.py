@@ -16,6 +16,7 @@ from jaxtyping import PyTree
 
 from galore.cutting.program import mark
 from galore.errors import InputError
+from galore.network import fingerprint, floating_params, pure
 
 Call = Callable[[Any, Any], Any]
 """`(model, x) -> output`."""
@@ -83,20 +84,17 @@ def understood(
 def _nnx(module: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
     from flax import nnx
 
-    from galore import network
-
     _refuse(params=params, variables=variables)
     run = call or _called(type(module).__call__, keywords)
-    view = nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graph, _, rest = nnx.split(view, network.is_floating, ...)
 
     def marked(merged: Any, x: Any) -> Any:
         for path, part in nnx.iter_modules(merged):
             _mark_calls(part, ".".join(map(str, path)))
         return run(merged, x)
 
-    key = ("nnx", graph, network.fingerprint(rest), call, _Same.of(keywords))
-    return Model(network.pure(module, marked), network.floating_params(module), key, type(module).__name__)
+    # The same structure, constants and call make the same function, whenever the marks were put into it.
+    key = (pure(module, call or _whole).key, _of(keywords))
+    return Model(pure(module, marked), floating_params(module), key, type(module).__name__)
 
 
 def _linen(module: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
@@ -115,7 +113,7 @@ def _linen(module: Any, params: PyTree, variables: PyTree, call: Call | None, ke
         with linen.intercept_methods(intercept):
             return module.apply(values, x, method=run)
 
-    return Model(function, variables, ("linen", module, call, _Same.of(keywords)), type(module).__name__)
+    return Model(function, variables, ("linen", module, call, _of(keywords)), type(module).__name__)
 
 
 def _equinox(model: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
@@ -134,7 +132,7 @@ def _equinox(model: Any, params: PyTree, variables: PyTree, call: Call | None, k
         return run(whole, x)
 
     # Whatever is no array is part of the structure, but for functions, which are compared as themselves.
-    key = ("equinox", structure, tuple(map(_Same, jax.tree.leaves(static))), call, _Same.of(keywords))
+    key = ("equinox", structure, fingerprint(static), call, _of(keywords))
     return Model(function, named, key, type(model).__name__, takes_batches=False)
 
 
@@ -179,7 +177,7 @@ def _haiku(model: Any, params: PyTree, variables: PyTree, call: Call | None, key
                 return model.apply(values["params"], values["state"], None, x, **keywords)[0]
             return model.apply(values, None, x, **keywords)
 
-    return Model(function, values, ("haiku", model, call, _Same.of(keywords)), "the haiku model")
+    return Model(function, values, ("haiku", model, call, _of(keywords)), "the haiku model")
 
 
 def _keras(model: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
@@ -199,7 +197,7 @@ def _keras(model: Any, params: PyTree, variables: PyTree, call: Call | None, key
         with _marked_keras_layers(model):
             return model.stateless_call(*given, x, **options)[0]
 
-    return Model(function, values, ("keras", _Same(model), _Same.of(keywords)), model.name)
+    return Model(function, values, ("keras", model, _of(keywords)), model.name)
 
 
 class _marked_keras_layers:
@@ -248,7 +246,7 @@ def _torch(module: Any, params: PyTree, variables: PyTree, call: Call | None, ke
             for part, mode in modes.items():
                 part.training = mode
 
-    return Model(function, values, ("torch", _Same(module), _Same.of(keywords)), type(module).__name__)
+    return Model(function, values, ("torch", module, _of(keywords)), type(module).__name__)
 
 
 def _onnx(model: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
@@ -264,7 +262,7 @@ def _onnx(model: Any, params: PyTree, variables: PyTree, call: Call | None, keyw
         returned = run(values, {entry.name: x})
         return returned[0] if len(returned) == 1 else returned
 
-    return Model(function, values, ("onnx", _Same(model), _Same.of(keywords)), "the ONNX model")
+    return Model(function, values, ("onnx", model, _of(keywords)), "the ONNX model")
 
 
 def _function(model: Any, params: PyTree, variables: PyTree, call: Call | None, keywords: dict[str, Any]) -> Model:
@@ -275,7 +273,7 @@ def _function(model: Any, params: PyTree, variables: PyTree, call: Call | None, 
     def function(values: PyTree, x: Any) -> Any:
         return model(values, x, **keywords) if call is None else call(functools.partial(model, values), x)
 
-    return Model(function, params, ("function", _Same(model), call, _Same.of(keywords)), name, takes_batches=False)
+    return Model(function, params, ("function", model, call, _of(keywords)), name, takes_batches=False)
 
 
 _ADAPTERS: dict[str, Callable[..., Model]] = {
@@ -289,21 +287,14 @@ _ADAPTERS: dict[str, Callable[..., Model]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Same:
-    """Equal to another where both hold the very same object; arrays have no equality to go by."""
+def _of(keywords: Mapping[str, Any]) -> Hashable:
+    """Keywords as something to compare by, arrays by what they hold."""
+    return fingerprint(dict(keywords))
 
-    held: Any
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
-
-    def __hash__(self) -> int:
-        return id(self.held)
-
-    @staticmethod
-    def of(keywords: Mapping[str, Any]) -> tuple[tuple[str, "_Same"], ...]:
-        return tuple((name, _Same(value)) for name, value in sorted(keywords.items()))
+def _whole(model: Any, x: Any) -> Any:
+    """The call of a model that is simply called."""
+    return model(x)
 
 
 def _called(function: Callable[..., Any], keywords: Mapping[str, Any]) -> Call:

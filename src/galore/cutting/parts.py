@@ -13,7 +13,7 @@ from galore.cutting import layout as layouts
 from galore.cutting.axes import Axes
 from galore.cutting.layout import Layout
 from galore.cutting.program import Program, Step
-from galore.cutting.scores import NORMALISATIONS, Scores
+from galore.cutting.scores import Scores
 from galore.cutting.scores import logits as find_logits
 from galore.errors import InputError
 
@@ -278,6 +278,4 @@ def scores_of(program: Program, keep_normalisation: bool, name: str) -> Scores:
     types = [program.types[result] if isinstance(result, int) else None for result in program.results]
     if len(types) != 1 or types[0] is None or not jnp.issubdtype(types[0].dtype, jnp.floating):
         raise InputError(f"{name} returns no floating-point array that depends on its input")
-    scores = Scores(program.results[0]) if keep_normalisation else find_logits(program)
-    assert scores.normalisation is None or scores.normalisation in NORMALISATIONS
-    return scores
+    return Scores(program.results[0]) if keep_normalisation else find_logits(program)

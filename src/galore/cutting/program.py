@@ -17,6 +17,8 @@ from jax.extend import core
 from jax.interpreters import batching
 from jaxtyping import PyTree
 
+from galore.head_program import bind, inner
+
 OPENED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"})
 _MARK = "layer: "
 
@@ -92,7 +94,8 @@ class Program:
         """The targets, after some steps on given values."""
         known = dict(values)
         for step in steps:
-            known.update(zip(step.outputs, _results(step, [_read(known, operand) for operand in step.inputs])))
+            given = [_read(known, operand) for operand in step.inputs]
+            known.update(zip(step.outputs, bind(step.primitive, step.parameters, given)))
         return [_read(known, target) for target in targets]
 
     def given(self, params: PyTree) -> dict[int, Any]:
@@ -173,7 +176,7 @@ class _Flattening:
 
 def _body(equation: Any) -> tuple[Any, Any]:
     """The jaxpr that an equation calls, and its constants."""
-    jaxpr = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
+    jaxpr = inner(equation)
     return (jaxpr.jaxpr, jaxpr.consts) if isinstance(jaxpr, core.ClosedJaxpr) else (jaxpr, ())
 
 
@@ -236,14 +239,6 @@ def _values(operands: Collection[Operand]) -> list[int]:
 
 def _read(known: Mapping[int, Any], operand: Operand) -> Any:
     return known[operand] if isinstance(operand, int) else operand.value
-
-
-def _results(step: Step, given: list[Any]) -> list[Any]:
-    # Before jax 0.10 the functions among the parameters came apart.
-    bound = step.primitive.get_bind_params(step.parameters)
-    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)
-    results = step.primitive.bind(*functions, *given, **parameters)
-    return results if step.primitive.multiple_results else [results]
 
 
 def multiplications(step: Step, types: Mapping[int, jax.ShapeDtypeStruct]) -> float:

@@ -91,27 +91,36 @@ def layers(
     followed = places.follow(program, cutting.image_axes(program))
     total = _cost(program, program.needed(program.results))
     listed = (
-        _layer(program, scores, name, value, followed, total)
+        _layer(program, scores, name, values, followed, total)
         for name, values in cutting.named(program).items()
-        for value in values[:1]
-        if jnp.issubdtype(program.types[value].dtype, jnp.floating)
+        if jnp.issubdtype(program.types[values[0]].dtype, jnp.floating)
     )
     return Layers(listed)
 
 
 def _layer(
-    program: Program, scores: Scores, name: str, value: int, followed: dict[int, places.Axes], total: float
+    program: Program,
+    scores: Scores,
+    name: str,
+    values: tuple[int, ...],
+    followed: dict[int, places.Axes],
+    total: float,
 ) -> Layer:
-    shape = program.types[value].shape
-    layout = layouts.found(shape, followed.get(value))
-    calls = len(cutting.named(program)[name])
+    value, calls = values[0], len(values)
+    layout = layouts.found(program.types[value].shape, followed.get(value))
     reached = program.reached_from({value})
     steps = (step for step in program.needed(program.results) if not reached.isdisjoint(step.outputs))
     behind = _cost(program, (step for step in steps if value not in step.outputs)) / total if total else 0.0
-    passes = calls == 1 and cutting.is_bottleneck(program, value, scores)
-    cuts = passes and cutting.can_be_cut(program, value, scores, followed)
-    used = scores.value in reached
-    return Layer(name, shape, layout.grid if layout else None, used, passes, cuts, calls, behind)
+    return Layer(
+        name,
+        program.types[value].shape,
+        layout.grid if layout else None,
+        is_used=scores.value in reached,
+        is_bottleneck=calls == 1 and cutting.is_bottleneck(program, value, scores),
+        can_be_cut=calls == 1 and cutting.can_be_cut(program, value, scores, followed),
+        calls=calls,
+        behind=behind,
+    )
 
 
 def _cost(program: Program, steps: Any) -> float:
