@@ -156,3 +156,23 @@ def test_a_figure_is_described_in_sentences():
     assert said.startswith("Maps. Panels: a, beginner user; a, advanced user. Shown: AUROC") and said.endswith(".")
     curves = plots.curves(Table(rows("iou", 100, labels=[{}])), "iou")
     assert plots.described(curves, "Maps").startswith("Maps. Shown: IoU over region, % of the image. Bands:")
+
+
+def test_titles_stay_above_their_panels():
+    users = [{"network": f"a_quite_narrow_network_{n}", "user": user} for n in range(2) for user in ("beginner", "advanced")]
+    figure = plots.dots(Table(rows("auroc", labels=users)), "auroc")
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert boxes[-1].x1 <= figure.bbox.x1
+
+
+def test_intervals_beyond_what_is_possible_scale_no_axis():
+    few = tuple(
+        Row(Cell(method, measure, None, ()), np.repeat([[0.0], [1.0], [1.0]], 40, axis=1), classes=CLASSES)
+        for method in METHODS[:2]
+        for measure in ("precision", "edits")
+    )
+    assert Table(few).select("precision")[0].estimate.high > 1.2
+    low, high = plots.dots(Table(few), "precision").axes[0].get_xlim()
+    assert -0.1 < low < high < 1.1

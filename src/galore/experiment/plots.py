@@ -35,6 +35,8 @@ GREY = {RANDOM: "#949494", GAUSSIAN: "#6e6e6e", WHOLE_OBJECT: "#4a4a4a"}
 DARK = "#222222"
 WIDEST = 11.8
 """Inches of a figure."""
+TITLE_LETTER = 0.1
+"""Inches that a letter of a title takes."""
 PANELS = {"dots": 4, "lines": 3}
 """How many panels stand side by side."""
 WORDS = {
@@ -101,8 +103,9 @@ def dots(
     # Inches: a letter takes about 0.075 of them.
     margin = 0.3 + 0.075 * max(len(name) for some in labels for name in some)
     height = 0.7 + 0.25 * max(map(len, labels))
-    figure, axes = _grid(len(panels), across, (margin / across + min(2.6, (WIDEST - margin) / across), height))
-    limits = _limits(_extent(rows_of_panels for rows_of_panels in panels.values()), chance)
+    width = min(2.6, (WIDEST - margin) / across)
+    figure, axes = _grid(len(panels), across, (margin / across + width, height))
+    limits = _limits(_extent(panels.values(), _possible(measure)), chance)
     for place, (axis, (name, rows)) in enumerate(zip(axes, panels.items())):
         for position, row in enumerate(rows):
             _dot(axis, position, row, limits[1])
@@ -111,7 +114,7 @@ def dots(
         labelled = place % across == 0 or labels[place] != labels[place - 1]
         axis.set_yticks(range(len(rows)), labels[place] if labelled else [], fontsize=9)
         axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=limits)
-        axis.set_title(name, fontsize=10)
+        axis.set_title(textwrap.fill(name, round(width / TITLE_LETTER)), fontsize=10)
     shown = [row for rows in panels.values() for row in rows]
     methods = {row.cell.method for row in shown}
     _caption(
@@ -259,7 +262,8 @@ def _drawn(
     measured = [line for line in every if line.method != ORACLE] or every
     # Inches: a letter of a name beside a panel takes about 0.07 of them.
     width = 2.9 + max(1.1, 0.07 * max(len(line.method.words) for line in measured))
-    across, styles = min(PANELS["lines"], len(grouped), int(WIDEST / width)), _styles([line.method for line in every])
+    across = min(PANELS["lines"], len(grouped), max(round(WIDEST / width), 1))
+    styles = _styles([line.method for line in every])
     figure, axes = _grid(len(grouped), across, (width if across > 1 else max(width, 5.2), 3.3))
     limits = _limits([number for line in measured for number in (line.mean, *((line.low, line.high) if ticks else ()))])
     along = _limits([line.x for line in measured])
@@ -343,12 +347,22 @@ def _is_beyond(row: Row, edge: float) -> bool:
     return row.cell.method == ORACLE and row.estimate.value > edge
 
 
-def _extent(panels: Iterable[Sequence[Row]]) -> list[Float[np.ndarray, "3"]]:
-    """What an axis has to hold: every number with its interval, but for the oracle's."""
+def _possible(measure: str) -> tuple[float, float]:
+    """Between what a measure lies, as nearly all do; those that count something lie beyond with their means."""
+    return (-1.0, 1.0) if "correlation" in measure or "moved" in measure else (0.0, 1.0)
+
+
+def _extent(panels: Iterable[Sequence[Row]], possible: tuple[float, float]) -> list[Float[np.ndarray, "3"]]:
+    """What an axis has to hold: every number with its interval, but for the oracle's.
+
+    An interval of a few trainings may go far beyond what is possible; its end is then that of the axis.
+    """
     rows = [row for some in panels for row in some]
-    return [np.array(row.estimate[:3]) for row in rows if row.cell.method != ORACLE] or [
-        np.array(r.estimate[:3]) for r in rows
-    ]
+    numbers = [np.array(row.estimate[:3]) for row in rows if row.cell.method != ORACLE]
+    numbers = numbers or [np.array(row.estimate[:3]) for row in rows]
+    low, high = possible
+    is_within = all(low <= value <= high for value, *_ in numbers)
+    return [np.clip(number, low, high) for number in numbers] if is_within else numbers
 
 
 def _limits(numbers: Sequence[Any], also: float | None = None) -> tuple[float, float]:
