@@ -159,7 +159,9 @@ def test_a_figure_is_described_in_sentences():
 
 
 def test_titles_stay_above_their_panels():
-    users = [{"network": f"a_quite_narrow_network_{n}", "user": user} for n in range(2) for user in ("beginner", "advanced")]
+    users = [
+        {"network": f"a_quite_narrow_network_{n}", "user": user} for n in range(2) for user in ("beginner", "advanced")
+    ]
     figure = plots.dots(Table(rows("auroc", labels=users)), "auroc")
     figure.draw_without_rendering()
     boxes = [axis.title.get_window_extent() for axis in figure.axes]
