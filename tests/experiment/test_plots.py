@@ -158,15 +158,20 @@ def test_a_figure_is_described_in_sentences():
     assert plots.described(curves, "Maps").startswith("Maps. Shown: IoU over region, % of the image. Bands:")
 
 
-def test_titles_stay_above_their_panels():
+@pytest.mark.parametrize("differ", [False, True], ids=["names beside a line of panels", "names beside every panel"])
+def test_titles_stay_above_their_panels(differ):
     users = [
         {"network": f"a_quite_narrow_network_{n}", "user": user} for n in range(2) for user in ("beginner", "advanced")
     ]
-    figure = plots.dots(Table(rows("auroc", labels=users)), "auroc")
+    every = rows("auroc", labels=users[:2]) + rows("auroc", labels=users[2:], methods=METHODS[differ:])
+    figure = plots.dots(Table(every), "auroc")
     figure.draw_without_rendering()
     boxes = [axis.title.get_window_extent() for axis in figure.axes]
     assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
     assert boxes[-1].x1 <= figure.bbox.x1
+    assert {" ".join(axis.get_title().split()) for axis in figure.axes} == {
+        ", ".join([one["network"], f"{one['user']} user"]) for one in users
+    }
 
 
 def test_intervals_beyond_what_is_possible_scale_no_axis():

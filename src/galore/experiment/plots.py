@@ -105,6 +105,8 @@ def dots(
     height = 0.7 + 0.25 * max(map(len, labels))
     width = min(2.6, (WIDEST - margin) / across)
     figure, axes = _grid(len(panels), across, (margin / across + width, height))
+    # Names that differ stand beside every panel, not beside every line of them.
+    title = width if all(some == labels[0] for some in labels) else margin / across + width - margin
     limits = _limits(_extent(panels.values(), _possible(measure)), chance)
     for place, (axis, (name, rows)) in enumerate(zip(axes, panels.items())):
         for position, row in enumerate(rows):
@@ -114,7 +116,7 @@ def dots(
         labelled = place % across == 0 or labels[place] != labels[place - 1]
         axis.set_yticks(range(len(rows)), labels[place] if labelled else [], fontsize=9)
         axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=limits)
-        axis.set_title(textwrap.fill(name, round(width / TITLE_LETTER)), fontsize=10)
+        axis.set_title(textwrap.fill(name, round(title / TITLE_LETTER), break_long_words=False), fontsize=10)
     shown = [row for rows in panels.values() for row in rows]
     methods = {row.cell.method for row in shown}
     _caption(
