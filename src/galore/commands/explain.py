@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from galore.report.answer import Answer
 
 PRINTED = 3
+ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
+"""The names are those of galore.report.build, which would bring jax along; a test compares them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,16 +21,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--why-not", metavar="CLASS", help="the other class: a name, a part of one, or an index (the second choice)")
     add("--counter-image", metavar="IMAGE", help="a photo of the other class, to see what it has that this one lacks")
     add_method_arguments(parser)
+    add(
+        "--also",
+        metavar="METHODS",
+        type=_methods,
+        default=(),
+        help="other attributions whose maps the page offers to switch to: grad-cam,integrated-gradients",
+    )
     add("--out", metavar="DIR", type=Path, help="where to write (the photo's name with -explained)")
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    """The names in a list with commas, each once."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if wrong := [name for name in names if name not in ATTRIBUTIONS]:
+        raise InputError(f"--also {text}: {wrong[0] or 'nothing'} is no attribution, expected {', '.join(ATTRIBUTIONS)}")
+    return names
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     """The choices that do not depend on the photo."""
     add = parser.add_argument
-    # The names are those of galore.report.build, which would bring jax along; a test compares them.
     add(
         "--attribution",
-        choices=("gradient", "integrated-gradients", "grad-cam", "second-order"),
+        choices=ATTRIBUTIONS,
         default="gradient",
         metavar="METHOD",
         help="gradient, integrated-gradients, grad-cam, or second-order: that of the confidence, "
@@ -102,6 +118,7 @@ class Explainer:
             "rule": args.rule,
             "top": top,
             "fraction": args.fraction,
+            "also": tuple(name for name in getattr(args, "also", ()) if name != args.attribution),
         }
         self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
         self.options = {name: value for name, value in vars(args).items() if name != "run"}

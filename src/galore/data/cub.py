@@ -19,6 +19,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -56,6 +57,44 @@ class BirdTables:
     parts: Float[np.ndarray, "parts 5"]
     attribute_names: tuple[str, ...]
     class_attributes: Float[np.ndarray, "classes attributes"]
+
+
+class PartPoint(NamedTuple):
+    """Where a part of an object lies in its photo: in pixels, upright."""
+
+    name: str
+    x: float
+    y: float
+
+
+def parts_of_photo(path: str | Path) -> tuple[PartPoint, ...]:
+    """The visible parts of one photo that lies in such a folder; none of any other photo.
+
+    Args:
+        path: of the photo, below the folder's images/.
+
+    Raises:
+        InputError: a file of the folder is malformed.
+    """
+    absolute = Path(os.path.abspath(path))
+    roots = (place.parent for place in absolute.parents if place.name == "images")
+    root = next((place for place in roots if (place / "images.txt").is_file()), None)
+    if root is None or not (root / "parts" / "part_locs.txt").is_file():
+        return ()
+    images = tables.names(root / "images.txt", "an image id and a path")
+    inside = absolute.relative_to(root / "images").as_posix()
+    image_id = next((number for number, name in images if name == inside), None)
+    if image_id is None:
+        return ()
+    names = _numbered(root / "parts" / "parts.txt", "a part number and a name")
+    rows = tables.numbers(root / "parts" / "part_locs.txt", 5, "an image id, a part number, x, y and 0 or 1")
+    seen = rows[(rows[:, 0] == image_id) & (rows[:, 4] == 1) & np.isin(rows[:, 1], np.arange(1, len(names) + 1))]
+    points = seen[:, 2:4]
+    if orientation.is_raw(root):
+        height, width, turned = photo.read_header(absolute)
+        points = orientation.turn_points(points, turned, height, width)
+    labels = [foreign.name(names[int(part) - 1].replace("_", " ")) for part in seen[:, 1]]
+    return tuple(PartPoint(name, float(x), float(y)) for name, (x, y) in zip(labels, points))
 
 
 def read(root: str | Path, classes: tables.Classes = None) -> PartDataset:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from galore import foreign, representation
+from galore.data.cub import PartPoint
 
 Box = tuple[float, float, float, float]
 
@@ -22,6 +23,7 @@ class Photo:
         pixels: the whole photo, upright.
         window: the part that the network saw: x0, y0, x1, y1 in pixels of `pixels`.
         view: that part, large enough to look at.
+        parts: the points of the object's visible parts, in pixels of `pixels`, where a data set gives them.
     """
 
     path: str
@@ -29,6 +31,7 @@ class Photo:
     pixels: UInt8[np.ndarray, "height width 3"]
     window: Box
     view: UInt8[np.ndarray, "size_y size_x 3"]
+    parts: tuple[PartPoint, ...] = ()
 
     __repr__ = representation.fields
 
@@ -58,6 +61,7 @@ class Finding:
         packed: the region, eight pixels a byte, since a report may have thousands (see `np.packbits`).
         boxes: around the region's connected parts, largest part first, in pixels of the whole photo: x0, y0, x1, y1.
         covered: the share of the view that the region really covers.
+        parts: the names of the photo's parts whose points lie in the region.
     """
 
     key: str
@@ -65,6 +69,7 @@ class Finding:
     packed: UInt8[np.ndarray, "size_y bytes_x"]
     boxes: tuple[Box, ...]
     covered: float
+    parts: tuple[str, ...] = ()
 
     __repr__ = representation.fields
 

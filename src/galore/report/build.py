@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from galore import attribution as attributions
 from galore import class_names, confidence, explain, foreign, provenance, regions, representation
+from galore.data import cub
 from galore.data import photo as photos
 from galore.errors import InputError
 from galore.network import Network
@@ -48,15 +49,18 @@ CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_s
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Maps:
-    """Everything about one photo that needs the network; the margin where it was asked for.
+    """Everything about one photo that needs the network; the margins where they were asked for.
 
-    Regions are packed, eight pixels a byte.
+    Regions are packed, eight pixels a byte. `margins` is that of the prediction over each candidate. `also` holds the
+    same by other attributions, without regions.
     """
 
     deliberative: explain.Deliberative
     discriminant: explain.Discriminant
     margin: explain.Margin | None
+    margins: Float[Array, "T h w"] | None
     regions: dict[str, UInt8[Array, "*n view bytes"]]
+    also: dict[str, "Maps"]
 
     __repr__ = representation.fields
 
@@ -67,14 +71,22 @@ class HostMaps(NamedTuple):
     deliberative: Any
     discriminant: Any
     margin: Any
+    margins: Float[np.ndarray, "T h w"] | None
     regions: dict[str, UInt8[np.ndarray, "*n view bytes"]]
+    also: dict[str, "HostMaps"]
 
 
 ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
 
 
 def compile_explanations(
-    *, attribution: str, confidence: str, top: int, fraction: float, rule: str = "discriminant"
+    *,
+    attribution: str,
+    confidence: str,
+    top: int,
+    fraction: float,
+    rule: str = "discriminant",
+    also: tuple[str, ...] = (),
 ) -> ExplainPhoto:
     """The compiled function behind a report; it compiles once for any number of photos.
 
@@ -83,34 +95,46 @@ def compile_explanations(
         top: how many candidate classes.
         fraction: the part of the photo that a region covers.
         rule: what sets two classes apart, one of `RULES`.
+        also: other attributions whose maps the reader may choose in the page.
 
     Returns:
         `(net, input, predicted, counter) -> Maps`; -1 stands for the most probable class and for the runner-up.
     """
-    settings = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
 
     def lit(maps: Float[Array, "*n h w"]) -> UInt8[Array, "*n view bytes"]:
         return jnp.packbits(regions.largest_fraction(maps, fraction, (VIEW, VIEW)), axis=-1)
 
-    def explain_photo(
-        net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
+    def maps_by(
+        name: str, net: Network, F: Float[Array, "1 h w d"], predicted: Int[Array, ""], counter: Int[Array, ""]
     ) -> Maps:
-        F = net.activation(image)[None]  # once for all explanations
+        settings = {**ATTRIBUTIONS[name], "confidence": CONFIDENCES[confidence]}
         hesitation = explain.deliberative(net, None, top, activations=F, keep=KEEP, fraction=fraction, **settings)
         best, second = hesitation.classes[0, 0], hesitation.classes[0, 1]
         predicted = jnp.where(predicted < 0, best, predicted)
         counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
         difference = explain.discriminant(net, None, predicted, counter, activations=F, **settings)
-        # Pairs that occur come first, and no location has more of them than its largest classes form.
-        pairs = hesitation.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
-        in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
-        margin = None
-        if rule == "margin":
+        if rule != "margin":
+            return Maps(hesitation, difference, None, None, {}, {})
+
+        def over(other: Int[Array, ""]) -> explain.Margin:
             of_classes = settings["attribution"]
-            margin = explain.margin(net, None, predicted, counter, activations=F, attribution=of_classes)
-        apart = difference.maps[0] if margin is None else margin.maps[0]
-        lit_maps = {"attributive": lit(difference.predicted_maps[0]), rule: lit(apart)}
-        return Maps(hesitation, difference, margin, {"deliberative": in_blocks} | lit_maps)
+            return explain.margin(net, None, predicted, other, activations=F, attribution=of_classes)
+
+        margins = jax.vmap(over)(hesitation.classes[0]).maps[:, 0]
+        return Maps(hesitation, difference, over(counter), margins, {}, {})
+
+    def explain_photo(
+        net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
+    ) -> Maps:
+        F = net.activation(image)[None]  # once for all explanations
+        maps = maps_by(attribution, net, F, predicted, counter)
+        # Pairs that occur come first, and no location has more of them than its largest classes form.
+        pairs = maps.deliberative.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
+        in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
+        apart = maps.discriminant.maps[0] if maps.margin is None else maps.margin.maps[0]
+        lit_maps = {"attributive": lit(maps.discriminant.predicted_maps[0]), rule: lit(apart)}
+        others = {name: maps_by(name, net, F, predicted, counter) for name in also}
+        return dataclasses.replace(maps, regions={"deliberative": in_blocks} | lit_maps, also=others)
 
     return jax.jit(explain_photo)
 
@@ -163,7 +187,7 @@ def build(
         other = _finite(other, names, counter_image)
         finding = _apart(other, example_photo, "counter_")
         example = CounterPhoto(example_photo, finding, _candidates(other, names)[0])
-        more |= {f"counter_{key}": value for key, value in _discriminant_factors(other).items()}
+        more |= _counter_maps_behind(other)
         notes += _notes(other, against, prediction, methods, counter_image, deliberative=False)
         if example.prediction.index != against.index:
             notes.append(
@@ -210,6 +234,10 @@ def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W
     view = dataclasses.replace(transform, height=VIEW, width=VIEW).pixels(pixels)
     photo = Photo(str(path), hashlib.sha256(content).hexdigest(), pixels, transform.box, view)
     cautions = [f"{photo.name}: {note}." for note in picture.notes]
+    try:
+        photo = dataclasses.replace(photo, parts=cub.parts_of_photo(path))
+    except InputError as error:  # a photo is explained wherever it lies
+        cautions.append(f"The parts of {photo.name} have no names: {error}.")
     return photo, net.preprocessing.normalise(transform.pixels(pixels)), cautions
 
 
@@ -222,6 +250,7 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path) -> HostMaps:
 
     hesitation, difference = on_host(vars(maps.deliberative)), on_host(vars(maps.discriminant))
     margin = None if maps.margin is None else on_host(vars(maps.margin))
+    margins = None if maps.margins is None else np.asarray(maps.margins)
     logits = hesitation["logits"][0]
     if not np.isfinite(logits[logits != -np.inf]).all() or (logits == -np.inf).all():
         raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
@@ -231,12 +260,16 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path) -> HostMaps:
             raise InputError(f"the network rules out {name} for {path} (its logit is -inf); name another class")
     is_candidate, occurs = logits[hesitation["classes"][0]] > -np.inf, hesitation["occurs"][0]
     hesitation |= {name: hesitation[name][:, is_candidate] for name in ("classes", "class_maps")}
+    margins = None if margins is None else margins[is_candidate]
     hesitation |= {name: hesitation[name][:, occurs] for name in ("maps", "pairs", "strengths", "occurs")}
-    numbers = [v for part in (hesitation, difference, margin or {}) for name, v in part.items() if name != "logits"]
+    parts = (hesitation, difference, margin or {}, {} if margins is None else {"maps": margins})
+    numbers = [values for part in parts for name, values in part.items() if name != "logits"]
     if not all(np.isfinite(values).all() for values in numbers):
         raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
     shown = None if margin is None else SimpleNamespace(**margin)
-    return HostMaps(SimpleNamespace(**hesitation), SimpleNamespace(**difference), shown, on_host(maps.regions))
+    also = {name: _finite(others, names, path) for name, others in maps.also.items()}
+    of_explanations = SimpleNamespace(**hesitation), SimpleNamespace(**difference), shown
+    return HostMaps(*of_explanations, margins, on_host(maps.regions), also)
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
@@ -275,7 +308,13 @@ def _finding(
     x0, y0, x1, y1 = photo.window
     scale = np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0]) / VIEW
     boxes = [np.array(part.box) * scale + [x0, y0, x0, y0] for part in regions.connected(region)]
-    return Finding(key, values, packed, tuple(_box(box) for box in boxes), float(region.mean()))
+    lit = [part.name for part in photo.parts if _holds(region, (np.array(part[1:]) - [x0, y0]) / scale[:2])]
+    return Finding(key, values, packed, tuple(_box(box) for box in boxes), float(region.mean()), tuple(lit))
+
+
+def _holds(region: Bool[np.ndarray, "view view"], point: Float[np.ndarray, "2"]) -> bool:
+    x, y = np.floor(point).astype(int)
+    return 0 <= x < region.shape[1] and 0 <= y < region.shape[0] and bool(region[y, x])
 
 
 def _box(edges: Float[np.ndarray, "4"]) -> Box:
@@ -284,18 +323,35 @@ def _box(edges: Float[np.ndarray, "4"]) -> Box:
 
 
 def _maps_behind(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
+    """The maps that explanations are products of, by every attribution: all that a reader may ask further with."""
     hesitation = maps.deliberative
     classes = {f"class_{index}": hesitation.class_maps[0, rank] for rank, index in enumerate(hesitation.classes[0])}
-    return classes | _discriminant_factors(maps) | {"difficulty": hesitation.difficulty_maps[0]}
+    margins = {} if maps.margins is None else {f"margin_{c}": m for c, m in zip(hesitation.classes[0], maps.margins)}
+    margins.pop(f"margin_{maps.discriminant.predicted[0]}", None)
+    own = classes | margins | _factors(maps) | {"difficulty": hesitation.difficulty_maps[0]}
+    return own | _by_method(maps, _maps_behind)
 
 
-def _discriminant_factors(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
+def _counter_maps_behind(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
+    """Likewise of the counter photo, about which nothing else is asked."""
+    own = {f"counter_{key}": values for key, values in _factors(maps).items()}
+    return own | {f"counter_{key}": values for key, values in _by_method(maps, _factors).items()}
+
+
+def _by_method(maps: HostMaps, read: Callable[[HostMaps], dict[str, Any]]) -> dict[str, Float[np.ndarray, "h w"]]:
+    return {f"{name}_{key}": values for name, one in maps.also.items() for key, values in read(one).items()}
+
+
+def _factors(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
+    """What sets the two classes apart is the product of these, or the margin."""
     difference = maps.discriminant
-    return {
-        f"class_{difference.predicted[0]}": difference.predicted_maps[0],
-        f"class_{difference.counter[0]}": difference.counter_maps[0],
+    predicted, counter = difference.predicted[0], difference.counter[0]
+    factors = {
+        f"class_{predicted}": difference.predicted_maps[0],
+        f"class_{counter}": difference.counter_maps[0],
         "confidence": difference.confidence_maps[0],
     }
+    return factors if maps.margin is None else factors | {f"margin_{counter}": maps.margin.maps[0]}
 
 
 def _notes(

@@ -4,12 +4,16 @@ import numpy as np
 from jaxtyping import Bool
 
 from galore import regions
-from galore.report.answer import Answer, Finding
+from galore.report.answer import Answer, Candidate, CounterPhoto, Finding
 
 CONFIDENCE = {"softmax": "softmax score (the highest probability)", "certainty": "certainty (one minus the entropy)"}
 
 NARROW = "\u202f"
 """A narrow space at which no line breaks."""
+
+
+NAMED = 4
+"""Parts of an object that are named; of more it is said how many."""
 
 
 def percent(share: float) -> str:
@@ -19,6 +23,11 @@ def percent(share: float) -> str:
     if 0.995 <= share < 1:
         return f"over 99{NARROW}%"
     return f"{100 * share:.0f}{NARROW}%"
+
+
+def amount(value: float) -> str:
+    """A value of a map as it is, in three significant digits: the same in figures, tables and pages."""
+    return f"{value:.3g}"
 
 
 def place(region: Bool[np.ndarray, "size_y size_x"]) -> str:
@@ -37,7 +46,11 @@ def place(region: Bool[np.ndarray, "size_y size_x"]) -> str:
 
 
 def parts(finding: Finding) -> str:
-    """Where the connected parts of a region lie: "centre", or "3 parts, the largest lower left"."""
+    """Where a region lies: the names of the object's parts in it, as "beak, crown"; where none is known, where its
+    connected parts lie: "centre", or "3 parts, the largest lower left"."""
+    if finding.parts:
+        more = len(finding.parts) - NAMED
+        return ", ".join(finding.parts[:NAMED]) + (f" and {more} more" if more > 0 else "")
     connected = regions.connected(finding.region)
     if not connected:
         return "no region"
@@ -116,6 +129,13 @@ def example(answer: Answer) -> str:
         f"In the second photo, the lit region speaks for {answer.why_not.counter.name} and not for "
         f"{answer.prediction.name} ({parts(shown.finding)})."
     )
+
+
+def counter_photo(example: CounterPhoto, counter: Candidate) -> str:
+    """What the second photo is: of the counter class only where the network sees that class in it."""
+    if example.prediction.index == counter.index:
+        return f"{example.photo.name}, a photo of {counter.name}"
+    return f"{example.photo.name}, which the network takes for {example.prediction.name}"
 
 
 def example_hint(answer: Answer) -> str:
