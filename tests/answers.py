@@ -69,10 +69,11 @@ def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
 
 @functools.cache
 def compile_explanations(
-    attribution="gradient", confidence="softmax", top=4, fraction=0.1, rule="discriminant"
+    attribution="gradient", confidence="softmax", top=4, fraction=0.1, rule="discriminant", also=()
 ) -> build.ExplainPhoto:
     """Compiled once for all tests."""
-    return compile_anew(attribution=attribution, confidence=confidence, top=top, fraction=fraction, rule=rule)
+    choices = {"attribution": attribution, "confidence": confidence, "rule": rule, "also": also}
+    return compile_anew(**choices, top=top, fraction=fraction)
 
 
 def answer(folder, counter: bool = True, net: Network | None = None, **changes) -> Answer:

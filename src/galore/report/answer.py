@@ -1,5 +1,6 @@
 """What a report tells: plain numbers and pictures, ready to be printed, drawn or written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from galore import foreign, representation
 from galore.data.cub import PartPoint
+
+SAME = 2 / 3
+"""Regions that overlap by as much (intersection over union) are one to a reader: about one cell tells them apart."""
 
 Box = tuple[float, float, float, float]
 
@@ -89,6 +93,29 @@ class Insecurity:
     finding: Finding
 
     __repr__ = representation.fields
+
+
+def grouped(insecurities: Sequence[Insecurity]) -> list[list[Insecurity]]:
+    """Insecurities whose regions are the same for a reader, together: an insecurity is a region and a pair.
+
+    Args:
+        insecurities: strongest first.
+
+    Returns:
+        Each with those that light nearly its region, strongest first.
+    """
+    groups: list[list[Insecurity]] = []
+    for insecurity in insecurities:
+        same = (group for group in groups if _overlap(group[0].finding, insecurity.finding) >= SAME)
+        group = next(same, None)
+        groups.append([insecurity]) if group is None else group.append(insecurity)
+    return groups
+
+
+def _overlap(first: Finding, second: Finding) -> float:
+    """The intersection over the union of the regions; of two empty ones, 1."""
+    union = np.logical_or(first.region, second.region).sum()
+    return 1.0 if union == 0 else float(np.logical_and(first.region, second.region).sum() / union)
 
 
 @dataclass(frozen=True)

@@ -37,21 +37,26 @@ def lit_key(finding: Finding) -> str:
     )
 
 
-def heat_figure(photo: Photo, finding: Finding, meaning: str) -> str:
-    """The photo under the coloured cells of the finding's map."""
+def heat_figure(photo: Photo, finding: Finding, meaning: str, scale: tuple[float, float]) -> str:
+    """The photo under the coloured cells of the finding's map, from the lowest to the highest value of a scale."""
     height, width = finding.map.shape
     alternative = f"Photo {photo.name} under the {height} × {width} cells of the map that shows {meaning}."
     caption = f"<strong>How much.</strong> The {height} × {width} cells of the same map."
-    return figure(overlay.heat(photo.view, finding.map), alternative, caption)
+    return figure(overlay.heat(photo.view, finding.map, scale), alternative, caption)
 
 
-def heat_scale() -> str:
-    """The colours of the cells, from the lowest to the highest value."""
+def scale(*findings: Finding) -> tuple[float, float]:
+    """The lowest and the highest value of maps whose colours are to be compared."""
+    return min(float(one.map.min()) for one in findings), max(float(one.map.max()) for one in findings)
+
+
+def heat_scale(lowest: str, highest: str) -> str:
+    """The colours of the cells between the values at their ends, which are HTML."""
     steps = overlay.legend()[None]
     return (
-        '<p class="legend across"><span>lowest</span>'
+        f'<p class="legend across"><span class="number">{lowest}</span>'
         f'<img class="scale" src="{overlay.data_uri(steps)}" alt="Colours from dark blue, lowest, to yellow, highest">'
-        "<span>highest</span></p>"
+        f'<span class="number">{highest}</span></p>'
     )
 
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file: no script, no request to anyone, readable on a phone and offline."""
+"""The report as one HTML file: no request to anyone, readable on a phone, offline, and without its script."""
 
 import base64
 import hashlib
@@ -8,10 +8,13 @@ from html import escape
 from typing import Any
 
 from galore import foreign
-from galore.report import elements, overlay, words
-from galore.report.answer import Answer, Candidate, Photo
+from galore.report import ask, elements, overlay, words
+from galore.report.answer import Answer, Candidate, Insecurity, Photo, grouped
 
 CARDS = 6
+
+WEAKEST = 0.01
+"""Of the strongest insecurity's strength; weaker ones are numbers in a table."""
 
 
 def page(answer: Answer) -> str:
@@ -21,11 +24,13 @@ def page(answer: Answer) -> str:
         answer: what to show.
 
     Returns:
-        HTML with its style and pictures inside. Its content security policy allows nothing else.
+        HTML with its style, script and pictures inside. Its content security policy allows nothing else.
     """
-    style = importlib.resources.files("galore.report").joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    style, script = _packaged("page.css"), _packaged("page.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
     title = f"{answer.prediction.name}: why, and why not {answer.why_not.counter.name}?"
     body = "\n".join(
         [
@@ -33,6 +38,7 @@ def page(answer: Answer) -> str:
             _attributive(answer),
             _deliberative(answer),
             _counterfactual(answer),
+            ask.section(answer),
             _how_to_read(answer),
             _numbers(answer),
         ]
@@ -52,9 +58,19 @@ def page(answer: Answer) -> str:
 {body}
 </main>
 {_footer(answer)}
+<script>{script}</script>
 </body>
 </html>
 """
+
+
+def _packaged(name: str) -> str:
+    return importlib.resources.files("galore.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """How a content security policy names an inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _header(answer: Answer) -> str:
@@ -85,51 +101,73 @@ def _header(answer: Answer) -> str:
 
 def _attributive(answer: Answer) -> str:
     name, finding = answer.prediction.name, answer.attributive
-    meaning = f"what speaks for {name}"
+    meaning, scale = f"what speaks for {name}", elements.scale(finding)
     return f"""<section>
 <p class="kicker">1 · What supports it?</p>
 <h2>What in the photo speaks for {escape(name)}?</h2>
 <p>{escape(words.attributive(answer))}</p>
 <div class="pair">
 {elements.lit_figure(answer.photo, finding, meaning, "<strong>Where.</strong> " + elements.lit_key(finding))}
-{elements.heat_figure(answer.photo, finding, meaning)}
+{elements.heat_figure(answer.photo, finding, meaning, scale)}
 </div>
-{elements.heat_scale()}
+{elements.heat_scale(*map(words.amount, scale))}
 <p class="soft">{escape(words.resolution(answer))}</p>
 </section>"""
 
 
 def _deliberative(answer: Answer) -> str:
-    strongest = max((insecurity.strength for insecurity in answer.insecurities), default=0.0)
-    cards = []
-    for rank, insecurity in enumerate(answer.insecurities[:CARDS], 1):
-        first, second = insecurity.first.name, insecurity.second.name
-        share = insecurity.strength / strongest if strongest > 0 else 0.0
-        picture = elements.image(
-            overlay.lit(answer.photo.view, insecurity.finding.region),
-            f"Photo with the region lit where the network hesitates between {first} and {second}: "
-            f"{words.parts(insecurity.finding)}.",
-        )
-        strength = f"{100 * share:.0f}" if share >= 0.01 or share == 0 else "under 1"
-        cards.append(f"""<li class="card">{picture}<div class="text">
-<h3>{rank}. {escape(first)} <span class="versus">or</span> {escape(second)}?</h3>
-<p class="row soft"><span>Strength</span><span class="number">{strength}</span></p>
-{elements.bar(share)}</div></li>""")
-    more = len(answer.insecurities) - len(cards)
-    rest = (
-        f'<p class="soft">{more} weaker {"pair is" if more == 1 else "pairs are"} in the table below.</p>'
-        if more > 0
-        else ""
-    )
     return f"""<section>
 <p class="kicker">2 · Where does it hesitate?</p>
-<h2>Regions that fit two classes at once</h2>
-<p>{escape(words.deliberative(answer))} Each lit region speaks for both classes, and the network finds it hard.
-Strongest first; the strongest counts as 100.</p>
-<p>{escape(words.difficulty(answer))}</p>
-<ol class="cards">{"".join(cards)}</ol>
-{rest}
+{_sure(answer) if words.is_sure(answer) else _hesitations(answer)}
 </section>"""
+
+
+def _sure(answer: Answer) -> str:
+    return f"""<h2>Nowhere that matters</h2>
+<p>{escape(words.sure(answer))}</p>"""
+
+
+def _hesitations(answer: Answer) -> str:
+    strongest = max((insecurity.strength for insecurity in answer.insecurities), default=0.0)
+    lit = [insecurity for insecurity in answer.insecurities if insecurity.strength >= WEAKEST * strongest]
+    groups = grouped(lit)[:CARDS]
+    cards = "".join(_card(answer, rank, group, strongest) for rank, group in enumerate(groups, 1))
+    more = len(answer.insecurities) - sum(map(len, groups))
+    rest = f"{more} weaker {'pair is' if more == 1 else 'pairs are'} in the table below."
+    return f"""<h2>Regions that fit two classes at once</h2>
+<p>{escape(words.deliberative(answer))} Each lit region speaks for both classes, and the network finds it hard.
+Strongest first: a strength is the mean of the map over its region; bars compare it to the strongest.</p>
+<p>{escape(words.difficulty(answer))}</p>
+<ol class="cards">{cards}</ol>
+{f'<p class="soft">{rest}</p>' if more else ""}"""
+
+
+def _card(answer: Answer, rank: int, group: list[Insecurity], strongest: float) -> str:
+    """One region, and every pair of classes between which the network hesitates there."""
+    first, finding = group[0], group[0].finding
+    classes = " or ".join(dict.fromkeys(one.name for pair in group for one in (pair.first, pair.second)))
+    alternative = f"Photo with the region lit where the network hesitates between {classes}: {words.parts(finding)}."
+    picture = elements.image(overlay.lit(answer.photo.view, finding.region), alternative)
+    pairs = "".join(_pair(pair, strongest) for pair in group[1:])
+    others = f'<p class="soft">The same region for</p><ul class="pairs">{pairs}</ul>' if pairs else ""
+    return f"""<li class="card">{picture}<div class="text">
+<h3>{rank}. {_versus(first)}?</h3>
+<p class="soft">{escape(words.parts(finding))}</p>
+{_strength(first, strongest)}{others}</div></li>"""
+
+
+def _pair(pair: Insecurity, strongest: float) -> str:
+    return f"<li>{_versus(pair)}{_strength(pair, strongest)}</li>"
+
+
+def _versus(pair: Insecurity) -> str:
+    return f'{escape(pair.first.name)} <span class="versus">or</span> {escape(pair.second.name)}'
+
+
+def _strength(pair: Insecurity, strongest: float) -> str:
+    value = f'<span class="number">{words.amount(pair.strength)}</span>'
+    bar = elements.bar(pair.strength / strongest if strongest > 0 else 0.0)
+    return f'<p class="row soft"><span>Strength</span>{value}</p>{bar}'
 
 
 def _counterfactual(answer: Answer) -> str:
@@ -139,19 +177,22 @@ def _counterfactual(answer: Answer) -> str:
     reverse = f"what speaks for {counter} and not for {predicted}"
     caption = f"<strong>This photo.</strong> Lit: {escape(meaning)}."
     query = elements.lit_figure(answer.photo, why_not.finding, meaning, caption)
-    query_map = elements.heat_figure(answer.photo, why_not.finding, meaning)
+    scale = elements.scale(why_not.finding, *([example.finding] if example else []))
+    legend = elements.heat_scale(*map(words.amount, scale))
+    query_map = elements.heat_figure(answer.photo, why_not.finding, meaning, scale)
     if example is None:
         other = query_map
         below = (
-            f'{elements.heat_scale()}<div class="empty"><p><strong>The other half of the answer.</strong> Give the '
+            f'{legend}<div class="empty"><p><strong>The other half of the answer.</strong> Give the '
             f"network a photo of the class {escape(counter)} too, and you see what that photo has and this one lacks:"
             f"</p><pre>{escape(_command(answer))}</pre></div>"
         )
     else:
-        caption = f"<strong>A photo of {escape(counter)}.</strong> Lit: {escape(reverse)}."
+        shown = words.counter_photo(example, why_not.counter)
+        caption = f"<strong>{escape(shown)}.</strong> Lit: {escape(reverse)}."
         other = elements.lit_figure(example.photo, example.finding, reverse, caption)
-        maps = query_map + elements.heat_figure(example.photo, example.finding, reverse)
-        below = f'<div class="pair">{maps}</div>{elements.heat_scale()}'
+        maps = query_map + elements.heat_figure(example.photo, example.finding, reverse, scale)
+        below = f'<div class="pair">{maps}</div>{legend}'
     return f"""<section>
 <p class="kicker">3 · Why not the other?</p>
 <h2>Why {escape(predicted)} and not {escape(counter)}?</h2>
@@ -180,8 +221,8 @@ def _how_to_read(answer: Answer) -> str:
 <dl>
 <div><dt>Lit region</dt><dd>The {fraction} of the picture with the highest values of a map. It always has about
 this size, also when nothing stands out: compare it with the map beside it.</dd></div>
-<div><dt>Coloured cells</dt><dd>{escape(words.resolution(answer))} Colours run from the lowest to the highest value of
-that one map, so two maps cannot be compared by colour.</dd></div>
+<div><dt>Coloured cells</dt><dd>{escape(words.resolution(answer))} Colours run from the lowest to the highest value,
+which stand beside them; two maps side by side share them.</dd></div>
 <div><dt>Hesitation</dt><dd>A region counts when it speaks for both classes and lowers the network's confidence. The
 strength is the mean of these three, multiplied, over the region.</dd></div>
 <div><dt>What this is not</dt><dd>It shows what moved this network on this photo. It does not show that the
@@ -200,14 +241,14 @@ def _numbers(answer: Answer) -> str:
         "Hesitation",
         ("Between", "Strength", "Parts"),
         [
-            (f"{i.first.name} or {i.second.name}", f"{i.strength:.3g}", str(len(i.finding.boxes)))
+            (f"{i.first.name} or {i.second.name}", words.amount(i.strength), str(len(i.finding.boxes)))
             for i in answer.insecurities
         ],
     )
     maps = elements.table(
         "Maps (in maps.npz)",
         ("Name", "Lowest", "Highest", "Sum"),
-        [(key, f"{m.min():.3g}", f"{m.max():.3g}", f"{m.sum():.3g}") for key, m in answer.maps.items()],
+        [(key, *map(words.amount, (m.min(), m.max(), m.sum()))) for key, m in answer.maps.items()],
     )
     score = str(answer.methods["confidence"])
     name = words.CONFIDENCE.get(score, score)

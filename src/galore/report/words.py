@@ -16,6 +16,10 @@ NAMED = 4
 """Parts of an object that are named; of more it is said how many."""
 
 
+SURE = 0.1
+"""Of a photo that is less difficult the network is sure."""
+
+
 def percent(share: float) -> str:
     """A share of 1 as a reader says it: no false precision, and never 0 % or 100 % unless it is exactly that."""
     if 0 < share < 0.01:
@@ -86,6 +90,8 @@ def attributive(answer: Answer) -> str:
 
 
 def deliberative(answer: Answer) -> str:
+    if is_sure(answer):
+        return sure(answer)
     lit = [insecurity for insecurity in answer.insecurities if insecurity.finding.boxes]
     if not lit:
         return "No region was found where the network hesitates between two classes."
@@ -93,10 +99,21 @@ def deliberative(answer: Answer) -> str:
     return f"It hesitates most between {first.first.name} and {first.second.name} ({parts(first.finding)})."
 
 
+def is_sure(answer: Answer) -> bool:
+    """Whether the photo is so easy that no hesitation is worth a picture."""
+    return 1 - answer.confidence < SURE
+
+
+def sure(answer: Answer) -> str:
+    """All that is said about the hesitation of a sure network."""
+    hard = f"its difficulty is {amount(1 - answer.confidence)}, from 0 (sure) to 1 (lost)"
+    return f"Of this photo the network is sure ({hard}), so no region where it hesitates is shown."
+
+
 def difficulty(answer: Answer) -> str:
     """How hard the photo is to the network as a whole."""
     hard = 1 - answer.confidence
-    feeling = "sure" if hard < 0.1 else "fairly sure" if hard < 0.4 else "unsure"
+    feeling = "sure" if is_sure(answer) else "fairly sure" if hard < 0.4 else "unsure"
     return f"Of the photo as a whole the network is {feeling}: its difficulty is {hard:.2f}, from 0 (sure) to 1 (lost)."
 
 
