@@ -63,14 +63,12 @@ def section(answer: Answer) -> str:
 <div class="controls" role="group" aria-label="What is shown">
 {_control("question", "Question", f'<select id="question">{options}</select>')}
 {chosen}
-{size}
-{opacity}
 </div>
 <div class="pair">
-<figure><canvas id="lit" {canvas} role="img"></canvas><figcaption id="lit-said"></figcaption></figure>
+<figure><canvas id="lit" {canvas} role="img"></canvas><figcaption id="lit-said"></figcaption>{size}</figure>
 <figure><canvas id="heat" {canvas} role="application" tabindex="0" aria-describedby="cell"
 aria-label="The {rows} × {columns} cells of the map; the arrow keys go from cell to cell, Home to the highest"></canvas>
-<figcaption><output id="cell" aria-live="polite">{HINT}</output></figcaption></figure>
+<figcaption><output id="cell" aria-live="polite">{HINT}</output></figcaption>{opacity}</figure>
 </div>
 {elements.heat_scale('<span id="lowest"></span>', '<span id="highest"></span>')}
 </section>
@@ -130,6 +128,11 @@ def data(answer: Answer) -> dict[str, Any]:
     }
 
 
+def _supports(name: str, index: int) -> Question:
+    meaning = f"what speaks for {name}"
+    return Question("What speaks for it?", f"What speaks for {name}?", meaning, 0, "attributive", (index,))
+
+
 def _apart(group: str, speaks: str, against: str, photo: int, rule: str, classes: tuple[int, int]) -> Question:
     meaning = f"what speaks for {speaks} and not for {against}"
     return Question(group, f"Why {speaks} and not {against}?", meaning, photo, rule, classes)
@@ -179,4 +182,4 @@ def _control(name: str, label: str, control: str) -> str:
 def _slider(name: str, label: str, value: int, low: int, high: int) -> str:
     slider = f'<input type="range" id="{name}" min="{low}" max="{high}" value="{value}">'
     said = f'<output id="{name}-said" for="{name}">{value}{words.NARROW}%</output>'
-    return f'<p><span class="row"><label for="{name}">{label}</label>{said}</span>{slider}</p>'
+    return f'<p class="slider"><span class="row"><label for="{name}">{label}</label>{said}</span>{slider}</p>'

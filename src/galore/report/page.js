@@ -33,16 +33,16 @@ function upsampled(map, side) {
     Array.from({ length: side }, (_, pixel) => {
       const place = Math.min(Math.max(((pixel + 0.5) * cells) / side - 0.5, 0), cells - 1);
       const before = Math.floor(place);
-      return [before, Math.min(before + 1, cells - 1), place - before];
+      return { before, after: Math.min(before + 1, cells - 1), share: place - before };
     });
   const across = steps(columns);
   const values = new Float32Array(side * side);
-  steps(rows).forEach(([above, below, down], y) => {
-    const row = Array.from({ length: columns }, (_, x) =>
-      (1 - down) * map[above * columns + x] + down * map[below * columns + x]);
-    across.forEach(([left, right, along], x) => {
-      values[y * side + x] = (1 - along) * row[left] + along * row[right];
-    });
+  steps(rows).forEach((down, y) => {
+    for (let x = 0; x < side; x++) {
+      const right = across[x];
+      const column = (cell) => (1 - down.share) * map[down.before * columns + cell] + down.share * map[down.after * columns + cell];
+      values[y * side + x] = (1 - right.share) * column(right.before) + right.share * column(right.after);
+    }
   });
   return values;
 }
@@ -51,18 +51,25 @@ function upsampled(map, side) {
 function largestFraction(values, sorted, fraction) {
   const quantile = Math.fround(1 - Math.fround(fraction));
   const threshold = sorted[Math.floor(Math.fround(quantile * (sorted.length - 1)))];
-  return Uint8Array.from(values, (value) => value > threshold);
+  const mask = new Uint8Array(values.length);
+  for (let i = 0; i < values.length; i++) mask[i] = values[i] > threshold;
+  return mask;
 }
 
 /* Pictures. */
 
-function dilated(mask, side, times) {
-  for (; times > 0; times--) {
+/** The pixels at most so many steps, across or down, from those of a mask. */
+function dilated(mask, side, steps) {
+  for (; steps > 0; steps--) {
     const smaller = mask;
-    mask = smaller.map((inside, i) => {
+    mask = smaller.slice();
+    for (let i = 0; i < smaller.length; i++) {
+      if (!smaller[i]) continue;
       const x = i % side;
-      return inside || smaller[i - side] || smaller[i + side] || (x > 0 && smaller[i - 1]) || (x < side - 1 && smaller[i + 1]) ? 1 : 0;
-    });
+      if (x > 0) mask[i - 1] = 1;
+      if (x < side - 1) mask[i + 1] = 1;
+      mask[i - side] = mask[i + side] = 1; // what lies outside of an array is not kept
+    }
   }
   return mask;
 }
