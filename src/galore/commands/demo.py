@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained", metavar="RUN", type=Path, help="also a bird, by the network of this training run")
     parser.add_argument("--birds", metavar="DIR", type=Path, help="the data set that the run was trained on")
     explain.add_method_arguments(parser)
+    explain.add_report_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     console = terminal.console()
     photos = {example: _photo(example.photo) for example in EXAMPLES}
     explain.check(args, *photos.values())
+    explain.check_report(args)
     with atomic.folder(args.out, overwrite=True) as folder:
         explainer = explain.Explainer(args)
         for example, photo in photos.items():

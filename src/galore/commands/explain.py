@@ -1,8 +1,10 @@
 """Explain a photo: what supports the prediction, where the network hesitates, and why not another class."""
 
 import argparse
+import dataclasses
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from galore import atomic, foreign
 from galore.errors import InputError
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 PRINTED = 3
 ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
+FORMATS = (".png", ".pdf", ".svg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,22 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--why-not", metavar="CLASS", help="the other class: a name, a part of one, or an index (the second choice)")
     add("--counter-image", metavar="IMAGE", help="a photo of the other class, to see what it has that this one lacks")
     add_method_arguments(parser)
-    add(
-        "--also",
-        metavar="METHODS",
-        type=_methods,
-        default=(),
-        help="other attributions whose maps the page offers to switch to: grad-cam,integrated-gradients",
-    )
+    add_report_arguments(parser)
     add("--out", metavar="DIR", type=Path, help="where to write (the photo's name with -explained)")
 
 
-def _methods(text: str) -> tuple[str, ...]:
-    """The names in a list with commas, each once."""
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if wrong := [name for name in names if name not in ATTRIBUTIONS]:
-        raise InputError(f"--also {text}: {wrong[0] or 'nothing'} is no attribution, expected {', '.join(ATTRIBUTIONS)}")
-    return names
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is written."""
+    add = parser.add_argument
+    add(
+        "--figures",
+        metavar="FORMATS",
+        default="png",
+        help="the formats of the figures, some of png, pdf and svg: pdf,svg (%(default)s)",
+    )
+    add(
+        "--also",
+        metavar="METHODS",
+        default="",
+        help="other attributions that the page can switch to: grad-cam,integrated-gradients (none)",
+    )
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +83,27 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
 
 
+def formats(text: str) -> tuple[str, ...]:
+    """The endings of the files of `--figures pdf,svg`."""
+    endings = tuple(dict.fromkeys(f".{one.strip()}" for one in text.lower().split(",")))
+    if not set(endings) <= set(FORMATS):
+        raise InputError(f"--figures {text}: expected some of png, pdf and svg, such as pdf,svg")
+    return endings
+
+
+def also(text: str) -> tuple[str, ...]:
+    """The names of `--also grad-cam,integrated-gradients`."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if wrong := [name for name in names if name not in ATTRIBUTIONS]:
+        raise InputError(
+            f"--also {text}: no attribution is called {wrong[0]}, expected some of {', '.join(ATTRIBUTIONS)}"
+        )
+    return names
+
+
 def run(args: argparse.Namespace) -> None:
     check(args, args.image, args.counter_image)
+    check_report(args)
     out = args.out or Path(f"{Path(args.image).stem}-explained")
     with atomic.folder(out, overwrite=True) as folder:
         explainer = Explainer(args)
@@ -100,50 +125,41 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
             read_image(photo)
 
 
+def check_report(args: argparse.Namespace) -> None:
+    """Likewise, what is written."""
+    formats(args.figures), also(args.also)
+
+
 class Explainer:
-    """A loaded network and the compiled function of its maps, for any number of photos."""
+    """A loaded network and the choices for its explanations, for any number of photos."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         from galore import terminal
 
         with terminal.step(f"Loading {args.model}"):
             from galore import loading
-            from galore.report import build
+            from galore.report import explain_photo
 
-            self.net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
-        top = min(args.top, len(build.names_of(self.net)))
-        choices = {
-            "attribution": args.attribution,
-            "confidence": args.confidence,
-            "rule": args.rule,
-            "top": top,
-            "fraction": args.fraction,
-            "also": tuple(name for name in getattr(args, "also", ()) if name != args.attribution),
-        }
-        self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
-        self.options = {name: value for name, value in vars(args).items() if name != "run"}
-        self.explain_photo = build.compile_explanations(**choices)
+            net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+        self.net = dataclasses.replace(net, name=net.name or args.model)
+        choices = {name: getattr(args, name) for name in ("attribution", "confidence", "rule", "top", "fraction")}
+        choices["also"] = also(args.also)
+        options = {name: value for name, value in vars(args).items() if name != "run"}
+        self.explain_photo = functools.partial(explain_photo, self.net, **choices, options=options)
+        self.formats = formats(args.figures)
 
     def explain(
         self, image: str, folder: Path, *, why_not: str | None = None, counter_image: str | None = None
     ) -> "Answer":
         """Explains a photo and writes the report's files into a folder."""
         from galore import terminal
-        from galore.report import build, figures, page, record
+        from galore.report import figures, page, record
 
         with terminal.step(f"Explaining {foreign.text(image)}"):
-            answer = build.build(
-                self.net,
-                image,
-                self.explain_photo,
-                self.methods,
-                why_not=why_not,
-                counter_image=counter_image,
-                options=self.options | {"image": image, "why_not": why_not, "counter_image": counter_image},
-            )
+            answer = self.explain_photo(image, why_not, counter_image).answer
         with terminal.step("Writing the report"):
             record.save(answer, folder)
-            figures.save(answer, folder)
+            figures.save(answer, folder, self.formats)
             (folder / "explanation.html").write_text(page.page(answer), encoding="utf-8", errors="replace")
         return answer
 

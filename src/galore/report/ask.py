@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from galore.report import elements, overlay, words
+from galore import overlay
+from galore.report import elements, words
 from galore.report.answer import Answer, Photo
 
 CLASSES = 10
