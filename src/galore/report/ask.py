@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from galore import overlay
+from galore import overlay, regions
 from galore.report import elements, words
 from galore.report.answer import Answer, Photo
 
@@ -53,7 +53,7 @@ def section(answer: Answer) -> str:
     choice = "".join(f"<option>{escape(method)}</option>" for method in methods)
     chosen = _control("method", "Attribution", f'<select id="method">{choice}</select>') if len(methods) > 1 else ""
     size = _slider("size", "Size of the lit region", round(100 * answer.methods["fraction"]), 1, 99)
-    opacity = _slider("opacity", "Opacity of the map", round(100 * overlay.OPACITY), 0, 100)
+    opacity = _slider("opacity", "Opacity of the map", round(100 * overlay.STRONG), 0, 100)
     rows, columns = answer.attributive.map.shape
     side = answer.photo.view.shape[0]
     canvas = f'width="{side}" height="{side}"'
@@ -124,7 +124,8 @@ def data(answer: Answer) -> dict[str, Any]:
         "photos": [_photo(photo) for photo in shown],
         "maps": {key: _floats(values) for key, values in answer.maps.items() if key in keys},
         "colours": base64.b64encode(overlay.colours(np.linspace(0, 1, 256)).tobytes()).decode(),
-        "line": overlay.LINE,
+        **{name: getattr(overlay, name.upper()) for name in ("line", "dark", "under", "faint", "strong")},
+        "softness": regions.SOFTNESS,
         "hint": HINT,
     }
 

@@ -102,7 +102,7 @@ def compile_explanations(
     """
 
     def lit(maps: Float[Array, "*n h w"]) -> UInt8[Array, "*n view bytes"]:
-        return jnp.packbits(regions.largest_fraction(maps, fraction, (VIEW, VIEW)), axis=-1)
+        return jnp.packbits(regions.largest(regions.smoothed(maps, (VIEW, VIEW)), fraction), axis=-1)
 
     def maps_by(
         name: str, net: Network, F: Float[Array, "1 h w d"], predicted: Int[Array, ""], counter: Int[Array, ""]

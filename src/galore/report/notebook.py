@@ -46,7 +46,7 @@ def _section(question: str, said: str, figures: list[str]) -> str:
 
 
 def _figure(photo: Photo, finding: Finding, caption: str) -> str:
-    picture = overlay.data_uri(overlay.lit(photo.view, finding.region))
+    picture = overlay.data_uri(overlay.lit(photo.view, finding.region, finding.map.shape))
     alternative = f"{photo.name}. {caption} Lit: {words.parts(finding)}."
     return (
         f'<figure style="margin:0;width:{WIDTH}px"><img src="{picture}" alt="{escape(alternative)}" '

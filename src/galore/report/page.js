@@ -7,7 +7,6 @@ const data = JSON.parse(element("data").textContent);
 const [rows, columns] = data.grid;
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 const colours = bytes(data.colours); // red, green and blue of the values from the lowest to the highest
-const LINE = data.line;
 
 /* Maps: float32 in, float32 out, so that every value is the one that Python computes. */
 
@@ -27,22 +26,20 @@ function explanation(question, method) {
   return formulas[question.kind]((name) => floats(data.maps[prefix + name]), question.classes);
 }
 
-/** Bilinear, with half-pixel centres and clamped edges. */
-function upsampled(map, side) {
-  const steps = (cells) =>
-    Array.from({ length: side }, (_, pixel) => {
-      const place = Math.min(Math.max(((pixel + 0.5) * cells) / side - 0.5, 0), cells - 1);
-      const before = Math.floor(place);
-      return { before, after: Math.min(before + 1, cells - 1), share: place - before };
-    });
-  const across = steps(columns);
+/** A pixel is the mean of the cells, by a Gaussian of its distance from their centres: galore.regions.smoothed. */
+function smoothed(map, side) {
+  const weights = (cells) => Array.from({ length: side }, (_, pixel) => {
+    const far = Array.from({ length: cells }, (_, cell) => ((pixel + 0.5) * cells) / side - (cell + 0.5));
+    const near = far.map((distance) => Math.exp(-0.5 * (distance / data.softness) ** 2));
+    const sum = near.reduce((total, weight) => total + weight);
+    return near.map((weight) => weight / sum);
+  });
+  const mean = (weights, value) => weights.reduce((sum, weight, cell) => sum + weight * value(cell), 0);
+  const lowest = Math.min(...map), across = weights(columns);
   const values = new Float32Array(side * side);
-  steps(rows).forEach((down, y) => {
-    for (let x = 0; x < side; x++) {
-      const right = across[x];
-      const column = (cell) => (1 - down.share) * map[down.before * columns + cell] + down.share * map[down.after * columns + cell];
-      values[y * side + x] = (1 - right.share) * column(right.before) + right.share * column(right.after);
-    }
+  weights(rows).forEach((down, y) => {
+    const row = Array.from({ length: columns }, (_, x) => mean(down, (cell) => map[cell * columns + x] - lowest));
+    across.forEach((right, x) => { values[y * side + x] = lowest + mean(right, (cell) => row[cell]); });
   });
   return values;
 }
@@ -74,39 +71,67 @@ function dilated(mask, side, steps) {
   return mask;
 }
 
-/** The photo, dark and grey outside the region, with a bright line around the region. */
+/** The mean of a mask over so many pixels up to and after each one, where its edges go on outside; along one axis. */
+function blurred(mask, side, size, along, between) {
+  const mean = new Float32Array(mask.length);
+  const first = -Math.floor(size / 2);
+  for (let line = 0; line < side; line++) {
+    const at = (place) => mask[line * between + Math.min(Math.max(place, 0), side - 1) * along];
+    let sum = 0;
+    for (let place = first; place < first + size; place++) sum += at(place);
+    for (let place = 0; place < side; place++) {
+      mean[line * between + place * along] = sum / size;
+      sum += at(place + first + size) - at(place + first);
+    }
+  }
+  return mean;
+}
+
+/** The photo, darker and paler outside the region, with a line around it; the light fades over one cell. */
 function drawLit(canvas, photo, mask) {
   const picture = new ImageData(new Uint8ClampedArray(photo.data), photo.width, photo.height);
-  const thickness = Math.max(1, Math.floor(Math.min(photo.width, photo.height) / 150));
-  const wider = dilated(mask, photo.width, thickness);
-  const widest = dilated(wider, photo.width, thickness);
-  const pixels = picture.data;
-  for (let i = 0; i < mask.length; i++) {
-    if (mask[i]) continue;
-    const place = 4 * i;
-    const grey = 0.2126 * pixels[place] + 0.7152 * pixels[place + 1] + 0.0722 * pixels[place + 2];
-    for (let channel = 0; channel < 3; channel++) {
-      const rest = 0.42 * (0.75 * grey + 0.25 * pixels[place + channel]);
-      pixels[place + channel] = wider[i] ? LINE[channel] : widest[i] ? 0.25 * rest : rest;
+  if (mask.includes(1) && mask.includes(0)) {
+    const { side, line, dark } = data;
+    const down = blurred(mask, side, Math.max(1, Math.floor(side / rows)), side, 1);
+    const light = blurred(down, side, Math.max(1, Math.floor(side / columns)), 1, side);
+    const wider = dilated(mask, side, Math.max(1, Math.floor(side / 200)));
+    const widest = dilated(wider, side, Math.max(1, Math.floor(side / 200)));
+    const pixels = picture.data;
+    for (let i = 0, place = 0; i < mask.length; i++, place += 4) {
+      const grey = 0.2126 * pixels[place] + 0.7152 * pixels[place + 1] + 0.0722 * pixels[place + 2];
+      for (let channel = 0; channel < 3; channel++) {
+        const full = pixels[place + channel];
+        const rest = dark * (0.8 * full + 0.2 * grey);
+        const faded = rest + light[i] * (full - rest);
+        pixels[place + channel] = mask[i] || !widest[i] ? faded : wider[i] ? line[channel] : 0.4 * faded;
+      }
     }
   }
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
 
-/** The photo under the cells of the map, coloured from its lowest to its highest value. */
+/** The photo under the cells of the map, coloured from its lowest to its highest value; and the chosen cell framed. */
 function drawMap(canvas, photo, map, [low, high], opacity, chosen) {
+  const { side, under, faint, strong } = data;
+  const picture = new ImageData(side, side);
+  const share = opacity / strong; // of the opacity of the report's other pictures
+  for (let y = 0, place = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, place += 4) {
+      const value = map[cellAt((x + 0.5) / side, (y + 0.5) / side)];
+      const height = high > low ? (value - low) / (high - low) : 0;
+      const cover = Math.min(share * (faint + (strong - faint) * height), 1);
+      const kept = (1 - cover) * (1 - Math.min(share, 1) * (1 - under));
+      const colour = 3 * Math.round(255 * height);
+      for (let channel = 0; channel < 3; channel++) {
+        picture.data[place + channel] = kept * photo.data[place + channel] + cover * colours[colour + channel];
+      }
+      picture.data[place + 3] = 255;
+    }
+  }
   const context = canvas.getContext("2d");
-  const width = canvas.width / columns, height = canvas.height / rows;
-  context.putImageData(photo, 0, 0);
-  map.forEach((value, cell) => {
-    const step = high > low ? Math.min(Math.floor((256 * (value - low)) / (high - low)), 255) : 0;
-    const [red, green, blue] = colours.subarray(3 * step, 3 * step + 3);
-    context.fillStyle = `rgb(${red} ${green} ${blue} / ${opacity})`;
-    const left = Math.round((cell % columns) * width), top = Math.round(Math.floor(cell / columns) * height);
-    context.fillRect(left, top, Math.round(((cell % columns) + 1) * width) - left,
-      Math.round((Math.floor(cell / columns) + 1) * height) - top);
-  });
+  context.putImageData(picture, 0, 0);
   if (chosen === null) return;
+  const width = side / columns, height = side / rows;
   for (const [colour, line] of [["#000", 7], ["#fff", 3]]) {
     context.strokeStyle = colour;
     context.lineWidth = line;
@@ -140,7 +165,7 @@ function ask() {
   question = data.questions[controls.question.selectedIndex];
   map = explanation(question, controls.method ? controls.method.value : data.methods[0]);
   range = [Math.min(...map), Math.max(...map)];
-  values = upsampled(map, data.side);
+  values = smoothed(map, data.side);
   sorted = values.slice().sort();
   element("lowest").textContent = amount(range[0]);
   element("highest").textContent = amount(range[1]);

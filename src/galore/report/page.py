@@ -147,7 +147,7 @@ def _card(answer: Answer, rank: int, group: list[Insecurity], strongest: float) 
     first, finding = group[0], group[0].finding
     classes = " or ".join(dict.fromkeys(one.name for pair in group for one in (pair.first, pair.second)))
     alternative = f"Photo with the region lit where the network hesitates between {classes}: {words.parts(finding)}."
-    picture = elements.image(overlay.lit(answer.photo.view, finding.region), alternative)
+    picture = elements.image(overlay.lit(answer.photo.view, finding.region, finding.map.shape), alternative)
     pairs = "".join(_pair(pair, strongest) for pair in group[1:])
     others = f'<p class="soft">The same region for</p><ul class="pairs">{pairs}</ul>' if pairs else ""
     return f"""<li class="card">{picture}<div class="text">
