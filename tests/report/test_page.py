@@ -24,7 +24,7 @@ def html(answer):
 class Elements(HTMLParser):
     """Every tag with its attributes, the text, and whether each tag was closed in order."""
 
-    VOID = ("meta", "img", "rect", "br")
+    VOID = ("meta", "img", "rect", "br", "input")
 
     def __init__(self, text: str):
         super().__init__()
@@ -54,25 +54,28 @@ def test_every_tag_is_closed_in_order(html):
     assert Elements(html).open == []
 
 
-def test_nothing_is_fetched_and_nothing_runs(html):
+def test_nothing_is_fetched_and_one_script_runs(html):
     elements = Elements(html)
-    assert not elements.named("script") and not elements.named("link") and not elements.named("iframe")
+    assert elements.named("script") == [{"type": "application/json", "id": "data"}, {}]
+    assert not elements.named("link") and not elements.named("iframe")
     assert all(attributes["src"].startswith("data:image/jpeg;base64,") for attributes in elements.named("img"))
-    assert not re.search(r"https?:|url\(|@import", html)
+    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|sendBeacon|import\(", html)
     assert not any(name.startswith("on") or name == "style" for _, attributes in elements.found for name in attributes)
 
 
-def test_the_security_policy_allows_the_style_that_is_there_and_nothing_else(html):
+def test_the_security_policy_allows_the_style_and_the_script_that_are_there_and_nothing_else(html):
     policy = next(a["content"] for a in Elements(html).named("meta") if a.get("http-equiv"))
-    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL).group(1)
-    assert f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" in policy
+    for tag in ("style", "script"):
+        content = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL).group(1)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in policy
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
 
 
 def test_every_picture_says_what_it_shows_and_how_large_it_is(html):
     pictures = Elements(html).named("img")
-    assert len(pictures) >= 1 + 2 + 1 + 4
+    assert len(pictures) >= 1 + 3 + 1 + 5
     for attributes in pictures:
         assert len(attributes["alt"]) > 10
         assert "width" in attributes or attributes["class"] == "scale"
@@ -101,7 +104,7 @@ def test_names_from_outside_are_text_and_not_markup(answer):
         answer, candidates=(evil, *answer.candidates[1:]), photo=photo, notes=("<b>note</b>",), provenance={"a": "<i>"}
     )
     elements = Elements(page.page(changed))
-    assert not elements.named("script") and not elements.named("b") and not elements.named("i")
+    assert len(elements.named("script")) == 2 and not elements.named("b") and not elements.named("i")
     assert elements.open == []
 
 
@@ -109,6 +112,44 @@ def test_without_a_counter_photo_the_page_says_how_to_get_the_other_half(tmp_pat
     text = " ".join(Elements(page.page(answers.answer(tmp_path, counter=False))).text)
     assert "--counter-image PHOTO" in text
     assert "--why-not index:2" in text
+
+
+def test_a_sure_photos_hesitation_is_one_sentence(answer):
+    html = page.page(dataclasses.replace(answer, confidence=0.98))
+    section = html[html.index("2 · Where") : html.index("3 · Why")]
+    assert "Of this photo the network is sure (its difficulty is 0.02, from 0 (sure) to 1 (lost))" in section
+    assert "<img" not in section and section.count("<p>") == 1
+    assert answer.insecurities[0].first.name in html[html.index("The numbers") :]
+
+
+def test_insecurities_with_one_region_share_a_picture(answer):
+    first, *others = answer.insecurities
+    same = [dataclasses.replace(one, finding=first.finding, strength=first.strength / 2) for one in others[:1]]
+    html = page.page(dataclasses.replace(answer, insecurities=(first, *same), confidence=0.5))
+    section = html[html.index("2 · Where") : html.index("3 · Why")]
+    assert section.count("<img") == 1
+    text = " ".join(" ".join(Elements(section).text).split())
+    for one in (first, *same):
+        assert f"{one.first.name} or {one.second.name}" in text and f"{one.strength:.3g}" in text
+
+
+def test_values_are_the_same_everywhere_and_maps_side_by_side_share_colours(answer):
+    """No strength of 100 beside one of 0.00391."""
+    shown, example = answer.why_not.finding.map, answer.why_not.example.finding.map
+    html = page.page(answer)
+    legends = re.findall(r'<span class="number">([^<]*)</span><img class="scale".*?<span class="number">([^<]*)<', html)
+    own = answer.attributive.map
+    expected = [(own.min(), own.max()), (min(shown.min(), example.min()), max(shown.max(), example.max()))]
+    assert legends == [(f"{low:.3g}", f"{high:.3g}") for low, high in expected]
+    strengths = re.findall(r'<span>Strength</span><span class="number">([^<]*)</span>', html)
+    assert set(strengths) <= {f"{one.strength:.3g}" for one in answer.insecurities}
+
+
+def test_a_counter_photo_that_is_taken_for_something_else_is_called_so(answer):
+    example = dataclasses.replace(answer.why_not.example, prediction=answer.candidates[1])
+    html = page.page(dataclasses.replace(answer, why_not=dataclasses.replace(answer.why_not, example=example)))
+    assert "blue.png, which the network takes for green thing." in html.replace("_", " ")
+    assert "a photo of blue thing." not in html
 
 
 def test_notes_stand_above_the_explanations(answer):

@@ -127,7 +127,8 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
 
 def check_report(args: argparse.Namespace) -> None:
     """Likewise, what is written."""
-    formats(args.figures), also(args.also)
+    formats(args.figures)
+    also(args.also)
 
 
 class Explainer:

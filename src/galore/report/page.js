@@ -28,20 +28,29 @@ function explanation(question, method) {
 
 /** A pixel is the mean of the cells, by a Gaussian of its distance from their centres: galore.regions.smoothed. */
 function smoothed(map, side) {
-  const weights = (cells) => Array.from({ length: side }, (_, pixel) => {
-    const far = Array.from({ length: cells }, (_, cell) => ((pixel + 0.5) * cells) / side - (cell + 0.5));
-    const near = far.map((distance) => Math.exp(-0.5 * (distance / data.softness) ** 2));
-    const sum = near.reduce((total, weight) => total + weight);
-    return near.map((weight) => weight / sum);
-  });
-  const mean = (weights, value) => weights.reduce((sum, weight, cell) => sum + weight * value(cell), 0);
-  const lowest = Math.min(...map), across = weights(columns);
+  const lowest = Math.min(...map);
+  const down = gaussian(rows, side), across = gaussian(columns, side);
   const values = new Float32Array(side * side);
-  weights(rows).forEach((down, y) => {
-    const row = Array.from({ length: columns }, (_, x) => mean(down, (cell) => map[cell * columns + x] - lowest));
-    across.forEach((right, x) => { values[y * side + x] = lowest + mean(right, (cell) => row[cell]); });
-  });
+  for (let y = 0; y < side; y++) {
+    const row = new Float64Array(columns);
+    map.forEach((value, cell) => { row[cell % columns] += down[y][Math.floor(cell / columns)] * (value - lowest); });
+    for (let x = 0; x < side; x++) {
+      let sum = lowest;
+      for (let column = 0; column < columns; column++) sum += across[x][column] * row[column];
+      values[y * side + x] = sum;
+    }
+  }
   return values;
+}
+
+/** The weights of the cells for each pixel; they sum to one. */
+function gaussian(cells, pixels) {
+  return Array.from({ length: pixels }, (_, pixel) => {
+    const weights = Float64Array.from({ length: cells }, (_, cell) =>
+      Math.exp(-0.5 * ((((pixel + 0.5) * cells) / pixels - (cell + 0.5)) / data.softness) ** 2));
+    const sum = weights.reduce((total, weight) => total + weight);
+    return weights.map((weight) => weight / sum);
+  });
 }
 
 /** The pixels above the (1 - fraction) quantile, an order statistic. */

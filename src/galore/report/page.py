@@ -248,7 +248,7 @@ def _numbers(answer: Answer) -> str:
     maps = elements.table(
         "Maps (in maps.npz)",
         ("Name", "Lowest", "Highest", "Sum"),
-        [(key, *map(words.amount, (m.min(), m.max(), m.sum()))) for key, m in answer.maps.items()],
+        [(key, *(words.amount(float(v)) for v in (m.min(), m.max(), m.sum()))) for key, m in answer.maps.items()],
     )
     score = str(answer.methods["confidence"])
     name = words.CONFIDENCE.get(score, score)
