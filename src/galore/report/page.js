@@ -254,9 +254,17 @@ async function start() {
   heat.addEventListener("focus", () => chosen ?? choose(map.indexOf(range[1])));
   heat.addEventListener("blur", () => choose(null));
   heat.addEventListener("keydown", move);
-  ask();
   element("ask").hidden = false;
   performance.mark("ready");
+  new IntersectionObserver(answerOnceSeen, { rootMargin: "100%" }).observe(element("ask"));
+}
+
+/** The first answer waits until somebody comes near it, so that the page is there at once. */
+function answerOnceSeen(changes, observer) {
+  if (!changes.some((change) => change.isIntersecting)) return;
+  observer.disconnect();
+  ask();
+  performance.mark("answered");
 }
 
 start();
