@@ -20,7 +20,7 @@ LINE = (255, 214, 74)
 DARK = 0.5
 """The light that is left outside a region."""
 
-UNDER = 0.7
+UNDER = 0.65
 """The light that is left of a photo under a map, so that the lowest colour is not the darkest thing in it."""
 
 FAINT, STRONG = 0.1, 0.75
@@ -113,7 +113,9 @@ def viewable(image: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-def scaled(attribution: Float[np.ndarray, "h w"], scale: tuple[float, float] | None = None) -> Float[np.ndarray, "h w"]:
+def scaled(
+    attribution: Float[np.ndarray, "*shape"], scale: tuple[float, float] | None = None
+) -> Float[np.ndarray, "*shape"]:
     """From 0 at the lowest value of the scale to 1 at the highest; without one, of the map; zeros where they agree."""
     low, high = scale or (float(attribution.min()), float(attribution.max()))
     if high <= low:
