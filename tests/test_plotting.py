@@ -114,10 +114,8 @@ def test_the_colours_of_a_plot_are_those_of_its_values_on_one_scale():
     assert ends == 2 * [[f"{low:.3g}", f"{high:.3g}"]] and high > low
     first, second = (np.asarray(axis.images[0].get_array()) for axis in figure.axes)
     rows, columns = pair.query.maps.shape[1:]
-    lightness = [
-        (picture @ [0.2126, 0.7152, 0.0722])[:: 448 // rows + 1, :: 448 // columns + 1] for picture in (first, second)
-    ]
-    shown = np.concatenate([picture.ravel() for picture in lightness])
+    cells = [picture[:: 448 // rows + 1, :: 448 // columns + 1] for picture in (first, second)]
+    shown = np.concatenate([(picture @ [0.2126, 0.7152, 0.0722]).ravel() for picture in cells])
     values = np.concatenate([np.asarray(part.maps[0]).ravel() for part in (pair.query, pair.counter)])
     # Lighter with the value, but for what rounding to 8 bits does.
     assert (np.diff(shown[np.argsort(values)]) > -1).all() and np.ptp(shown) > 100

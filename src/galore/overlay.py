@@ -44,7 +44,8 @@ def lit(
     height, width = region.shape
     cell = max(1, height // cells[0]), max(1, width // cells[1])
     # The share of a cell around each pixel that is lit: one half on the line.
-    light = ndimage.uniform_filter(region.astype(np.float32), cell, mode="nearest")[..., None]
+    own = region.astype(np.float32)
+    light = ndimage.uniform_filter(own, cell, mode="nearest")[..., None]  # pyright: ignore[reportArgumentType]
     rest = DARK * (0.8 * photo + 0.2 * _grey(photo))
     picture = rest + light * (photo - rest)
     thickness = max(1, min(height, width) // 200)
