@@ -23,6 +23,7 @@ METHODS = {
     "rule": "discriminant",
     "top": 4,
     "fraction": 0.1,
+    "also": (),
 }
 
 

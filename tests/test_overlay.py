@@ -19,15 +19,14 @@ def luminance(colour) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_the_region_keeps_its_pixels_and_the_light_fades_over_one_cell_into_a_darker_photo():
-    """Cells of 6 x 6 pixels."""
-    grey = np.full((60, 90, 3), 200, np.uint8)
-    picture = overlay.lit(grey, REGION, (10, 15))
-    row = picture[30, :, 0].astype(int)
-    assert (row[34:56] == 200).all()
-    assert (row[:26] == 100).all() and (row[64:] == 100).all()
-    fading = np.delete(row[26:34], slice(2, 4))  # without the line
-    assert (np.diff(fading) > 0).all() and fading[0] > 100 and fading[-1] < 200
+def test_the_light_fades_over_one_cell_from_the_photo_as_it_is_to_a_darker_one():
+    """Cells of 15 x 15 pixels."""
+    left = np.zeros((60, 90), bool)
+    left[:, :45] = True
+    row = overlay.lit(np.full((60, 90, 3), 200, np.uint8), left, (4, 6))[30, :, 0].astype(int)
+    assert (row[: 45 - 8] == 200).all() and (row[45 + 8 :] == 100).all()
+    assert row[44] == pytest.approx(150, abs=5)
+    assert (np.diff(row[45 - 8 : 45]) < 0).all() and (np.diff(row[47 : 45 + 7]) < 0).all()
 
 
 def test_the_photo_keeps_its_hue_outside_the_region():

@@ -20,7 +20,7 @@ LINE = (255, 214, 74)
 DARK = 0.5
 """The light that is left outside a region."""
 
-UNDER = 0.7
+UNDER = 0.65
 """The light that is left of a photo under a map, so that the lowest colour is not the darkest thing in it."""
 
 FAINT, STRONG = 0.1, 0.75
@@ -44,7 +44,8 @@ def lit(
     height, width = region.shape
     cell = max(1, height // cells[0]), max(1, width // cells[1])
     # The share of a cell around each pixel that is lit: one half on the line.
-    light = ndimage.uniform_filter(region.astype(np.float32), cell, mode="nearest")[..., None]
+    own = region.astype(np.float32)
+    light = ndimage.uniform_filter(own, cell, mode="nearest")[..., None]  # pyright: ignore[reportArgumentType]
     rest = DARK * (0.8 * photo + 0.2 * _grey(photo))
     picture = rest + light * (photo - rest)
     thickness = max(1, min(height, width) // 200)
@@ -113,7 +114,9 @@ def viewable(image: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-def scaled(attribution: Float[np.ndarray, "h w"], scale: tuple[float, float] | None = None) -> Float[np.ndarray, "h w"]:
+def scaled(
+    attribution: Float[np.ndarray, "*shape"], scale: tuple[float, float] | None = None
+) -> Float[np.ndarray, "*shape"]:
     """From 0 at the lowest value of the scale to 1 at the highest; without one, of the map; zeros where they agree."""
     low, high = scale or (float(attribution.min()), float(attribution.max()))
     if high <= low:

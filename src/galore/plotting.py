@@ -135,7 +135,7 @@ def row(panels: Sequence[Panel], title: str = "", foot: str = "") -> Figure:
     width = COLUMN if len(panels) <= 2 else PAGE
     side = (width - 2 * _MARGIN - (len(panels) - 1) * _GAP) / len(panels)
     caption = _height(max((_lines(panel.caption, FONT, side) for panel in panels), key=len), FONT)
-    above, below = _lines(title, TITLE, width), _lines(foot, FOOT, width)
+    above, below = _lines(title, 1.1 * TITLE, width), _lines(foot, FOOT, width)  # the title is bold
     top = _MARGIN + _height(above, TITLE) + caption
     bar = _BAR if any(panel.scale for panel in panels) else 0.0
     heights = [panel.picture.shape[0] / panel.picture.shape[1] * side for panel in panels]

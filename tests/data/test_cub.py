@@ -32,6 +32,36 @@ def test_every_table_arrives_at_its_place(birds: Path):
     assert dataset.image_path(4).is_file()
 
 
+def test_the_parts_of_one_photo_are_those_of_the_data_set(birds: Path):
+    dataset = cub.read(birds)
+    for index in range(len(dataset)):
+        found = cub.parts_of_photo(dataset.image_path(index))
+        names = [name for name, seen in zip(dataset.part_names, dataset.visible[index]) if seen]
+        assert [part.name for part in found] == names
+        np.testing.assert_array_equal([part[1:] for part in found], dataset.points[index][dataset.visible[index]])
+
+
+def test_other_photos_have_no_parts(birds: Path, tmp_path: Path):
+    (birds / "images" / "new.png").write_bytes(b"")
+    assert cub.parts_of_photo(birds / "images" / "new.png") == ()
+    assert cub.parts_of_photo(tmp_path / "images" / "photo.png") == () == cub.parts_of_photo("photo.png")
+    (birds / "parts" / "part_locs.txt").unlink()
+    assert cub.parts_of_photo(birds / "images" / "001.Red_Bird" / "Red_Bird_0.png") == ()
+
+
+def test_parts_of_a_turned_photo_are_upright(birds: Path):
+    path = birds / "images" / "001.Red_Bird" / "Red_Bird_0.png"
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, exif=exif)
+    (birds / "orientation.txt").write_text("raw")
+    dataset = cub.read(birds)
+    found = cub.parts_of_photo(path)
+    np.testing.assert_array_equal([part[1:] for part in found], dataset.points[0][dataset.visible[0]])
+
+
 def test_windows_line_ends_make_no_difference(tmp_path: Path):
     unix, windows = cub.read(write_birds(tmp_path / "a")), cub.read(write_birds(tmp_path / "b", newline="\r\n"))
     assert unix.paths == windows.paths and unix.attribute_names == windows.attribute_names

@@ -3,6 +3,7 @@ import functools
 import json
 
 import answers
+import folders
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -167,6 +168,32 @@ def test_a_score_without_gradient_gives_zeros_and_a_note(tmp_path):
     assert not answer.why_not.finding.region.any()
     assert answer.why_not.finding.boxes == ()
     assert any("confidence" in note and "zero everywhere" in note for note in answer.notes)
+
+
+def test_other_attributions_are_stored_as_they_would_be_by_themselves(tmp_path):
+    both = answers.answer(tmp_path, also=("grad-cam",))
+    alone = answers.answer(tmp_path, attribution="grad-cam")
+    for key in ("class_0", "class_2", "confidence", "difficulty"):
+        np.testing.assert_allclose(both.maps[f"grad-cam_{key}"], alone.maps[key], rtol=1e-6)
+    np.testing.assert_allclose(both.maps["counter_grad-cam_class_2"], alone.maps["counter_class_2"], rtol=1e-6)
+
+
+def test_a_photo_in_a_data_set_has_the_names_of_its_parts(tmp_path):
+    root = folders.write_birds(tmp_path / "birds")
+    photo = root / "images" / "001.Red_Bird" / "Red_Bird_0.png"
+    answer = build.build(answers.tiny_network(), photo, answers.compile_explanations(), answers.METHODS)
+    assert [part.name for part in answer.photo.parts] == ["back", "beak"]
+    x0, y0, x1, y1 = answer.photo.window
+    for finding in answer.findings:
+        pixels = [
+            (int((part.y - y0) * build.VIEW / (y1 - y0)), int((part.x - x0) * build.VIEW / (x1 - x0)))
+            for part in answer.photo.parts
+        ]
+        lit = [part.name for part, pixel in zip(answer.photo.parts, pixels) if finding.region[pixel]]
+        assert list(finding.parts) == lit
+    (root / "parts" / "parts.txt").write_text("nonsense")
+    answer = build.build(answers.tiny_network(), photo, answers.compile_explanations(), answers.METHODS)
+    assert answer.photo.parts == () and any("The parts of Red_Bird_0.png have no names" in n for n in answer.notes)
 
 
 def test_an_ordinary_photo_has_no_notes(answer):

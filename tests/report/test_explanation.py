@@ -109,7 +109,6 @@ def test_another_ending_is_one_sentence(tmp_path, explained, name):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"net": "efficientnet_lite0"}, "expected a galore.Network"),
         ({"attribution": "lime"}, "attribution 'lime': expected gradient"),
         ({"confidence": "entropy"}, "confidence 'entropy'"),
         ({"rule": "product"}, "rule 'product'"),

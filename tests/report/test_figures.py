@@ -22,7 +22,7 @@ def test_a_figure_says_the_question_and_the_resolution_and_shows_the_values(tmp_
     texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert "What speaks for red thing?" in texts
     assert any("4 × 4 cells" in text for text in texts)
-    assert words.amount(answer.attributive.map.max()) in texts
+    assert words.amount(float(answer.attributive.map.max())) in texts
 
 
 @pytest.mark.parametrize("formats", [(".pdf", ".svg"), (".svg",)])
@@ -46,7 +46,7 @@ def test_the_maps_of_query_and_counter_photo_share_one_scale(tmp_path):
     pair = answer.why_not.finding.map, answer.why_not.example.finding.map
     bars = [axis.child_axes[0] for axis in figures.counterfactual(answer).axes if axis.child_axes]
     ends = [[text.get_text() for text in bar.texts] for bar in bars]
-    assert ends == 2 * [[words.amount(np.min(pair)), words.amount(np.max(pair))]]
+    assert ends == 2 * [[words.amount(float(end)) for end in (np.min(pair), np.max(pair))]]
 
 
 def test_without_insecurities_the_figure_says_so(tmp_path):

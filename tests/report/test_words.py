@@ -60,6 +60,19 @@ def test_parts_name_the_place_of_the_largest(tmp_path):
     assert words.parts(dataclasses.replace(finding, packed=np.zeros((90, 12), np.uint8))) == "no region"
 
 
+def test_the_objects_own_parts_are_named_where_they_are_known(tmp_path):
+    finding = answers.answer(tmp_path).attributive
+    assert words.parts(dataclasses.replace(finding, parts=("beak", "crown"))) == "beak, crown"
+    assert words.parts(dataclasses.replace(finding, parts=tuple("abcdef"))) == "a, b, c, d and 2 more"
+
+
+def test_a_sure_network_hesitates_in_one_sentence(tmp_path):
+    answer = answers.answer(tmp_path)
+    assert not words.is_sure(answer) and "hesitates most between" in words.deliberative(answer)
+    sure = dataclasses.replace(answer, confidence=0.95)
+    assert words.deliberative(sure).startswith("Of this photo the network is sure (its difficulty is 0.05, from 0")
+
+
 @pytest.mark.parametrize(
     ("probabilities", "start"),
     [

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, overload
@@ -152,7 +151,7 @@ def explain_photo(
             image,
             _compiled(**settings),
             {"model": net.name, "layer": net.layer, **settings},
-            why_not=f"index:{why_not}" if isinstance(why_not, numbers.Integral) else why_not,
+            why_not=why_not if why_not is None or isinstance(why_not, str) else f"index:{why_not}",
             counter_image=counter_image,
             options=dict(options or settings),
         )

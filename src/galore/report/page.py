@@ -298,7 +298,9 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for key, value in nested.items():
         name = f"{prefix}{key}".replace("_", " ")
-        rows += (
-            _flat(value, f"{name}: ") if isinstance(value, dict) else [(foreign.name(name), foreign.text(value, 400))]
-        )
+        if isinstance(value, dict):
+            rows += _flat(value, f"{name}: ")
+        else:
+            shown = ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+            rows.append((foreign.name(name), foreign.text(shown, 400)))
     return rows

@@ -103,4 +103,9 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    return {"map": finding.key, "covered": finding.covered, "boxes": [list(box) for box in finding.boxes]}
+    return {
+        "map": finding.key,
+        "covered": finding.covered,
+        "boxes": [list(box) for box in finding.boxes],
+        "parts": list(finding.parts),
+    }
