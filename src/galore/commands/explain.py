@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galore import atomic, foreign
+from galore import atomic, cache, foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,12 +59,13 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
+    add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
 
 def run(args: argparse.Namespace) -> None:
     check(args, args.image, args.counter_image)
     out = args.out or Path(f"{Path(args.image).stem}-explained")
-    with atomic.folder(out, overwrite=True) as folder:
+    with atomic.folder(out, overwrite=True) as folder, cache.compiled(not args.no_cache):
         explainer = Explainer(args)
         answer = explainer.explain(args.image, folder, why_not=args.why_not, counter_image=args.counter_image)
     show(answer)
@@ -104,7 +105,7 @@ class Explainer:
             "fraction": args.fraction,
         }
         self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
-        self.options = {name: value for name, value in vars(args).items() if name != "run"}
+        self.options = {name: value for name, value in vars(args).items() if name not in ("run", "no_cache")}
         self.explain_photo = build.compile_explanations(**choices)
 
     def explain(
