@@ -28,6 +28,12 @@ LARGEST = 50_000
 """Photos of a gallery, the most difficult ones; a browser sorts that many without a pause."""
 
 FOLDER, FIRST_PAGE = "gallery", "index.html"
+QUESTIONS = {
+    "discriminant": "Why this class and not another?",
+    "attributive": "What speaks for the prediction?",
+    "deliberative": "Where does it hesitate, and between which classes?",
+    "both": "Why this class and not another, and between which does it hesitate?",
+}
 COLUMNS = {
     "photo": "Photo",
     "prediction": "Prediction",
@@ -186,7 +192,7 @@ def _page(gallery: Gallery, number: int) -> str:
     title, count = f"{gallery.photos:,} photos and what {gallery.network} sees", len(gallery.entries)
     first = (number - 1) * ON_A_PAGE
     entries = gallery.entries[first : first + ON_A_PAGE]
-    kind = f"Explanations: {gallery.explanation}." if gallery.explanation else ""
+    question = QUESTIONS.get(gallery.explanation, "")
     left_out = f"Only the {count:,} most difficult ones are here." if count < gallery.photos else ""
     policy = "default-src 'none'; img-src 'self' file:; script-src 'self' file:; style-src 'self' file:"
     height, width = gallery.cells
@@ -209,7 +215,7 @@ def _page(gallery: Gallery, number: int) -> str:
 <a class=skip href=#photos>Skip to the photos</a>
 <header>
 <h1>{escape(title)}</h1>
-<p>{escape(kind)} Lit in a photo: the cells on which its answer rests most. {left_out}</p>
+<p>{question} Lit in a photo: the cells on which its answer rests most. {left_out}</p>
 </header>
 <main>
 <form id=filters role=search aria-label="Choose photos" hidden>

@@ -134,7 +134,7 @@ def _sha256(content: bytes) -> UInt8[np.ndarray, "32"]:
 @dataclass(frozen=True, eq=False)
 class Photos:
     """Some rows of a list of photos, in uint8; one that cannot be read is black, and its problem is said.
-    With each comes the hash of its file and, where that is wanted, a thumbnail: the bytes of a file, or none.
+    With each comes the hash of its file and, where that is wanted, a thumbnail.
 
     Attributes:
         root: the folder.
@@ -156,15 +156,13 @@ class Photos:
     def __getitem__(self, position: int, /) -> Example:
         side, path = self.preprocessing.crop, self.root / self.names[int(self.rows[position])]
         image, digest, problem = np.zeros((side, side, 3), np.uint8), np.zeros(32, np.uint8), ""
-        thumbnail = b""
         try:
             content = photo.content(path)
             digest = _sha256(content)
             pixels = photo.decode(content, path).pixels
             image = self.preprocessing.transform(*pixels.shape[:2]).pixels(pixels)
-            thumbnail = thumbnails.jpeg(image) if self.has_thumbnails else b""
         except InputError as error:
             problem = str(error)
         problem = np.array(problem[:LONGEST_PROBLEM], f"U{LONGEST_PROBLEM}")
-        own = {"thumbnail": np.array(thumbnail, object)} if self.has_thumbnails else {}
+        own = {"thumbnail": thumbnails.small(image)} if self.has_thumbnails else {}
         return {"image": image, "problem": problem, "sha256": digest} | own

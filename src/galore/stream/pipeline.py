@@ -142,8 +142,9 @@ def _add_thumbnails(folder: Folder, source: photos.Photos, shards: Sequence[int]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for shard in shards:
             if not thumbnails.are_there(folder, shard):
-                examples = pool.map(source.__getitem__, folder.rows(shard))
-                thumbnails.write(folder, shard, [example["thumbnail"].item() for example in examples])
+                examples = pool.map(source.__getitem__, folder.rows(shard).tolist())
+                is_explained = folder.shard(shard)["explained"]
+                thumbnails.write(folder, shard, _shown([example["thumbnail"] for example in examples], is_explained))
 
 
 def _network(net: Network) -> dict[str, Any]:
@@ -219,5 +220,10 @@ def _write(folder: Folder, shards: Iterable[tuple[int, HostColumns]]) -> None:
 def _write_one(folder: Folder, shard: int, columns: HostColumns) -> None:
     """The thumbnails come first: a shard that is there is finished."""
     if "thumbnail" in columns:
-        thumbnails.write(folder, shard, columns.pop("thumbnail").tolist())
+        thumbnails.write(folder, shard, _shown(columns.pop("thumbnail"), columns["explained"]))
     folder.write(shard, columns)
+
+
+def _shown(pictures: Iterable[np.ndarray], is_explained: np.ndarray) -> Iterator[np.ndarray | None]:
+    """The thumbnails of what is explained."""
+    return (picture if shown else None for picture, shown in zip(pictures, is_explained.tolist()))

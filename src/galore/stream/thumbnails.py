@@ -1,10 +1,10 @@
 """Small pictures of what the network saw of each photo, one folder a shard, for the gallery.
 
-thumbnails/000000/000.jpg    row 0 of shard 0; a photo that cannot be read has none
+thumbnails/000000/000.jpg    row 0 of shard 0; a photo that is not explained has none
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,16 @@ SIDE, QUALITY = 128, 80
 FOLDER = "thumbnails"
 
 
-def jpeg(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A picture of at most `SIDE` x `SIDE` pixels as a JPEG file; the same bytes every time."""
-    small, file = Image.fromarray(image), io.BytesIO()
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
-    small.save(file, "JPEG", quality=QUALITY)
+def small(image: UInt8[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "s s 3"]:
+    """A picture of at most `SIDE` x `SIDE` pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def _jpeg(picture: UInt8[np.ndarray, "s s 3"]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
 
 
@@ -36,18 +41,18 @@ def are_there(folder: Folder, shard: int) -> bool:
     return (folder.root / FOLDER / f"{shard:06d}").is_dir()
 
 
-def write(folder: Folder, shard: int, files: Sequence[bytes]) -> None:
-    """Makes all thumbnails of a shard appear at once.
+def write(folder: Folder, shard: int, pictures: Iterable[UInt8[np.ndarray, "s s 3"] | None]) -> None:
+    """Makes all thumbnails of a shard appear at once; the same files every time.
 
     Args:
         folder: of the run.
         shard: its number.
-        files: one a row, as `jpeg` makes them; empty where there is none.
+        pictures: one a row, as `small` makes them; None where there is none.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
     """
     with atomic.folder(folder.root / FOLDER / f"{shard:06d}", overwrite=True) as new:
-        for place, content in enumerate(files):
-            if content:
-                (new / Path(path(shard, place)).name).write_bytes(content)
+        for place, picture in enumerate(pictures):
+            if picture is not None:
+                (new / Path(path(shard, place)).name).write_bytes(_jpeg(picture))
