@@ -15,7 +15,7 @@ SCHEMES = ("light", "dark")
 
 RUN = """
     const done = arguments[arguments.length - 1];
-    axe.run({ resultTypes: ["violations"] }).then(
+    axe.run({ resultTypes: ["violations"], preload: false }).then(
         (found) => done(found.violations.flatMap((rule) => rule.nodes.map((node) =>
             `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`))),
         (error) => done([String(error)]))"""

@@ -1,6 +1,8 @@
 """Every kind of page that galore writes, for everybody: no violation of axe-core's rules, no request to anybody, at the
 widths of a desk and of a phone, light and dark. About 20 seconds, most of them to make the pages."""
 
+import functools
+
 import accessibility
 import answers
 import driver
@@ -17,37 +19,33 @@ from galore.teach import build
 OPEN = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
 
-def written_report(folder, has_example):
-    (folder / "index.html").write_text(report.page(answers.answer(folder, has_example)), encoding="utf-8")
-    return folder / "index.html"
+def write_report(folder, has_example):
+    (folder / "explanation.html").write_text(report.page(answers.answer(folder, has_example)), encoding="utf-8")
 
 
-def lesson_page(folder, make):
-    made = make(folder / "images")
-    build.write(made, folder / "images", folder / "made")
-    return folder / "made" / "page" / "index.html"
+def write_experiment(folder, make):
+    build.write(make(folder / "images"), folder / "images", folder / "made")
 
 
-def gallery(folder):
-    made = invented_stream.write(folder / "stream", 230)
-    return stream.save_gallery(made, invented_stream.CLASSES)
-
-
-# Every page, by a name, as a function of an empty folder that gives the page's path.
-PAGES = {
-    "report": lambda folder: written_report(folder, True),
-    "report without a counter photo": lambda folder: written_report(folder, False),
-    "gallery": gallery,
-    "gallery, last page": lambda folder: gallery(folder).with_name("page-0003.html"),
-    "results": lambda folder: invented_results.pages_of(folder, drawn=[]) / "index.html",
-    "study": lambda folder: (
-        invented_results.pages_of(folder, drawn=["synthetic_scenes-small_cnn"])
-        / "synthetic_scenes-small_cnn"
-        / "index.html"
-    ),
-    "lesson": lambda folder: lesson_page(folder, invented_lessons.lesson),
-    "agreement": lambda folder: lesson_page(folder, invented_lessons.agreement),
+# What writes pages into an empty folder, and the pages that are looked at.
+WRITERS = {
+    "report": lambda folder: write_report(folder, True),
+    "report without a counter photo": lambda folder: write_report(folder, False),
+    "gallery": lambda folder: stream.save_gallery(invented_stream.write(folder, 230), invented_stream.CLASSES),
+    "results": lambda folder: invented_results.pages_of(folder, drawn=["synthetic_scenes-small_cnn"]),
+    "lesson": lambda folder: write_experiment(folder, invented_lessons.lesson),
+    "agreement": lambda folder: write_experiment(folder, invented_lessons.agreement),
 }
+PAGES = [
+    ("report", "explanation.html"),
+    ("report without a counter photo", "explanation.html"),
+    ("gallery", "gallery/index.html"),
+    ("gallery", "gallery/page-0003.html"),
+    ("results", "index.html"),
+    ("results", "synthetic_scenes-small_cnn/index.html"),
+    ("lesson", "made/page/index.html"),
+    ("agreement", "made/page/index.html"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +59,23 @@ def browser(axe):
         yield started
 
 
-@pytest.fixture(scope="module", params=PAGES)
-def address(request, tmp_path_factory):
-    return PAGES[request.param](tmp_path_factory.mktemp("page")).as_uri()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of a writer's pages, which are written once."""
+
+    @functools.cache
+    def write(name):
+        folder = tmp_path_factory.mktemp("pages")
+        WRITERS[name](folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(params=PAGES, ids=" ".join)
+def address(request, written):
+    writer, page = request.param
+    return (written(writer) / page).as_uri()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -78,9 +90,9 @@ def test_everybody_can_use_it_and_it_asks_nobody(browser, axe, address, width, s
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("make", [invented_lessons.lesson, invented_lessons.agreement])
-def test_every_step_of_an_experiment(browser, axe, tmp_path, make, scheme):
-    address = lesson_page(tmp_path, make).as_uri()
+@pytest.mark.parametrize("kind", ["lesson", "agreement"])
+def test_every_step_of_an_experiment(browser, axe, written, kind, scheme):
+    address = (written(kind) / "made" / "page" / "index.html").as_uri()
     accessibility.look(browser, address, PHONE, scheme)
     seen = []
 
@@ -97,6 +109,7 @@ def test_every_step_of_an_experiment(browser, axe, tmp_path, make, scheme):
         looked(name)
         driver.click(browser, "#begin" if name == "intro" else "#next")
 
+    browser.execute_script("localStorage.clear()")
     driver.visit(browser, address)
     driver.click(browser, "#start")
     driver.take(browser, answer, proceed)
