@@ -7,9 +7,10 @@ The pages ask nobody for anything. Thumbnails are those of `galore.stream.thumbn
 """
 
 import functools
+import heapq
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -122,38 +123,44 @@ def save(folder: Folder, names: Sequence[str], fraction: float = 0.1) -> Path:
 
 
 def _read(folder: Folder, names: Sequence[str], fraction: float) -> Gallery:
-    photos, labels, cells = folder.image_paths(), [class_names.label(k, names) for k in range(len(names))], (1, 1)
-    entries: list[Entry] = []
-    for shard in folder.finished():
+    shards = folder.finished()
+    if not shards:
+        raise InputError(f"{folder.root} has no finished shard yet")
+    order = lambda entry: (math.isnan(entry.confidence), entry.confidence)  # noqa: E731
+    shown = heapq.nsmallest(LARGEST, _entries(folder, shards, names, fraction), key=order)
+    photos = sum(len(folder.rows(shard)) for shard in shards)
+    cells = folder.shard(shards[0])["maps"].shape[-2:]
+    asked = {name: foreign.text(folder.settings.get(name) or "") for name in ("network", "explanation")}
+    return Gallery(shown, photos, cells, asked["network"] or "a network", asked["explanation"])
+
+
+def _entries(folder: Folder, shards: Sequence[int], names: Sequence[str], fraction: float) -> Iterator[Entry]:
+    """One a row, in their order."""
+    photos, label = folder.image_paths(), functools.cache(lambda index: class_names.label(index, names))
+    for shard in shards:
         columns = folder.shard(shard)
-        cells = columns["maps"].shape[-2:]
         has_pictures, problems = thumbnails.are_there(folder, shard), iter(columns["problems"].tolist())
         for place, row in enumerate(folder.rows(shard).tolist()):
             photo = foreign.text(photos[row], foreign.LONGEST_PATH)
             if columns["explained"][place]:
                 thumbnail = thumbnails.path(shard, place) if has_pictures else ""
-                entries.append(_entry(columns, place, photo, thumbnail, labels, fraction))
+                yield _entry(columns, place, photo, thumbnail, label, fraction)
             else:
-                entries.append(Entry(photo, "", f"not explained: {foreign.text(next(problems), 400)}", math.nan))
-    if not entries:
-        raise InputError(f"{folder.root} has no finished shard yet")
-    shown = sorted(entries, key=lambda entry: (math.isnan(entry.confidence), entry.confidence))[:LARGEST]
-    asked = {name: foreign.text(folder.settings.get(name) or "") for name in ("network", "explanation")}
-    return Gallery(shown, len(entries), cells, asked["network"] or "a network", asked["explanation"])
+                yield Entry(photo, "", f"not explained: {foreign.text(next(problems), 400)}", math.nan)
 
 
 def _entry(
-    columns: HostColumns, place: int, photo: str, thumbnail: str, labels: Sequence[str], fraction: float
+    columns: HostColumns, place: int, photo: str, thumbnail: str, label: Callable[[int], str], fraction: float
 ) -> Entry:
     counter, pair, attribution = "", "", columns["maps"][place]
     if "counter" in columns:
-        counter = labels[int(columns["counter"][place])]
+        counter = label(int(columns["counter"][place]))
     if "pairs" in columns and columns["occurs"][place][0]:
-        pair = " or ".join(labels[int(one)] for one in columns["pairs"][place][0])
+        pair = " or ".join(label(int(one)) for one in columns["pairs"][place][0])
     return Entry(
         photo=photo,
         thumbnail=thumbnail,
-        prediction=labels[int(columns["predicted"][place])],
+        prediction=label(int(columns["predicted"][place])),
         confidence=1 - float(columns["difficulty"][place]),
         counter=counter,
         pair=pair,
