@@ -83,7 +83,8 @@ def address(request, written):
 def test_everybody_can_use_it_and_it_asks_nobody(browser, axe, address, width, scheme):
     accessibility.asked(browser)
     accessibility.look(browser, address, width, scheme)
-    browser.execute_script(OPEN)
+    if width == DESK:  # what is folded looks alike on both, and takes most of the time
+        browser.execute_script(OPEN)
     assert accessibility.violations(browser, axe) == []
     assert accessibility.outside(browser, address) == []
     assert driver.errors(browser) == []
