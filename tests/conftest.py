@@ -20,6 +20,9 @@ FAST_COMPILATION = (
 )
 os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS", "")])
 
+# Nobody's cache folder is written, and what is compiled once is compiled anew the next time.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)
 hypothesis.settings.load_profile("galore")

@@ -40,8 +40,8 @@ PATIENCE = 60
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Any]:
-    """A browser whose console is recorded."""
+def started(keeps_requests: bool = False) -> Iterator[Any]:
+    """A browser whose console is recorded, and if wanted what its pages ask for."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no chromium, or no chromedriver, on the PATH")
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -49,7 +49,8 @@ def started() -> Iterator[Any]:
     options.binary_location = CHROMIUM
     for name in (*OPTIONS, *QUIET):
         options.add_argument(f"--{name}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    recorded = ("browser", "performance") if keeps_requests else ("browser",)
+    options.set_capability("goog:loggingPrefs", dict.fromkeys(recorded, "ALL"))
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     try:
         yield browser

@@ -13,6 +13,7 @@ LAYERS = [
     ["errors", "moved", "representation", "statistics"],
     ["foreign"],
     ["options", "class_names", "atomic", "npz", "processes", "program", "terminal", "batching"],
+    ["cache"],
     ["data"],
     ["network", "head_program", "regions", "provenance"],
     ["head_structure", "cutting", "overlay"],

@@ -2,11 +2,13 @@
 
 import argparse
 import ast
+import contextlib
+import gc
 import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,7 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return options.run(options)
         parser.print_help()
 
-    return program.ended("galore", work)
+    with _little_garbage_collection():
+        return program.ended("galore", work)
+
+
+@contextlib.contextmanager
+def _little_garbage_collection() -> Iterator[None]:
+    """Loading and tracing make a million objects that stay; looking through them takes a twentieth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _one_line(

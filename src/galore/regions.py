@@ -1,14 +1,13 @@
 """From a map to the region of the image that it points at."""
 
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import skimage.measure
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
+from scipy import ndimage
 
 from galore.errors import InputError
 
@@ -116,11 +115,10 @@ def connected(mask: Bool[Array, "H W"] | Bool[np.ndarray, "H W"], smallest: int 
     Returns:
         The regions with their boxes in pixels.
     """
-    labels = skimage.measure.label(np.asarray(mask), connectivity=2)
+    labels, _ = ndimage.label(np.asarray(mask), structure=np.ones((3, 3)))  # pyright: ignore[reportGeneralTypeIssues]
     parts = []
-    for properties in skimage.measure.regionprops(labels):
-        y0, x0, y1, x1 = properties.bbox
-        area = math.floor(properties.area)
-        if area >= smallest:
-            parts.append(Region(labels == properties.label, (x0, y0, x1, y1), area))
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        own = labels == number
+        if (area := int(own.sum())) >= smallest:
+            parts.append(Region(own, (columns.start, rows.start, columns.stop, rows.stop), area))
     return sorted(parts, key=lambda region: -region.area)

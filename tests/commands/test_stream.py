@@ -2,6 +2,7 @@ import csv
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from photographs import write_photos
@@ -92,3 +93,26 @@ def test_what_is_left_out_is_said_at_the_end(place, tmp_path, capsys):
     options = ("--model", "small_cnn", "--weights", str(place / "net.safetensors"), "--out", str(tmp_path / "out"))
     assert main(["stream", str(tmp_path / "photos"), *options]) == 0
     assert "Left out: 1 x a link to a folder that is read already, 1 x no image." in capsys.readouterr().out
+
+
+def test_the_gallery_is_written_and_can_be_left_out(place, tmp_path, capsys):
+    assert stream(place, tmp_path / "out", "--explanation", "both") == 0
+    page = tmp_path / "out" / "gallery" / "index.html"
+    assert f"Look at {page}\n" in capsys.readouterr().out
+    assert "Hesitates between" in page.read_text("utf-8") and "Why not" in page.read_text("utf-8")
+    assert len(list((tmp_path / "out" / "thumbnails").rglob("*.jpg"))) == 6
+    assert stream(place, tmp_path / "without", "--no-gallery") == 0
+    assert not list((tmp_path / "without").glob("[gt]*")) and "Look at" not in capsys.readouterr().out
+
+
+def test_no_cache_keeps_no_program(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("GALORE_CACHE", str(tmp_path / "cache"))
+    jax.config.update("jax_enable_compilation_cache", True)
+    try:
+        assert stream(place, tmp_path / "out", "--no-cache") == 0
+        assert not (tmp_path / "cache").exists()
+        jax.clear_caches()
+        assert stream(place, tmp_path / "other") == 0
+        assert list((tmp_path / "cache" / "programs").iterdir())
+    finally:
+        jax.config.update("jax_enable_compilation_cache", False)

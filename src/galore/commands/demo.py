@@ -5,7 +5,7 @@ import importlib.resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from galore import atomic
+from galore import atomic, cache
 from galore.commands import explain
 from galore.errors import InputError
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     photos = {example: _photo(example.photo) for example in EXAMPLES}
     explain.check(args, *photos.values())
     explain.check_report(args)
-    with atomic.folder(args.out, overwrite=True) as folder:
+    with atomic.folder(args.out, overwrite=True) as folder, cache.compiled(not args.no_cache):
         explainer = explain.Explainer(args)
         for example, photo in photos.items():
             (folder / example.folder).mkdir()

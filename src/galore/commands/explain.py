@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galore import atomic, foreign
+from galore import atomic, cache, foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
+    add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
 
 def formats(text: str) -> tuple[str, ...]:
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
     check(args, args.image, args.counter_image)
     check_report(args)
     out = args.out or Path(f"{Path(args.image).stem}-explained")
-    with atomic.folder(out, overwrite=True) as folder:
+    with atomic.folder(out, overwrite=True) as folder, cache.compiled(not args.no_cache):
         explainer = Explainer(args)
         answer = explainer.explain(args.image, folder, why_not=args.why_not, counter_image=args.counter_image)
     show(answer)
@@ -145,7 +146,7 @@ class Explainer:
         self.net = dataclasses.replace(net, name=net.name or args.model)
         choices = {name: getattr(args, name) for name in ("attribution", "confidence", "rule", "top", "fraction")}
         choices["also"] = also(args.also)
-        options = {name: value for name, value in vars(args).items() if name != "run"}
+        options = {name: value for name, value in vars(args).items() if name not in ("run", "no_cache")}
         self.explain_photo = functools.partial(explain_photo, self.net, **choices, options=options)
         self.formats = formats(args.figures)
 

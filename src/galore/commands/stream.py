@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galore import cache
 from galore.commands import explain
 from galore.errors import InputError
 
@@ -20,26 +21,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", type=Path, help="a folder of photos, or a data set with its photos in images/")
     add("--out", metavar="DIR", type=Path, required=True, help="a new folder, or that of the run to resume")
-    kinds = ("discriminant", "attributive", "deliberative")
+    kinds = ("discriminant", "attributive", "deliberative", "both")
     add(
-        "--explanation", choices=kinds, default="discriminant", metavar="KIND", help=f"{', '.join(kinds)} (%(default)s)"
+        "--explanation",
+        choices=kinds,
+        default="discriminant",
+        metavar="KIND",
+        help=f"{', '.join(kinds)} the first and the third (%(default)s)",
     )
-    add("--why-not", metavar="CLASS", help="discriminant: the other class (each photo's second choice)")
+    add("--why-not", metavar="CLASS", help="discriminant, both: the other class (each photo's second choice)")
     explain.add_method_arguments(parser)
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the network (%(default)s)")
     add("--batch", metavar="N", type=int, default=32, help="photos at once (%(default)s)")
     add("--shard", metavar="N", type=int, default=256, help="photos a file (%(default)s)")
     add("--threads", metavar="N", type=int, help="threads that decode (one a processor)")
+    add("--no-gallery", action="store_true", help="write no thumbnails and no pages to look at")
     add("--part", metavar="K/N", help="only the K-th of N parts, K from 1, to share the work among machines")
 
 
 def run(args: argparse.Namespace) -> int:
     explain.check(args)
-    if args.why_not is not None and args.explanation != "discriminant":
-        raise InputError(f"--why-not asks for --explanation discriminant, not {args.explanation}")
+    if args.why_not is not None and args.explanation not in ("discriminant", "both"):
+        raise InputError(f"--why-not asks for --explanation discriminant or both, not {args.explanation}")
     part = None if args.part is None else _part(args.part)
+    with cache.compiled(not args.no_cache):
+        return _stream(args, part)
 
+
+def _stream(args: argparse.Namespace, part: tuple[int, int] | None) -> int:
     from galore import foreign, stream, terminal
+    from galore.report import build
 
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
@@ -58,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
             shard_size=args.shard,
             threads=args.threads,
             part=part,
+            has_thumbnails=not args.no_gallery,
             on_images=on_images,
             skipped=skipped,
             on_notice=terminal.notice,
@@ -66,7 +78,11 @@ def run(args: argparse.Namespace) -> int:
         console.print("This part has no photos: there are fewer shards than parts.")
         return 0
     stream.save_ranking(folder)
-    return _show(console, folder, net, skipped)
+    page = None
+    if not args.no_gallery:
+        with terminal.step("Writing the gallery"):
+            page = stream.save_gallery(folder, build.names_of(net), args.fraction)
+    return _show(console, folder, net, skipped, page)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -90,10 +106,13 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
         own = {"top": args.top, "fraction": args.fraction}
         return partial(stream.deliberative, **methods, **options, **own), settings | own
     counter = None if args.why_not is None else class_names.find(args.why_not, build.names_of(net))
+    if args.explanation == "both":
+        own = {"counter": counter, "top": args.top, "fraction": args.fraction}
+        return partial(stream.both, **methods, **options, **own), settings | own
     return partial(stream.discriminant, counter=counter, **methods, **options), settings | {"counter": counter}
 
 
-def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str]) -> int:
+def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str], page: Path | None) -> int:
     """Says what there is; the exit code, 1 where no photo could be explained."""
     from galore import class_names, foreign, stream
     from galore.report import build
@@ -114,4 +133,6 @@ def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str])
         label = class_names.label(one.predicted, names)
         console.print(f"  {one.difficulty:.3f}  {foreign.text(one.image)}: {label}", soft_wrap=True)
     console.print(f"The maps are in {folder.root}/shard-*.npz, the order in ranking.csv.", soft_wrap=True)
+    if page is not None:
+        console.print(f"Look at {foreign.text(page, foreign.LONGEST_PATH)}", soft_wrap=True)
     return 0 if explained else 1

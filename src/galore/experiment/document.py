@@ -17,28 +17,34 @@ from galore.experiment.claims import Verdict
 from galore.experiment.studies import SYMBOLS
 
 STYLE = """
-:root{color-scheme:light}*{box-sizing:border-box}
-body{font:16px/1.5 system-ui,sans-serif;margin:0;color:#222;background:#fff;overflow-wrap:anywhere}
+:root{color-scheme:light dark;--paper:#fff;--ink:#222;--link:#0b4f9c;--focus:#b84a00;--line:#d5d5d5;--head:#f3f3f3;
+--holds:#dcf3df;--not:#fbdcd9;--same:#e3e9f0;--depends:#fdecc8;--unknown:#eee}
+@media(prefers-color-scheme:dark){:root{--paper:#141414;--ink:#e6e6e6;--link:#8ebdf2;--focus:#ffb07a;--line:#454545;
+--head:#262626;--holds:#12401f;--not:#5c1f1b;--same:#2c3846;--depends:#4d3a0c;--unknown:#333}
+.forest svg{filter:invert(.92) hue-rotate(180deg)}}
+/* The figure is drawn for white paper; inverted, its white is exactly the dark paper. */
+*{box-sizing:border-box}
+body{font:16px/1.5 system-ui,sans-serif;margin:0;color:var(--ink);background:var(--paper);overflow-wrap:anywhere}
 main{max-width:77rem;margin:0 auto;padding:1rem}
 h1,h2,h3{line-height:1.25}h1{margin:.2rem 0 .6rem;font-size:1.7rem}h2{margin:2.2rem 0 .8rem;font-size:1.35rem}
 h3{display:inline;font-size:1.05rem;margin:0}
 p,li,figcaption{max-width:74rem;margin:.3rem 0;line-height:1.4}ul{margin:.4rem 0;padding-left:1.4rem}
 .body p,.body li{max-width:54rem}
-a{color:#0b4f9c}code{background:#f1f1f1;padding:0 .2rem}
+a{color:var(--link)}code{background:var(--head);padding:0 .2rem}
 .skip{position:absolute;left:-99rem}.skip:focus{position:static;display:inline-block;padding:.5rem 1rem}
-:focus-visible{outline:3px solid #b84a00;outline-offset:2px}
-details{border:1px solid #d5d5d5;border-radius:.4rem;margin:.5rem 0}
-summary{padding:.45rem .8rem;cursor:pointer;background:#f7f7f7;border-radius:.4rem}
+:focus-visible{outline:3px solid var(--focus);outline-offset:2px}
+details{border:1px solid var(--line);border-radius:.4rem;margin:.5rem 0}
+summary{padding:.45rem .8rem;cursor:pointer;background:var(--head);border-radius:.4rem}
 .body{padding:.2rem .9rem 1rem}
 .scroll{overflow-x:auto;margin:.8rem 0}table{border-collapse:collapse;font-size:.85rem;overflow-wrap:normal}
-th,td{border-bottom:1px solid #dcdcdc;padding:.25rem .6rem;text-align:left;vertical-align:top;min-width:4rem}
-th{background:#f3f3f3}.interval,.verdict{white-space:nowrap}td.long{min-width:17rem}td.medium{min-width:9rem}
+th,td{border-bottom:1px solid var(--line);padding:.25rem .6rem;text-align:left;vertical-align:top;min-width:4rem}
+th{background:var(--head)}.interval,.verdict{white-space:nowrap}td.long{min-width:17rem}td.medium{min-width:9rem}
 figure{margin:1rem 0}.forest svg{max-width:100%;height:auto;display:block}.narrow{display:none}
 .forest a text{text-decoration:underline}
 @media(max-width:60rem){.wide{display:none}.narrow{display:block}}
 @media(min-width:60.01rem){.scroll img{max-width:100%;height:auto}}
-.holds{background:#dcf3df}.does-not-hold{background:#fbdcd9}.no-difference-that-matters{background:#e3e9f0}
-.depends-on-the-ground-truth{background:#fdecc8}.cannot-tell{background:#eee}
+.holds{background:var(--holds)}.does-not-hold{background:var(--not)}.no-difference-that-matters{background:var(--same)}
+.depends-on-the-ground-truth{background:var(--depends)}.cannot-tell{background:var(--unknown)}
 """
 SCRIPT = """
 const open_ = () => {

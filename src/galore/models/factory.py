@@ -5,6 +5,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -224,7 +225,23 @@ def _published_path(name: str) -> Path:
 @functools.cache
 def module(name: str, classes: int) -> LayeredNetwork:
     """The network of this name without values, only shapes."""
-    return nnx.eval_shape(lambda: ARCHITECTURES[name].build(classes, rngs=nnx.Rngs(0)))
+    return nnx.eval_shape(lambda: ARCHITECTURES[name].build(classes, rngs=_one_key()))
+
+
+class _OneKey(nnx.RngStream):
+    """Gives the same key for everything, since only shapes are drawn: counting keys takes longer than all the rest."""
+
+    def __call__(self) -> jax.Array:
+        return self.key[...]
+
+    def fork(self, **options: Any) -> nnx.RngStream:
+        return nnx.RngStream(self(), tag=self.tag)
+
+
+def _one_key() -> nnx.Rngs:
+    rngs = nnx.Rngs(0)
+    rngs.default = _OneKey(0, tag="default")
+    return rngs
 
 
 @functools.cache

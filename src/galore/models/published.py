@@ -2,14 +2,13 @@
 
 import importlib.util
 import json
-import os
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 import pooch
 
-from galore import atomic
+from galore import atomic, cache
 from galore.errors import InputError
 from galore.models import weights
 
@@ -68,8 +67,8 @@ class Download(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $GALORE_CACHE, or the usual place of the operating system."""
-    return Path(os.environ.get("GALORE_CACHE") or pooch.os_cache("galore")) / "weights"
+    """Where downloads are kept."""
+    return cache.folder() / "weights"
 
 
 def imagenet_class_names() -> tuple[str, ...]:

@@ -13,8 +13,9 @@
 `galore stream` does the same. The format of the folder is described in `galore.stream.folder`.
 """
 
-from galore.stream.answers import attributive, deliberative, discriminant
+from galore.stream.answers import attributive, both, deliberative, discriminant
 from galore.stream.folder import Folder, read
+from galore.stream.gallery import save as save_gallery
 from galore.stream.pipeline import run
 from galore.stream.ranking import Ranked, hardest, save_ranking
 
@@ -22,10 +23,12 @@ __all__ = [
     "Folder",
     "Ranked",
     "attributive",
+    "both",
     "deliberative",
     "discriminant",
     "hardest",
     "read",
     "run",
+    "save_gallery",
     "save_ranking",
 ]

@@ -74,3 +74,38 @@ def deliberative(net: Network, images: Float[Array, "B H W c"], **options: Any) 
         "predicted": answer.classes[:, 0],
         "difficulty": answer.difficulty,
     }
+
+
+def both(
+    net: Network,
+    images: Float[Array, "B H W c"],
+    *,
+    counter: int | None = None,
+    top: int = 5,
+    fraction: float = 0.1,
+    **options: Any,
+) -> Columns:
+    """Why not the other class, and where the network hesitates, by one forward pass.
+
+    Args:
+        net: the network.
+        images: its inputs.
+        counter: as in `discriminant`.
+        top, fraction: as in `galore.explain.deliberative`.
+        options: of both explanations.
+
+    Returns:
+        The columns of `discriminant`, and of `deliberative` all but the maps.
+    """
+    F = jax.vmap(net.activation)(images)
+    why_not = explain.discriminant(net, None, None, counter, activations=F, **options)
+    hesitation = explain.deliberative(net, None, top, activations=F, fraction=fraction, **options)
+    return {
+        "maps": why_not.maps,
+        "counter": why_not.counter,
+        "pairs": hesitation.pairs,
+        "strengths": hesitation.strengths,
+        "occurs": hesitation.occurs,
+        "predicted": why_not.predicted,
+        "difficulty": hesitation.difficulty,
+    }

@@ -4,6 +4,8 @@
     images.txt           row k of the run is the image in line k + 1, relative to the folder of the photos
     shard-000000.npz     the columns of the first `shard_size` rows, shard-000001.npz those of the next ones, ...
     ranking.csv          at the end: the images, the most difficult first
+    thumbnails/          small pictures of what was explained, see `galore.stream.thumbnails`
+    gallery/             at the end: pages to look at, see `galore.stream.gallery`
 
 A shard appears whole or not at all, and is never changed. So a shard that is there is finished: a run that was stopped
 resumes with those that are missing, and several processes may share the work. The columns are those of the explanation

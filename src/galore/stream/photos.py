@@ -14,6 +14,7 @@ from galore.data import photo
 from galore.data.loader import Example
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
+from galore.stream import thumbnails
 
 NO_IMAGE, NO_FILE = "no image", "no regular file"
 READ_ALREADY, CLOSED = "a link to a folder that is read already", "a folder that cannot be read"
@@ -133,19 +134,21 @@ def _sha256(content: bytes) -> UInt8[np.ndarray, "32"]:
 @dataclass(frozen=True, eq=False)
 class Photos:
     """Some rows of a list of photos, in uint8; one that cannot be read is black, and its problem is said.
-    With each comes the hash of its file.
+    With each comes the hash of its file and, where that is wanted, a thumbnail.
 
     Attributes:
         root: the folder.
         names: of all photos, relative to it.
         rows: which of them, in this order.
         preprocessing: of the network.
+        has_thumbnails: whether they are wanted.
     """
 
     root: Path
     names: Sequence[str]
     rows: Int[np.ndarray, " n"]
     preprocessing: Preprocessing
+    has_thumbnails: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -160,4 +163,6 @@ class Photos:
             image = self.preprocessing.transform(*pixels.shape[:2]).pixels(pixels)
         except InputError as error:
             problem = str(error)
-        return {"image": image, "problem": np.array(problem[:LONGEST_PROBLEM], f"U{LONGEST_PROBLEM}"), "sha256": digest}
+        problem = np.array(problem[:LONGEST_PROBLEM], f"U{LONGEST_PROBLEM}")
+        own = {"thumbnail": thumbnails.small(image)} if self.has_thumbnails else {}
+        return {"image": image, "problem": problem, "sha256": digest} | own

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from galore import atomic, foreign, provenance
 from galore.data import loader
 from galore.errors import InputError
 from galore.network import Network
-from galore.stream import photos
+from galore.stream import photos, thumbnails
 from galore.stream.device import Answer, Devices
 from galore.stream.folder import DamagedShard, Folder, HostColumns, begin
 
@@ -39,6 +40,7 @@ def run(
     shard_size: int = 256,
     threads: int | None = None,
     part: tuple[int, int] | None = None,
+    has_thumbnails: bool = False,
     on_images: Callable[[int, int], None] | None = None,
     skipped: Counter[str] | None = None,
     on_notice: Callable[[str], object] = lambda text: None,
@@ -57,6 +59,7 @@ def run(
         threads: that decode; None: one a processor.
         part: (k, n): only every n-th shard, from the k-th on, so that n processes share the work; None: this
             process's part among those that `jax.distributed` joined.
+        has_thumbnails: whether to write them, see `galore.stream.thumbnails`.
         on_images: called with the number of finished images and of all, after every batch.
         skipped: where to count what below `data` is no photo, by reason.
         on_notice: told in a sentence of each damaged shard, which is made again.
@@ -85,10 +88,12 @@ def run(
         own = range(k, folder.shards, n)
         check_finished(folder, root, names, [shard for shard in folder.finished() if shard in own], on_notice)
         missing = sorted(set(own) - set(folder.finished()))
+        source = photos.Photos(root, names, np.arange(len(names)), net.preprocessing, has_thumbnails)
+        if has_thumbnails:
+            _add_thumbnails(folder, source, sorted(set(own) - set(missing)))
         if missing:
             rows = np.concatenate([folder.rows(shard) for shard in missing])
-            source = photos.Photos(root, names, rows, net.preprocessing)
-            batches = loader.batches(source, batch_size, threads=threads or os.cpu_count() or 1)
+            batches = loader.batches(replace(source, rows=rows), batch_size, threads=threads or os.cpu_count() or 1)
             with closing(batches):  # pyright: ignore[reportArgumentType]
                 answers = _counted(_complete(devices.answers(batches)), folder, on_images)
                 _write(folder, _cut(answers, [(shard, len(folder.rows(shard))) for shard in missing]))
@@ -132,6 +137,16 @@ def check_finished(
                 )
 
 
+def _add_thumbnails(folder: Folder, source: photos.Photos, shards: Sequence[int]) -> None:
+    """Writes those of shards that were finished without."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for shard in shards:
+            if not thumbnails.are_there(folder, shard):
+                examples = pool.map(source.__getitem__, folder.rows(shard).tolist())
+                is_explained = folder.shard(shard)["explained"]
+                thumbnails.write(folder, shard, _shown([example["thumbnail"] for example in examples], is_explained))
+
+
 def _network(net: Network) -> dict[str, Any]:
     prepared = {name: np.array(value).tolist() for name, value in vars(net.preprocessing).items()}
     digest = provenance.params_sha256(net.params)
@@ -162,7 +177,8 @@ def _complete(answers: Iterable[tuple[loader.Example, HostColumns]]) -> Iterator
             values[~explained] = (
                 np.nan if np.issubdtype(values.dtype, np.floating) else np.array(-1).astype(values.dtype)
             )
-        yield rows | {"explained": explained, "problems": problem, "sha256": batch["sha256"][valid]}
+        own = {name: batch[name][valid] for name in ("sha256", "thumbnail") if name in batch}
+        yield rows | {"explained": explained, "problems": problem} | own
 
 
 def _counted(
@@ -196,6 +212,18 @@ def _write(folder: Folder, shards: Iterable[tuple[int, HostColumns]]) -> None:
             if writing is not None:
                 writing.result()
             columns["problems"] = columns["problems"][~columns["explained"]].astype(str)
-            writing = writer.submit(folder.write, shard, columns)
+            writing = writer.submit(_write_one, folder, shard, columns)
         if writing is not None:
             writing.result()
+
+
+def _write_one(folder: Folder, shard: int, columns: HostColumns) -> None:
+    """The thumbnails come first: a shard that is there is finished."""
+    if "thumbnail" in columns:
+        thumbnails.write(folder, shard, _shown(columns.pop("thumbnail"), columns["explained"]))
+    folder.write(shard, columns)
+
+
+def _shown(pictures: Iterable[np.ndarray], is_explained: np.ndarray) -> Iterator[np.ndarray | None]:
+    """The thumbnails of what is explained."""
+    return (picture if shown else None for picture, shown in zip(pictures, is_explained.tolist()))
