@@ -5,13 +5,17 @@ run where a seed was run twice); others stay apart, with the options that distin
 have no table and are listed; so are damaged ones, which are left out and make the exit status 1.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from galore import atomic, foreign, program
+from galore import atomic, foreign
 from galore.errors import InputError
 from galore.experiment import runs, table
 from galore.experiment.runs import Run

@@ -10,6 +10,10 @@ results/DATASET-NETWORK/ and results/index.html. `name=...` names the study, `on
 where there is an accelerator.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import functools
 import os
 import subprocess

