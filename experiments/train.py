@@ -110,8 +110,12 @@ def details(result: dict[str, Any], folder: Path) -> list[str]:
 
 # A parallel launcher pickles `main` with the globals that it names: modules, no consoles.
 @hydra.main(version_base="1.3", config_path="../conf", config_name="training")
-def main(cfg: Any) -> None:
-    """The program: trains and prints one line."""
+def main(cfg: Any) -> float | None:
+    """The program: trains and prints one line.
+
+    Returns:
+        The best accuracy on the images held out for validation, for sweepers that search; None: there are none.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = progress.Bars()
     with runner.job():
@@ -121,6 +125,12 @@ def main(cfg: Any) -> None:
     if hosts.is_first():
         progress.console.print(*details(result, folder), sep="\n", highlight=False)
         print(line(result))
+    validated = [
+        record["validation"]["accuracy"]
+        for record in run.read_metrics(folder / "metrics.jsonl")
+        if "validation" in record
+    ]
+    return max(validated, default=None)
 
 
 def start() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import answers
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 
 from galore import cli
@@ -355,6 +356,16 @@ def test_the_options_offer_every_method_there_is():
     choices = {action.dest: action.choices for action in parser._actions if action.choices}
     names = {"attribution": build.ATTRIBUTIONS, "confidence": build.CONFIDENCES, "rule": build.RULES}
     assert choices == {option: tuple(known) for option, known in names.items()}
+
+
+def test_the_help_names_every_network_and_the_ends_of_its_layers():
+    parser = argparse.ArgumentParser()
+    explain.add_arguments(parser)
+    help = {action.dest: action.help for action in parser._actions}
+    for name, architecture in factory.ARCHITECTURES.items():
+        network = nnx.eval_shape(lambda build=architecture.build: build(2, rngs=nnx.Rngs(0)))
+        layers = list(network.layers())
+        assert name in help["model"] and layers[0] in help["layer"] and layers[-1] in help["layer"]
 
 
 @pytest.mark.slow

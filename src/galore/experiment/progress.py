@@ -21,12 +21,31 @@ class Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.1f}/s")
 
 
+class Since(ProgressColumn):
+    """The time since a moment, which goes on where a bar is full.
+
+    Args:
+        began: seconds, as `time.monotonic` has it.
+    """
+
+    def __init__(self, began: float) -> None:
+        super().__init__()
+        self.began = began
+
+    def render(self, task: Any) -> Text:
+        seconds = int(time.monotonic() - self.began)
+        return Text(f"{seconds // 60}:{seconds % 60:02}")
+
+
 class Bars:
     """A bar for every name that it is called with."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-        times = (Rate(), TimeElapsedColumn(), TimeRemainingColumn())
+        is_narrow = console.width < NARROW
+        bar = BarColumn(bar_width=8 if is_narrow else 40)
+        columns = (TextColumn("{task.description}"), bar, TextColumn("{task.completed}/{task.total}"))
+        times = () if is_narrow else (Rate(), TimeElapsedColumn())
+        times = (*times, TimeRemainingColumn(compact=True))
         self.progress = Progress(*columns, *times, TextColumn("{task.fields[text]}"), console=console)
         self.tasks: dict[str, Any] = {}
 
@@ -37,9 +56,11 @@ class Bars:
 
 
 Tell = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is, and of how much."""
+"""Told what is being done, how much of it is, and of how much; 0: nobody knows."""
 
 SECONDS_BETWEEN_LINES = 30
+NARROW = 75
+"""Characters of a line that do not hold everything."""
 
 
 @contextlib.contextmanager
@@ -55,22 +76,18 @@ def current(name: str, *, as_lines: bool = False) -> Iterator[Tell]:
         yield _lines(name)
         return
     words = Column(no_wrap=True, overflow="ellipsis", ratio=1)
-    columns = (TextColumn("{task.description}", table_column=words), BarColumn(bar_width=16))
-    counted = (TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, *counted, console=console, transient=True, expand=True, redirect_stdout=False) as progress:
-        task, began = progress.add_task(name, total=None, left=""), time.monotonic()
-        what, first, at = "", 0, began
+    columns = (TextColumn("{task.description}", table_column=words), BarColumn(bar_width=min(16, console.width // 5)))
+    times = (TextColumn("{task.fields[count]}"), Since(time.monotonic()), TimeRemainingColumn(compact=True))
+    with Progress(*columns, *times, console=console, transient=True, expand=True, redirect_stdout=False) as progress:
+        what, task = "", progress.add_task(name, total=None, count="")
 
         def tell(now: str, done: int, total: int) -> None:
-            nonlocal what, first, at
-            if now != what or done == 0:
-                what, first, at = now, 0, time.monotonic()
-            elif not first:  # what came before compiled
-                first, at = done, time.monotonic()
-            rate = (done - first) / max(time.monotonic() - at, 1e-9)
-            left = f"{_clock((total - done) / rate)} left" if first and done > first else ""
-            words = left if done else "compiling"
-            progress.update(task, description=f"{name}: {now}", completed=done, total=total, left=words)
+            nonlocal what, task
+            if now != what or done == 0:  # a task of its own, so that the time left is that of this one
+                progress.remove_task(task)
+                what, task = now, progress.add_task(now, total=total or None, count="")
+            words = f"{now}, compiling" if total and not done else now
+            progress.update(task, description=words, completed=done, count=f"{done}/{total}" if total else "")
 
         yield tell
 
@@ -102,10 +119,7 @@ def _lines(name: str) -> Tell:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            console.print(f"{name}: {what}, {done} of {total}", highlight=False, markup=False, soft_wrap=True)
+            counted = f", {done} of {total}" if total else ""
+            console.print(f"{name}: {what}{counted}", highlight=False, markup=False, soft_wrap=True)
 
     return tell
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -57,13 +57,16 @@ def load(name: str) -> ModuleType:
     return sys.modules[full]
 
 
-def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
+def run(
+    experiment: ModuleType, cfg: Any, folder: Path, tell: progress.Tell = lambda what, done, total: None
+) -> runs.Table:
     """Runs an experiment and writes what it gives.
 
     Args:
         experiment: from `load`.
         cfg: the composed options.
         folder: where to.
+        tell: is told how far it is.
 
     Raises:
         InputError: options that do not fit, or a folder that holds a finished run or that another program is writing;
@@ -74,7 +77,10 @@ def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
         typed, began = config.typed(cfg), time.perf_counter()
         told = config.flat(config.restricted(config.plain(cfg), experiment.OPTIONS))
         with trackers.opened(cfg.tracker, folder, experiment.NAME, told) as log:
-            table = experiment.run(typed)
+            tell("reading the data", 0, 0)
+            with batching.told(tell):
+                table = experiment.run(typed)
+            tell("intervals and figures", 0, 0)
             runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
             log(trackers.of_table(table), 0)
     return table
@@ -192,8 +198,8 @@ def _hydra_main(name: str, arguments: list[str]) -> None:
             about = HydraConfig.get()
             folder, in_sweep = Path(about.runtime.output_dir), about.mode == RunMode.MULTIRUN
             title = f"job {about.job.num}" if in_sweep else name
-            with progress.current(title, as_lines=in_sweep) as tell, batching.told(tell):
-                table = run(load(name), cfg, folder)
+            with progress.current(title, as_lines=in_sweep) as tell:
+                table = run(load(name), cfg, folder, tell)
             results = claims.load(folder / "claims.json")
         _show(table, results, folder)
 
