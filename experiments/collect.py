@@ -5,15 +5,20 @@ run where a seed was run twice); others stay apart, with the options that distin
 have no table and are listed; so are damaged ones, which are left out and make the exit status 1.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from galore import atomic, foreign, program
+from galore import atomic, foreign
 from galore.errors import InputError
-from galore.experiment import runs, table
+from galore.experiment import runs, screen, table
 from galore.experiment.runs import Run
 from galore.experiment.table import Table
 
@@ -40,7 +45,7 @@ def report(folders: list[Path], out: Path | None) -> int:
             (folder / "table.csv").write_text(numbers.csv(), encoding="utf-8")
             (folder / "table.md").write_text(numbers.markdown(), encoding="utf-8")
     else:
-        print(numbers.markdown())
+        print(screen.table(numbers, shutil.get_terminal_size().columns))
     for folder in missing:
         print(f"no table in {foreign.text(folder)}: the run failed or is not finished", file=sys.stderr)
     for problem in damaged:

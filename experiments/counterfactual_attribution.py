@@ -10,6 +10,10 @@ Cost: 80 s a network on two cores. Expect the three to be nearly the same map on
 average and one linear layer the gradient is the same everywhere.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.attribution import grad_cam, gradient_x_activation, integrated_gradients
 from galore.evaluation.evaluate import AREA, MEAN_IOU, PRECISION_AT_RECALL, evaluate
 from galore.evaluation.methods import AttributionSetting, Method, Rule

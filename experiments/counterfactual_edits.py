@@ -6,6 +6,10 @@ Cells of the image's map are replaced by cells of an image of the counter class 
 by exhaustive search, by semantic search, in the order that two maps name, and in a random order.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import dataclasses
 
 from galore.data.dataset import PartDataset

@@ -10,6 +10,10 @@ Cost: a minute on two cores. Expect about as many images a second by our search 
 hundredth of that by the search that runs the head on every candidate, the one of the paper.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import dataclasses
 
 import numpy as np

@@ -8,6 +8,10 @@ gradients follow a path of images from a black one, as the authors take them; th
 Cost: a minute on two cores. Expect hardly any difference between the attributions of either score on invented birds.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.attribution import gradient_x_activation, integrated_gradients, second_order
 from galore.evaluation.methods import AttributionSetting, Rule, Score
 from galore.experiment import inputs, insecurities, runner

@@ -8,6 +8,10 @@ precision at equal recall (on scenes: the mean IoU of regions of 10 to 90 %).
 Cost: 15 s on two cores. Expect a precision on invented birds that hardly differs between the scores, and from none.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.evaluation.methods import RANDOM, Score
 from galore.experiment import inputs, insecurities, runner
 from galore.experiment.claims import Claim, Source

@@ -8,6 +8,10 @@ one of the options.
 Cost: a minute for four narrow networks on two cores.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.evaluation.methods import Score
 from galore.experiment import inputs, insecurities, runner
 from galore.experiment.claims import Claim, Difference, Source

@@ -11,6 +11,10 @@ Cost: 26 s on two cores. Expect an IoU of 0.68 to 0.72 at regions of 10 % and a 
 0.04 and 0.40 by random maps.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.evaluation.evaluate import Scores
 from galore.evaluation.methods import RANDOM, Method, Score
 from galore.evaluation.queries import HardImages

@@ -10,6 +10,10 @@ Cost: 25 s on two cores. Expect, on invented birds, a specificity of 0.50 for a 
 and for the advanced user a precision that is 0.2 above that of a.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.evaluation.evaluate import AREA, MEAN_IOU, PRECISION_AT_RECALL, evaluate
 from galore.evaluation.methods import GAUSSIAN, Method, Rule, Score, all_rules, scores
 from galore.experiment import inputs, plots, runner

@@ -7,6 +7,10 @@ The images are drawn by the seed, not chosen; the table says how the maps score 
 Cost: 16 s on two cores.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import numpy as np
 
 from galore.evaluation.evaluate import evaluate

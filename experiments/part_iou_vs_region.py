@@ -8,6 +8,10 @@ Cost: 35 s on two cores. Expect, for the beginner on invented birds, a PIoU that
 regions of 10 %; the paper's rises to about 0.5.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import dataclasses
 
 from galore.evaluation.evaluate import evaluate, part_iou

@@ -10,6 +10,10 @@ chosen on a species is not confirmed on its twin; both halves were seen by the s
 Cost: 2 minutes on invented birds with the small CNN. Expect the margin to be chosen.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import dataclasses
 from collections.abc import Sequence
 

@@ -9,6 +9,10 @@ Cost: 4 s on two cores. Expect 0.91 by hardness and 0.94 by hesitancy in place o
 invented birds.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import numpy as np
 
 from galore.evaluation.methods import RANDOM, Score

@@ -10,8 +10,13 @@ results/DATASET-NETWORK/ and results/index.html. `name=...` names the study, `on
 where there is an accelerator.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +27,7 @@ import jax
 
 from galore import processes
 from galore.errors import InputError, closest
-from galore.experiment import config, pages, runner, runs
+from galore.experiment import config, guide, pages, progress, runner, runs
 from galore.experiment.config import Config
 
 EXPERIMENTS = (
@@ -70,8 +75,9 @@ class Arguments(NamedTuple):
 
 def main(arguments: list[str]) -> None:
     """Everything, in order; `seed=0,1,2` repeats it for several trainings."""
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
+    if runner.asks_for_help(arguments):
+        used = ("dataset", "model", "train", "attribution", "confidence", "explanation.*", "ground_truth.*")
+        print(guide.text(__doc__ or "", used, shutil.get_terminal_size().columns))
         return
     given = parse(arguments)
     composed = [config.compose([*given.overrides, f"seed={seed}"]) for seed in given.seeds]
@@ -94,8 +100,10 @@ def main(arguments: list[str]) -> None:
     work = functools.partial(runner.run_seeds, overrides=given.overrides, seeds=given.seeds)
     waiting = sum(not all(map(runs.is_finished, some)) for some in folders.values())
     # The last ones take longest: begun first, nobody waits for them at the end.
-    for lines in processes.results(work, reversed(folders.items()), min(given.workers or cores(), waiting)):
-        print(*lines, sep="\n", flush=True)
+    results = processes.results(work, reversed(folders.items()), min(given.workers or cores(), waiting))
+    with progress.whole("experiments", len(folders)) as finished:
+        for lines in results:
+            finished(lines)
     write_results(config.path("results"), name, experiments, folders, first.dataset.is_invented)
     print(f"written: results/{name}/index.html and results/index.html")
 

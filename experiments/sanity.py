@@ -10,6 +10,10 @@ Cost: 40 s on two cores. Expect, for a on invented birds, a deletion area of 0.1
 maps: 0.38 both).
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import dataclasses
 from typing import Any
 

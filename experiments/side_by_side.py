@@ -8,6 +8,10 @@ the two classes apart, in words. The images are drawn by the seed, not chosen.
 Cost: 15 s on two cores with the small CNN.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import jax.numpy as jnp
 import numpy as np
 

@@ -10,8 +10,13 @@ Expected numbers and their cost: docs/training.md. Writes into outputs/training/
 checkpoints/, metrics.jsonl, predictions.npz, result.json, config.yaml (resolved) and two figures.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -23,7 +28,7 @@ from omegaconf import OmegaConf
 
 from galore import atomic
 from galore.errors import InputError
-from galore.experiment import config, inputs, progress, runner
+from galore.experiment import config, guide, inputs, progress, runner, trackers
 from galore.options import from_mapping
 from galore.statistics import Estimate
 from galore.training import hosts, run
@@ -52,8 +57,10 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
             images = config.dataset(cfg)
             hosts.wait_for(config.path(images.root))
             dataset = inputs.dataset(images, workers=options.threads)
-            trained = run.train_all(dataset, options, model, folder, on_progress)
-            result = run.summary(trained) | {"seconds": time.perf_counter() - began}
+            with _tracker(cfg, folder) as log:
+                trained = run.train_all(dataset, options, model, folder, on_progress, lambda one: log(one, one["step"]))
+                result = run.summary(trained) | {"seconds": time.perf_counter() - began}
+                log({"test": result}, options.epochs)
             if hosts.is_first():
                 with atomic.file(folder / "config.yaml") as file:
                     file.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
@@ -72,6 +79,12 @@ def configs(cfg: Any) -> tuple[TrainConfig, ModelConfig]:
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     model = {name: value for name, value in plain["model"].items() if name != "checkpoint"}
     return from_mapping(TrainConfig, plain["train"]), from_mapping(ModelConfig, model)
+
+
+def _tracker(cfg: Any, folder: Path) -> contextlib.AbstractContextManager[trackers.Log]:
+    """What is told the records of the training, by the first of several processes."""
+    told = config.flat({name: config.plain(cfg)[name] for name in ("dataset", "model", "train")})
+    return trackers.opened(cfg.tracker if hosts.is_first() else None, folder, folder.name, told)
 
 
 def line(result: dict[str, Any]) -> str:
@@ -97,8 +110,12 @@ def details(result: dict[str, Any], folder: Path) -> list[str]:
 
 # A parallel launcher pickles `main` with the globals that it names: modules, no consoles.
 @hydra.main(version_base="1.3", config_path="../conf", config_name="training")
-def main(cfg: Any) -> None:
-    """The program: trains and prints one line."""
+def main(cfg: Any) -> float | None:
+    """The program: trains and prints one line.
+
+    Returns:
+        The best accuracy on the images held out for validation, for sweepers that search; None: there are none.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
     bars = progress.Bars()
     with runner.job():
@@ -108,10 +125,20 @@ def main(cfg: Any) -> None:
     if hosts.is_first():
         progress.console.print(*details(result, folder), sep="\n", highlight=False)
         print(line(result))
+    validated = [
+        record["validation"]["accuracy"]
+        for record in run.read_metrics(folder / "metrics.jsonl")
+        if "validation" in record
+    ]
+    return max(validated, default=None)
 
 
-def program() -> None:
+def start() -> None:
     """Checks the options and trains; the run's folder is found again wherever the program was started."""
+    if runner.asks_for_help(sys.argv[1:]):
+        used = ("dataset", "model.*", "train.*")
+        print(guide.text(__doc__ or "", used, shutil.get_terminal_size().columns, "training"))
+        return
     config.check_names(sys.argv[1:], "training")
     os.chdir(config.ROOT)
     sys.argv[1:] = runner.flags_last(sys.argv[1:])
@@ -119,4 +146,4 @@ def program() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(runner.reported(program))
+    sys.exit(runner.reported(start))

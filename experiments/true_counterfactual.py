@@ -8,6 +8,10 @@ decision goes when the region's pixels are taken from that picture; the oracle t
 Cost: 50 s on two cores. Expect an AUROC of 0.88 for a * comp(b) * s, softmax, 0.83 for a and 0.90 for the margin.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 from galore.errors import InputError
 from galore.evaluation import true_counterfactuals
 from galore.evaluation.evaluate import Scores, evaluate

@@ -9,6 +9,10 @@ Cost: 15 s on two cores. Expect nothing on invented birds: a precision as that o
 not.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import dataclasses
 
 import numpy as np

@@ -8,6 +8,10 @@ Workloads take turns, round after round. Each turn begins with a call that is no
 for some milliseconds after a call, and would be charged to whoever comes next.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import json
 import os
@@ -102,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(program.ended("error", main))

@@ -6,27 +6,25 @@
 The same as `galore bench` (see `galore bench --help`), except that it also knows EfficientNet-Lite0 in torch.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import sys
 from pathlib import Path
 
 from galore.commands import bench
-from galore.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import make_reference_numbers
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     bench.add_arguments(parser)
-    try:
-        bench.run(parser.parse_args(), {"efficientnet_lite0": make_reference_numbers.lite0})
-    except InputError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 2
-    return 0
+    bench.run(parser.parse_args(), {"efficientnet_lite0": make_reference_numbers.lite0})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("benchmark", main))

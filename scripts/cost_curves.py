@@ -8,6 +8,10 @@ Writes docs/cost.json, a list of points, and draws docs/cost.svg. `docs/cost.md`
 varied behind features that cost next to nothing, so that what is seen is the explanation and not the network.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import json
 import os
@@ -60,7 +64,7 @@ def devices(data: Path) -> list[Point]:
     for count in (1, 2, 4, 8):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "bench.json"
-            command = [sys.executable, "-m", "galore.cli", "bench", "--works", "discriminant", "--json", str(out)]
+            command = [sys.executable, "-m", "galore", "bench", "--works", "discriminant", "--json", str(out)]
             flags = f"--xla_force_host_platform_device_count={count}"
             subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags}, stdout=subprocess.DEVNULL)
             points += [
@@ -210,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(program.ended("error", main))

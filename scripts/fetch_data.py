@@ -9,6 +9,10 @@ folder appears whole or not at all. Read the data sets' terms first: both are fo
 pooch, which the package uses for weights, starts every download again from nothing, which is why this is plain urllib.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import hashlib
 import http.client
@@ -216,20 +220,15 @@ def _show(done: int, total: int | None) -> None:
     print(f"\r{share}", end="", file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description="Download a data set from its official place and verify it.")
     parser.add_argument("dataset", choices=sorted(ARCHIVES))
     parser.add_argument("directory", type=Path, help="where the data set's folder appears")
     parser.add_argument("--keep", action="store_true", help="keep the archive after unpacking")
     args = parser.parse_args()
-    try:
-        folder = fetch(ARCHIVES[args.dataset], args.directory, _show if sys.stderr.isatty() else None, args.keep)
-    except InputError as error:
-        print(f"fetch_data: {error}", file=sys.stderr)
-        return 2
+    folder = fetch(ARCHIVES[args.dataset], args.directory, _show if sys.stderr.isatty() else None, args.keep)
     print(f"{folder} is complete; look at it with: galore data check {folder} --out sheet.png")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("fetch_data", main))

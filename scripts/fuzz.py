@@ -9,6 +9,10 @@ and so is an answer that takes longer than `PATIENCE`; the input and the traceba
 of failure. Exit code 1 after one.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import contextlib
 import dataclasses
@@ -535,4 +539,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

@@ -6,6 +6,10 @@ Every number of the final checkpoint, parameters and optimiser, must be the same
 cores, most of it starting Python.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import json
 import random
@@ -84,4 +88,4 @@ def hashes(run: Path) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

@@ -9,6 +9,10 @@ whole, or one that the command resumes; after it the command must have ended wel
 as the undisturbed run, and nothing temporary may lie beside them or among them. 5 to 20 seconds a moment and signal.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import hashlib
 import random
@@ -87,7 +91,7 @@ def main() -> int:
 
 def commands(folder: Path) -> dict[str, Command]:
     """The commands, each on what the ones before it wrote undisturbed."""
-    galore = [sys.executable, "-m", "galore.cli"]
+    galore = [sys.executable, "-m", "galore"]
     birds, trained = folder / "make-birds", folder / "train"
 
     def train(out: Path) -> list[str]:
@@ -172,4 +176,4 @@ def parameters(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

@@ -10,6 +10,10 @@ JSON object: seconds for explaining, for evaluating, and for evaluating with the
 explaining, and the largest memory of the process; with --memory the last alone, after evaluating everything once.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import json
 import sys
@@ -107,4 +111,4 @@ def times(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(program.ended("error", main))

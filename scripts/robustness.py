@@ -7,6 +7,10 @@ An input is one case of a test that is marked `@pytest.mark.robust(kind)`; it is
 test that was skipped or failed is an input without a right answer; the table says so, and the exit code is 1.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import sys
 from collections import Counter
 from pathlib import Path
@@ -99,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

@@ -9,9 +9,14 @@ is that of its class, and as much that of its counter class; trainings differ wi
 With no true difference, "holds" and "does not hold" are false; with one, their rate is the power.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(program.ended("error", main))

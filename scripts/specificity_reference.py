@@ -8,6 +8,10 @@ classes as counter classes; maps of signed logits, read bilinearly at the parts.
 from the activations alone, beside what `galore.evaluation.evaluate` makes of the same network. A minute on two cores.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import json
 import operator
@@ -158,4 +162,4 @@ def summary(values: np.ndarray) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(program.ended("error", main))

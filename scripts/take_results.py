@@ -6,6 +6,10 @@
 What is no result of this experiment is refused. It speaks plain http and knows no passwords: not for the open internet.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import contextlib
 import functools
@@ -20,7 +24,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from galore import program
 from galore.errors import InputError
 from galore.teach import results, sheet
 from galore.teach.sheet import Sheet
@@ -186,22 +189,18 @@ def server(folder: Path, into: Path, host: str, port: int) -> Server:
         raise InputError(f"cannot listen at {host}:{port}: {error}") from error
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", metavar="DIR", type=Path, help="what galore teach or galore agree made")
     parser.add_argument("--into", metavar="DIR", type=Path, default=Path("results"), help="of results (%(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="%(default)s")
     args = parser.parse_args()
-
-    def work() -> None:
-        with server(args.folder, args.into, args.host, args.port) as serving:
-            address = f"http://{args.host}:{serving.server_port}/"
-            print(f"The page is at {address} until Ctrl-C; results go into {args.into}", flush=True)
-            serving.serve_forever()
-
-    return program.ended("error", work)
+    with server(args.folder, args.into, args.host, args.port) as serving:
+        address = f"http://{args.host}:{serving.server_port}/"
+        print(f"The page is at {address} until Ctrl-C; results go into {args.into}", flush=True)
+        serving.serve_forever()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

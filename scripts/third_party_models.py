@@ -13,6 +13,10 @@ models import tensorflow for their checkpoints; for results/third_party_models.j
 The last row compares the FLOPs of an explanation of flax's ResNet-18 at 224 pixels with those by a hand-made head.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 # pyright: reportMissingImports=false, reportArgumentType=false, reportOptionalSubscript=false
 
 import argparse
@@ -448,4 +452,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

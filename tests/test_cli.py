@@ -1,3 +1,5 @@
+import contextlib
+import shlex
 import subprocess
 import sys
 import warnings
@@ -122,3 +124,16 @@ def test_a_path_that_no_file_system_takes_is_one_sentence(arguments, tmp_path, m
     assert cli.main([argument.format("x" * 5000) for argument in arguments]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("galore: ") and len(said) < 2100
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_ends_with_examples_that_the_command_takes(monkeypatch, capsys, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        cli.main([command, "--help"])
+    said, _, examples = capsys.readouterr().out.partition("\nexamples:\n")
+    assert max(map(len, said.partition("\n\n")[2].splitlines())) <= 80  # argparse breaks no usage at such a word
+    for example in examples.strip().splitlines():
+        name, *arguments = shlex.split(example)
+        assert name == "galore" and arguments[0] == command
+        cli.build_parser(arguments).parse_args(arguments)  # ends the test where it does not

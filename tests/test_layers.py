@@ -31,6 +31,7 @@ LAYERS = [
     ["experiment"],
     ["commands"],
     ["cli"],
+    ["__main__"],
     ["experiments", "scripts"],
 ]
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,7 +1,9 @@
 """How a program ends: by a code and at most one line, whatever its console can show and whenever it is stopped."""
 
+import ast
 import contextlib
 import errno
+import importlib
 import io
 import os
 import signal
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +176,56 @@ sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "error: interrupted; nothing was left half-written\n")
+
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = [file for folder in ("experiments", "scripts") for file in sorted((ROOT / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)
+def test_every_program_is_guarded_before_it_imports_anything_else(file):
+    if file.stem == "make_reference_numbers":  # is without galore, where torch is
+        return
+    body = ast.parse(file.read_text()).body
+    assert [ast.unparse(one) for one in body[1:3]] == ["from galore import program", "program.guard(__name__)"]
+    assert ast.unparse(body[-1]).splitlines()[0] == "if __name__ == '__main__':"
+
+
+@pytest.mark.robust("interruption")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("file", ["train", "reproduce", "gallery"])
+def test_a_signal_during_the_imports_is_one_line(tmp_path, number, file):
+    # Stands in for numpy, which everything imports: a module that the signal comes in.
+    (tmp_path / "numpy.py").write_text(f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(60)")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    command, what = [sys.executable, f"experiments/{file}.py"], {2: "interrupted", 15: "terminated"}[number]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (128 + number, f"error: {what}; nothing was left half-written\n")
+
+
+@pytest.mark.robust("interruption")
+def test_an_interruption_inside_a_text_that_is_executed_has_the_same_exit_code():
+    work = "lambda: exec('import os, time; os.kill(os.getpid(), 2); time.sleep(60)')"  # as dataclasses make methods
+    code = f"from galore import program; program.ended('error', {work})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "error: interrupted; nothing was left half-written\n")
+
+
+@pytest.mark.robust("interruption")
+@pytest.mark.parametrize(("then", "ends"), [("done = True", True), ("time.sleep(60)", False)], ids=["", "for ever"])
+def test_an_import_ends_before_the_interruption_does_unless_it_takes_long(tmp_path, monkeypatch, then, ends):
+    monkeypatch.setattr(program, "LONGEST_IMPORT", 5 if ends else 0.2)
+    name = f"interrupted_{ends}"
+    code = f"import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep({3 * program.AGAIN})\n{then}\n"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    reached = []
+
+    def work():
+        module = importlib.import_module(name)
+        reached.append(module.done)
+        time.sleep(5)
+
+    assert program.ended("galore", work) == 130 and reached in ([True], [])
+    assert (name in sys.modules) == ends
+    sys.modules.pop(name, None)

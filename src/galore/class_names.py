@@ -96,7 +96,8 @@ def _called(text: str, wanted: str, names: Sequence[str], folded: Sequence[str])
             return matches[0]
         if matches:
             raise InputError(
-                f'"{text}" fits {len(matches)} classes, give a whole name or an index: {_list(matches, names)}'
+                f'"{text}" fits {len(matches)} classes, which one is meant? {_list(matches, names)}: give a whole name '
+                "or an index"
             )
     hint = closest(text, names)
     raise InputError(

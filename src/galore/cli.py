@@ -6,7 +6,9 @@ import contextlib
 import gc
 import importlib
 import importlib.util
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,7 +30,13 @@ COMMANDS = (
     "teach-results",
     "agree",
 )
-"""Each is a module of `galore.commands` with a one-line docstring, `add_arguments(parser)` and `run(args)`."""
+"""Each is a module of `galore.commands` with `add_arguments(parser)`, `run(args)`, and a docstring of one line and
+examples."""
+EPILOG = """\
+examples:
+  galore demo
+  galore explain bird.jpg --why-not finch
+  galore explain --help"""
 
 
 _formatwarning = warnings.formatwarning
@@ -86,16 +94,22 @@ def _one_line(
 
 def build_parser(arguments: Sequence[str]) -> Parser:
     """The parser, complete for the command that the arguments name and a one-line entry for the others."""
-    parser = Parser(prog="galore", description="Ask an image classifier three questions and look at the answers.")
+    # Examples stay as they were written.
+    form = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    about = "Ask an image classifier three questions and look at the answers."
+    parser = Parser(prog="galore", description=about, epilog=EPILOG, **form)
     parser.add_argument("--version", action="version", version=f"galore {galore.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    width = shutil.get_terminal_size().columns - 2  # as argparse has it
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name in COMMANDS:
         source = _source(name)
         if source is None:
             continue
-        about = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name).splitlines()[0]
-        command = commands.add_parser(name, help=about.rstrip("."), description=about)
+        docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name
+        about, _, examples = docstring.partition("\n")
+        told = {"description": textwrap.fill(about, width), "epilog": f"examples:{textwrap.indent(examples, '  ')}"}
+        command = commands.add_parser(name, help=about.rstrip("."), **told, **form)
         if name == chosen:
             module = importlib.import_module(_module(name))
             command.set_defaults(run=module.run)

@@ -40,20 +40,21 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def closest(name: str, candidates: Iterable[str], count: int = 3) -> str:
+def closest(name: str, candidates: Iterable[str], count: int = 3, cutoff: float = 0.4) -> str:
     """Words for an error message: which of the candidates were probably meant.
 
     Args:
         name: what was given.
         candidates: what there is.
         count: how many to offer at most.
+        cutoff: how alike they must be, from 0 to 1.
 
     Returns:
         "the closest are a, b, c", or "" when nothing resembles the name.
     """
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
     # The comparison is quadratic in the length, and nothing that long was meant to be a name.
-    matches = difflib.get_close_matches(name.lower()[:200], by_lower_case, n=count, cutoff=0.4)
+    matches = difflib.get_close_matches(name.lower()[:200], by_lower_case, n=count, cutoff=cutoff)
     if not matches:
         return ""
     return "the closest " + ("is " if len(matches) == 1 else "are ") + ", ".join(by_lower_case[m] for m in matches)

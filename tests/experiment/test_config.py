@@ -75,11 +75,19 @@ def test_a_wrong_type_or_value_names_the_option_and_what_was_expected(option, sa
         ("sed=1", "seed"),
         ("model=resnet5", "resnet50"),
         ("datset=cub", "dataset"),
+        ("lr=0.1", "the closest is train.learning_rate$"),
+        ("train.lr=0.1", "the closest is train.learning_rate$"),
+        ("epoch=3", "the closest is train.epochs$"),
     ],
 )
 def test_unknown_options_name_the_closest(argument, said):
     with pytest.raises(InputError, match=said):
         config.check_names([argument])
+
+
+def test_options_that_the_program_uses_are_offered_first():
+    with pytest.raises(InputError, match=r"the closest is explanation.batch_size$"):
+        config.check_names(["batch_size=8"], used=("explanation.batch_size",))
 
 
 def test_known_options_pass():

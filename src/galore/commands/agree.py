@@ -1,4 +1,7 @@
-"""Make a page that asks people whether pieces the network finds ambiguous are ambiguous to them too."""
+"""Make a page that asks people whether pieces the network finds ambiguous are ambiguous to them too.
+
+galore agree BIRDS --model runs/birds --subject birds --out ambiguous
+"""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""Time the explanations: images per second, cost relative to a forward pass, memory, compilation."""
+"""Time the explanations: images per second, cost relative to a forward pass, memory, compilation.
+
+galore bench
+galore bench --networks efficientnet_lite0 resnet50 --batch 1 8
+galore bench --stream PHOTOS
+"""
 
 import argparse
 import itertools

@@ -1,4 +1,7 @@
-"""Look at a data set: what its folder holds, what is missing or odd, and whether its coordinates are right."""
+"""Look at a data set: what its folder holds, what is missing or odd, and whether its coordinates are right.
+
+galore data check CUB_200_2011 --out sheet.png
+"""
 
 import argparse
 import sys

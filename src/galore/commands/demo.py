@@ -1,4 +1,8 @@
-"""Explain two photos that scikit-image ships: a cat that could be another cat, and a cup of espresso."""
+"""Explain two photos that scikit-image ships: a cat that could be another cat, and a cup of espresso.
+
+galore demo
+galore demo --out cat-and-cup
+"""
 
 import argparse
 import importlib.resources

@@ -1,4 +1,11 @@
-"""Explain a photo: what supports the prediction, where the network hesitates, and why not another class."""
+"""Explain a photo: what supports the prediction, where the network hesitates, and why not another class.
+
+galore explain bird.jpg
+galore explain bird.jpg --why-not finch --counter-image finch.jpg
+galore explain bird.jpg --model resnet50 --layer layer3
+galore explain bird.jpg --model runs/birds --attribution grad-cam
+galore explain bird.jpg --model my_models:network --out report
+"""
 
 import argparse
 import dataclasses
@@ -21,7 +28,12 @@ FORMATS = (".png", ".pdf", ".svg")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="the photo")
-    add("--why-not", metavar="CLASS", help="the other class: a name, a part of one, or an index (the second choice)")
+    add(
+        "--why-not",
+        metavar="CLASS",
+        help="the other class: a name, a part of one, or an index; name:7 or index:7 where 7 could be "
+        "both (the second choice)",
+    )
     add("--counter-image", metavar="IMAGE", help="a photo of the other class, to see what it has that this one lacks")
     add_method_arguments(parser)
     add_report_arguments(parser)
@@ -77,10 +89,17 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME|DIR|MODULE:FUNCTION",
         default="efficientnet_lite0",
-        help="a network, a checkpoint, or a function of yours that returns a network (%(default)s)",
+        help="a network (efficientnet_lite0, alexnet, vgg16, vgg16_bn, resnet18, resnet34, resnet50, small_cnn), the "
+        "folder of a training or of its checkpoint, or a function of yours that returns a network (%(default)s)",
     )
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
-    add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
+    add(
+        "--layer",
+        metavar="NAME",
+        help="where the network is cut in two: stage1 to stage7 or conv_head of efficientnet_lite0, conv1 to conv5 of "
+        "alexnet, conv1_1 to conv5_3 of vgg16, layer1 to layer4 of a resnet, conv1 to conv4 of small_cnn (the "
+        "last one)",
+    )
     add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
 

@@ -1,4 +1,8 @@
-"""Draw invented birds: a data set in CUB-200-2011's format in which true counterfactuals can be drawn."""
+"""Draw invented birds: a data set in CUB-200-2011's format in which true counterfactuals can be drawn.
+
+galore make-birds birds
+galore make-birds birds --classes 5 --per-class 20 --size 64
+"""
 
 import argparse
 import os

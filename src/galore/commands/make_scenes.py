@@ -1,4 +1,7 @@
-"""Draw invented scenes: a data set in ADE20K's format, whose classes differ by the objects that occur."""
+"""Draw invented scenes: a data set in ADE20K's format, whose classes differ by the objects that occur.
+
+galore make-scenes scenes
+"""
 
 import argparse
 from pathlib import Path

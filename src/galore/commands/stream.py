@@ -1,4 +1,10 @@
-"""Explain a whole folder of photos, however many; stopped at any moment, it resumes where it was."""
+"""Explain a whole folder of photos, however many; stopped at any moment, it resumes where it was.
+
+galore stream PHOTOS --out OUT
+galore stream PHOTOS --out OUT --explanation deliberative
+galore stream PHOTOS --out OUT --model runs/birds --why-not finch
+galore stream PHOTOS --out OUT --part 1/4
+"""
 
 import argparse
 from collections import Counter

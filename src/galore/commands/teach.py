@@ -1,4 +1,8 @@
-"""Make a page that teaches people two classes with a network's explanations, as an experiment."""
+"""Make a page that teaches people two classes with a network's explanations, as an experiment.
+
+galore teach BIRDS --model runs/birds --classes finch jay --out lesson
+galore teach BIRDS --from-sheet lesson/sheet.json --out again
+"""
 
 import argparse
 from pathlib import Path

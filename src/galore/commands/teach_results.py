@@ -1,4 +1,7 @@
-"""Check and join the result files of an experiment with people: accuracy, gains, tests, a figure."""
+"""Check and join the result files of an experiment with people: accuracy, gains, tests, a figure.
+
+galore teach-results results --sheet lesson/sheet.json --out analysed
+"""
 
 import argparse
 import os

@@ -76,7 +76,7 @@ def activations(test_set: TestSet, judge: Features | None = None, batch_size: in
     assert judge is not None
     forward = jax.jit(lambda net, batch: jax.vmap(lambda x: (net.activation(x), judge(net.params, x)))(batch))
     batch_of = lambda some: test_set.inputs(some)  # noqa: E731
-    run = batching.run(lambda batch: forward(test_set.net, batch), batch_of, len(test_set), batch_size)
+    run = batching.run(lambda batch: forward(test_set.net, batch), batch_of, len(test_set), batch_size, "cells")
     return Activations(*map(jnp.asarray, run))
 
 

@@ -263,7 +263,8 @@ def over_batches(
             batch = Batch(*batch, *(array[positions] for array in about))
         return batch, *(array[positions] for array in extra)
 
-    return batching.run(lambda given: program(model, *given), batch_of, count, batch_size)
+    what = f"{queries.user} user" if isinstance(queries, Queries) else "hard images"
+    return batching.run(lambda given: program(model, *given), batch_of, count, batch_size, what)
 
 
 def with_baselines(maps: Sequence[Float[Array, "B h w"]], batch: Batch) -> list[Float[Array, "B ..."]]:

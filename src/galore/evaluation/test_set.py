@@ -272,7 +272,7 @@ def _logits(net: Network, images: UInt8[np.ndarray, "n H W 3"], batch_size: int)
     preprocessing = net.preprocessing
     assert preprocessing is not None
     batch_of = lambda some: preprocessing.normalise(images[some])  # noqa: E731
-    return batching.run(lambda batch: _forward_to_logits(net, batch), batch_of, len(images), batch_size)
+    return batching.run(lambda batch: _forward_to_logits(net, batch), batch_of, len(images), batch_size, "test images")
 
 
 @jax.jit

@@ -22,6 +22,8 @@ CONF = ROOT / "conf"
 
 COMMON = ("dataset", "model", "seed", "train.seed", "experiment", "ground_truth")
 """What every experiment uses; the seed of the training is part of the checkpoint's name."""
+OF_THE_PROGRAM = ("tracker",)
+"""What every program takes and no number depends on."""
 
 
 def path(name: str | Path) -> Path:
@@ -188,13 +190,16 @@ def compose(overrides: Sequence[str], config: str = "config") -> Any:
             raise InputError(f"options {' '.join(overrides)}: {error}") from error
 
 
-def check_names(arguments: Sequence[str], config: str = "config", own: Sequence[str] = ()) -> None:
+def check_names(
+    arguments: Sequence[str], config: str = "config", own: Sequence[str] = (), used: Sequence[str] = ()
+) -> None:
     """Looks at `name=value` arguments as Hydra takes them; flags and what begins with hydra, + or ~ is Hydra's own.
 
     Args:
         arguments: of the command line.
         config: the name of the file in conf/ that they change.
         own: names of options that the program takes beside those.
+        used: the options that the program uses, which are offered first in place of an unknown one; empty: all.
 
     Raises:
         InputError: no such option, or no such choice of a group; names the closest ones.
@@ -210,7 +215,8 @@ def check_names(arguments: Sequence[str], config: str = "config", own: Sequence[
             continue
         known = known or [*own, *_option_names(arguments, groups, config)]
         if name not in known:
-            hint = closest(name, known) or f"see {CONF.name}/"
+            offered = [one for one in known if any(_is_part(one, some) for some in (*COMMON, *used))] if used else known
+            hint = _meant(name, offered) or _meant(name, known) or f"see {CONF.name}/"
             raise InputError(f"unknown option {name!r}; {hint}")
 
 
@@ -227,7 +233,7 @@ def check_used(arguments: Sequence[str], used: Sequence[str], program: str) -> N
     """
     for name, _ in _overrides(arguments):
         is_group = any(_is_part(one, name) for one in used)
-        if not is_group and not any(_is_part(name, one) for one in (*COMMON, *used)):
+        if not is_group and not any(_is_part(name, one) for one in (*COMMON, *OF_THE_PROGRAM, *used)):
             raise InputError(f"{program} does not use {name}; it uses {', '.join((*COMMON[:3], *used))}")
 
 
@@ -261,6 +267,19 @@ def portable(value: Any) -> Any:
         absolute = Path(value)
         return str(absolute.relative_to(ROOT)) if absolute.is_relative_to(ROOT) else absolute.name
     return value
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Words for which options were probably meant: those whose own name this is, or is short for (lr, wd), before those
+    that look alike."""
+    given = name.rpartition(".")[2].lower()
+    own = {option: option.rpartition(".")[2] for option in known}
+    fitting = [
+        option
+        for option, last in own.items()
+        if given in (last, "".join(word[:1] for word in last.split("_"))) or (len(given) > 2 and last.startswith(given))
+    ]
+    return closest(name, fitting, cutoff=0.0) if fitting else closest(name, known)
 
 
 def _is_part(name: str, of: str) -> bool:

@@ -49,7 +49,7 @@ def difficulties(test_set: TestSet, batch_size: int) -> dict[Score, Float[np.nda
     if predictor is not None:
         batch_of = lambda rows: test_set.inputs(rows)  # noqa: E731
         easiness = batching.run(
-            lambda images: _easiness(test_set.net, predictor, images), batch_of, len(test_set), batch_size
+            lambda images: _easiness(test_set.net, predictor, images), batch_of, len(test_set), batch_size, "easiness"
         )
         hard[Score.EASINESS] = 1 - np.asarray(easiness)
     return hard

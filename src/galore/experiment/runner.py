@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +18,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from galore import atomic, program
+from galore import atomic, batching, program
 from galore.errors import InputError
-from galore.experiment import config, runs
+from galore.experiment import claims, config, guide, progress, runs, screen, trackers
 
 SWEEP = ("-m", "--multirun")
 
@@ -56,13 +57,16 @@ def load(name: str) -> ModuleType:
     return sys.modules[full]
 
 
-def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
+def run(
+    experiment: ModuleType, cfg: Any, folder: Path, tell: progress.Tell = lambda what, done, total: None
+) -> runs.Table:
     """Runs an experiment and writes what it gives.
 
     Args:
         experiment: from `load`.
         cfg: the composed options.
         folder: where to.
+        tell: is told how far it is.
 
     Raises:
         InputError: options that do not fit, or a folder that holds a finished run or that another program is writing;
@@ -71,8 +75,14 @@ def run(experiment: ModuleType, cfg: Any, folder: Path) -> runs.Table:
     with atomic.writer(folder.parent, f".{folder.name}.lock"):
         runs.check_free(folder)
         typed, began = config.typed(cfg), time.perf_counter()
-        table = experiment.run(typed)
-        runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
+        told = config.flat(config.restricted(config.plain(cfg), experiment.OPTIONS))
+        with trackers.opened(cfg.tracker, folder, experiment.NAME, told) as log:
+            tell("reading the data", 0, 0)
+            with batching.told(tell):
+                table = experiment.run(typed)
+            tell("intervals and figures", 0, 0)
+            runs.save(experiment, cfg, table, folder, time.perf_counter() - began)
+            log(trackers.of_table(table), 0)
     return table
 
 
@@ -124,6 +134,11 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
     return [argument for argument in arguments if argument not in flags] + flags
 
 
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks what the program does."""
+    return bool({"-h", "--help"} & set(arguments))
+
+
 @contextlib.contextmanager
 def job() -> Iterator[None]:
     """The work of a Hydra job.
@@ -167,7 +182,11 @@ def new_folder(name: str) -> Iterator[Path]:
 
 def _hydra_main(name: str, arguments: list[str]) -> None:
     experiment = load(name)
-    config.check_names(arguments)
+    if asks_for_help(arguments):
+        used = ("dataset", "model", "ground_truth.*", *experiment.OPTIONS)
+        print(guide.text(experiment.__doc__ or "", used, shutil.get_terminal_size().columns))
+        return
+    config.check_names(arguments, used=experiment.OPTIONS)
     config.check_used(arguments, experiment.OPTIONS, name)
     # Relative paths among the options start at the project's folder; so do those of Hydra's own.
     os.chdir(config.ROOT)
@@ -176,10 +195,13 @@ def _hydra_main(name: str, arguments: list[str]) -> None:
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     def task(cfg: Any) -> None:
         with job():
-            folder = Path(HydraConfig.get().runtime.output_dir)
-            table = run(load(name), cfg, folder)
-        print(table.summary().markdown())
-        print(f"written to {folder}")
+            about = HydraConfig.get()
+            folder, in_sweep = Path(about.runtime.output_dir), about.mode == RunMode.MULTIRUN
+            title = f"job {about.job.num}" if in_sweep else name
+            with progress.current(title, as_lines=in_sweep) as tell:
+                table = run(load(name), cfg, folder, tell)
+            results = claims.load(folder / "claims.json")
+        _show(table, results, folder)
 
     place = "hydra.sweep.dir" if set(SWEEP) & set(arguments) else "hydra.run.dir"
     with contextlib.ExitStack() as stack:
@@ -189,6 +211,15 @@ def _hydra_main(name: str, arguments: list[str]) -> None:
             own.append(f"{place}={folder.relative_to(config.ROOT)}")  # whatever the project's own path holds
         sys.argv[1:] = flags_last([*own, *arguments])
         task()
+
+
+def _show(table: runs.Table, results: list[claims.Result], folder: Path) -> None:
+    """Prints what a person wants to know first; the files say the rest."""
+    width = shutil.get_terminal_size().columns
+    print(screen.table(table.summary(), width), end="\n\n")
+    print("±: half of the 95 % interval. Which images did not count, and figures:", f"written to {folder}", sep="\n")
+    if results:
+        print("", screen.verdicts(results, claims.judge(results), width), sep="\n")
 
 
 class _AlreadyReported(Exception):

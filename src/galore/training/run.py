@@ -42,6 +42,7 @@ def train_all(
     model: ModelConfig,
     folder: Path,
     on_progress: OnProgress = lambda phase, done, total, text: None,
+    also_on_record: OnRecord = lambda record: None,
 ) -> Trained:
     """Trains everything that the options name; writes checkpoints/ and metrics.jsonl, and resumes from them.
 
@@ -51,6 +52,7 @@ def train_all(
         model: the network.
         folder: of the run.
         on_progress: told the name of the phase, how much is done of how much, and a few words.
+        also_on_record: told what is written into metrics.jsonl, record by record.
 
     Raises:
         InputError: options or data that cannot be trained with, a checkpoint of another training, a loss that is no
@@ -65,6 +67,7 @@ def train_all(
 
         def on_record(record: dict[str, Any]) -> None:
             write_record(record)
+            also_on_record(record)
             if "seconds" in record:
                 steps.append((record["waited"], record["seconds"]))
 
