@@ -1,5 +1,6 @@
 import dataclasses
 
+import answers
 import chex
 import heads
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 
+import galore
 from galore import InputError, Network, explain, from_linen, from_nnx, provenance
 from galore.network import pure
 
@@ -285,3 +287,45 @@ def test_names_that_are_more_or_fewer_than_the_logits_are_refused(count):
     net = Network({}, None, pooled, class_names=tuple("abcdef"[:count]))
     with pytest.raises(InputError, match=f"has {count} class names and 5 logits"):
         jax.jit(lambda F: explain.attributive(net, None, activations=F))(F[None])
+
+
+def test_finer_maps_of_the_same_square_of_a_photo():
+    net = answers.tiny_network()
+    finer = net.finer(2)
+    assert (finer.preprocessing.crop, finer.preprocessing.resize) == (64, 72)
+    assert finer.preprocessing.transform(480, 640).box == net.preprocessing.transform(480, 640).box
+    assert net(jnp.ones((32, 32, 3)))[0].shape[:2] == (4, 4)
+    assert finer(jnp.ones((64, 64, 3)))[0].shape[:2] == (8, 8)
+    assert net.finer(1) is net
+
+
+def test_cells_stay_where_they_are_in_the_photo():
+    """What is bright in a photo lights the cells at its place, be they few or many."""
+    net, photo = answers.tiny_network(), np.zeros((36, 36, 3), np.uint8)
+    photo[10:18, 18:26] = 255  # one cell of the central 32 x 32 pixels
+    regions = []
+    for one in (net, net.finer(2)):
+        maps = galore.explain.attributive(one, jnp.asarray(one.preprocessing.apply(photo))[None]).maps[0]
+        regions.append(np.asarray(galore.regions.largest_fraction(maps, 0.05, (64, 64))))
+    centres = [np.argwhere(region).mean(axis=0) for region in regions]
+    np.testing.assert_allclose(*centres, atol=0.5)
+
+
+def test_a_network_of_one_input_size_has_no_finer_maps():
+    def head(params, F):
+        return F.reshape(-1) @ params["of every cell"]
+
+    plain = answers.tiny_network()
+    params = {"of every cell": jnp.ones((4 * 4 * 3, len(plain.class_names)))}
+    rigid = dataclasses.replace(plain, params=params, head=head, name="rigid")
+    assert rigid(jnp.ones((32, 32, 3)))[1].shape == (len(plain.class_names),)
+    with pytest.raises(InputError, match="detail=2: the network rigid takes no images of 64 pixels a side, only of 32"):
+        rigid.finer(2)
+    with pytest.raises(InputError, match="no preprocessing"):
+        heads.plain_network().finer(2)
+
+
+@pytest.mark.parametrize("detail", [0, -1, 5, 1.5])
+def test_details_that_there_are_not(detail):
+    with pytest.raises(InputError, match="expected a whole number from 1 to 4"):
+        answers.tiny_network().finer(detail)

@@ -8,6 +8,7 @@ from galore import atomic, foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
+    from galore.network import Network
     from galore.report.answer import Answer
 
 PRINTED = 3
@@ -59,6 +60,13 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
+    add(
+        "--detail",
+        metavar="N",
+        type=int,
+        default=1,
+        help="finer maps: N times as many pixels a side, up to 4, at N x N times the cost (%(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -84,6 +92,13 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
             read_image(photo)
 
 
+def load(args: argparse.Namespace) -> "Network":
+    """The network of the method's arguments."""
+    from galore import loading
+
+    return loading.load(args.model, args.weights or "imagenet", layer=args.layer, detail=args.detail)
+
+
 class Explainer:
     """A loaded network and the compiled function of its maps, for any number of photos."""
 
@@ -91,10 +106,9 @@ class Explainer:
         from galore import terminal
 
         with terminal.step(f"Loading {args.model}"):
-            from galore import loading
             from galore.report import build
 
-            self.net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+            self.net = load(args)
         top = min(args.top, len(build.names_of(self.net)))
         choices = {
             "attribution": args.attribution,
@@ -103,7 +117,8 @@ class Explainer:
             "top": top,
             "fraction": args.fraction,
         }
-        self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
+        network = {"model": self.net.name or args.model, "layer": self.net.layer, "detail": args.detail}
+        self.methods: dict[str, Any] = network | choices
         self.options = {name: value for name, value in vars(args).items() if name != "run"}
         self.explain_photo = build.compile_explanations(**choices)
 

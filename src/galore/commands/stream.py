@@ -43,9 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
-        from galore import loading
-
-        net = loading.load(args.model, args.weights or "imagenet", layer=args.layer).astype(args.dtype)
+        net = explain.load(args).astype(args.dtype)
     answer, settings = _answer(args, net)
     with terminal.progress(f"Explaining {foreign.text(args.data)}") as on_images:
         folder = stream.run(
