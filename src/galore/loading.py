@@ -36,15 +36,15 @@ def load(
         classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
             another number, the last linear layer is drawn anew, and a warning says so.
         seed: of the random numbers, where any are needed.
-        detail: how many times as many pixels a side it looks through as it was made for, for finer maps; see
-            `Network.finer` and docs/finer_maps.md.
+        detail: how many times as many cells a side its maps have, by crops that overlap; see `Network.finer` and
+            docs/finer_maps.md.
 
     Returns:
         The network with its preprocessing, and its class names where they are known.
 
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit; a
-            function that is not there, raises, or returns something else; a detail that the network cannot have.
+            function that is not there, raises, or returns something else; another detail.
     """
     path, expected = weights, str(name)
     if expected not in factory.names():

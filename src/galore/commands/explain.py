@@ -65,7 +65,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=1,
-        help="finer maps: N times as many pixels a side, up to 4, at N x N times the cost (%(default)s)",
+        help="finer maps: N times as many cells a side, from N x N crops that overlap, up to 4 (%(default)s)",
     )
 
 

@@ -79,7 +79,8 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
     from galore import class_names, stream
     from galore.report import build
 
-    settings: dict[str, Any] = {name: getattr(args, name) for name in ("explanation", "attribution", "confidence")}
+    names = ("explanation", "attribution", "confidence", "detail")
+    settings: dict[str, Any] = {name: getattr(args, name) for name in names}
     options: dict[str, Any] = {"confidence": build.CONFIDENCES[args.confidence]}
     methods = build.ATTRIBUTIONS[args.attribution]
     if args.explanation == "attributive":
