@@ -302,7 +302,7 @@ def test_finer_maps_are_those_of_shifted_crops_side_by_side():
             of_crops.append(some)
             for i in range(4):
                 for j in range(4):
-                    np.testing.assert_allclose(F[2 * i + y, 2 * j + x], cells[i, j], rtol=1e-6)
+                    np.testing.assert_allclose(F[2 * i + y, 2 * j + x], cells[i, j], rtol=1e-5)
     np.testing.assert_allclose(logits, np.mean(of_crops, axis=0), rtol=1e-5)
     assert net.finer(1) is net
 
