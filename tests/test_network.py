@@ -1,5 +1,6 @@
 import dataclasses
 
+import answers
 import chex
 import heads
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 
+import galore
 from galore import InputError, Network, explain, from_linen, from_nnx, provenance
 from galore.network import pure
 
@@ -285,3 +287,71 @@ def test_names_that_are_more_or_fewer_than_the_logits_are_refused(count):
     net = Network({}, None, pooled, class_names=tuple("abcdef"[:count]))
     with pytest.raises(InputError, match=f"has {count} class names and 5 logits"):
         jax.jit(lambda F: explain.attributive(net, None, activations=F))(F[None])
+
+
+def test_finer_maps_are_those_of_shifted_crops_side_by_side():
+    """A cell is 8 pixels: the crops of detail 2 lie 4 apart, and the image in their middle."""
+    net, image = answers.tiny_network(), jnp.asarray(heads.normal(1, 32, 32, 3))
+    F, logits = net.finer(2)(image)
+    assert F.shape == (8, 8, 3)
+    wider, of_crops = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="edge"), []
+    for y in (0, 1):
+        for x in (0, 1):
+            crop = jnp.asarray(wider[4 * y : 4 * y + 32, 4 * x : 4 * x + 32])
+            cells, some = net(crop)
+            of_crops.append(some)
+            for i in range(4):
+                for j in range(4):
+                    np.testing.assert_allclose(F[2 * i + y, 2 * j + x], cells[i, j], rtol=1e-5)
+    np.testing.assert_allclose(logits, np.mean(of_crops, axis=0), rtol=1e-5)
+    assert net.finer(1) is net
+
+
+def test_a_finer_cell_lies_where_the_map_shows_it():
+    """The cells of detail 2 are 4 pixels apart, each sees 8, and the region about a bright spot is about the spot."""
+    net, spot = answers.tiny_network(), (13, 22)
+    image = np.zeros((32, 32, 3), np.float32)
+    image[spot] = 100
+    for detail in (1, 2, 4):
+        F = np.asarray(net.finer(detail).activation(jnp.asarray(image)))[..., 0]
+        lit = np.argwhere(~np.isclose(F, F.min()))
+        assert len(lit) == detail**2
+        centre = (lit.mean(axis=0) + 0.5) * 8 / detail
+        assert np.abs(centre - np.array(spot) - 0.5).max() <= 4 / detail
+
+
+def test_values_without_a_location_stay_behind_the_others_in_finer_maps():
+    def features(params, image):
+        cells = answers.features(params, image)
+        return jnp.concatenate([cells, jnp.full((1, *cells.shape[1:]), 7.0)])
+
+    def head(params, F):
+        return (F[:-1].mean((0, 1)) + F[-1].mean(0)) @ params["kernel"]
+
+    net = dataclasses.replace(answers.tiny_network(), features=features, head=head, extra_rows=1)
+    image = jnp.asarray(heads.normal(1, 32, 32, 3))
+    F, logits = net.finer(2)(image)
+    assert (F[8:] == 7).all() and not (F[:8] == 7).any()
+    assert logits.shape == (len(net.class_names),)
+    finer = net.finer(2)
+    assert finer.locations(F)[0].shape == (8, 8, 3)
+    assert galore.explain.attributive(finer, image[None]).maps.shape == (1, 8, 8)
+
+
+def test_a_finer_network_made_again_is_compiled_no_second_time():
+    net = from_nnx(Small(nnx.Rngs(0)))
+    chex.clear_trace_counter()
+    run = jax.jit(chex.assert_max_traces(lambda net, image: net(image), n=1))
+    for _ in range(2):
+        run(net.finer(2), IMAGES[0])
+
+
+def test_cells_that_cannot_be_divided_into_whole_pixels():
+    with pytest.raises(InputError, match="detail=3: 4 cells on 32 pixels cannot be divided by 3 into whole pixels"):
+        answers.tiny_network().finer(3)(jnp.zeros((32, 32, 3)))
+
+
+@pytest.mark.parametrize("detail", [0, -1, 5])
+def test_details_that_there_are_not(detail):
+    with pytest.raises(InputError, match="expected a whole number from 1 to 4"):
+        answers.tiny_network().finer(detail)

@@ -120,7 +120,7 @@ def _sum_first(program: Program, F: Array) -> SumFirst | None:
 def _summed_axes(equation: Any, program: Program) -> tuple[Sequence[int] | None, float]:
     """The axes that an operation sums over, and its factor: a sum, or a product with a vector of one known number."""
     if equation.primitive.name == "reduce_sum":
-        return equation.params["axes"], 1.0
+        return [int(axis) for axis in equation.params["axes"]], 1.0
     if equation.primitive.name != "dot_general":
         return None, 1.0
     side = 0 if program.depends(equation.invars[0]) else 1

@@ -22,6 +22,7 @@ def load(
     layer: str | None = None,
     classes: int | None = None,
     seed: int = 0,
+    detail: int = 1,
 ) -> Network:
     """A network with its weights, cut at a layer, ready to be explained.
 
@@ -35,13 +36,15 @@ def load(
         classes: how many logits. None: as many as the weights have, 1000 for random ones. Where the weights have
             another number, the last linear layer is drawn anew, and a warning says so.
         seed: of the random numbers, where any are needed.
+        detail: how many times as many cells a side its maps have, by crops that overlap; see `Network.finer` and
+            docs/finer_maps.md.
 
     Returns:
         The network with its preprocessing, and its class names where they are known.
 
     Raises:
         InputError: an unknown name or layer, or weights that cannot be had, are damaged, carry code, or do not fit; a
-            function that is not there, raises, or returns something else.
+            function that is not there, raises, or returns something else; another detail.
     """
     path, expected = weights, str(name)
     if expected not in factory.names():
@@ -49,7 +52,8 @@ def load(
             path, expected = name, None
         elif ":" in expected:
             options = {"weights": None if weights == "imagenet" else weights, "layer": layer, "classes": classes}
-            return _made_by(expected, [option for option, value in options.items() if value is not None])
+            made = _made_by(expected, [option for option, value in options.items() if value is not None])
+            return made.finer(detail)
         elif os.path.exists(name) or Path(name).suffix:
             raise InputError(
                 f"the model {name}: expected the name of a network, a checkpoint folder or package.module:function; "
@@ -63,7 +67,7 @@ def load(
         network, warning = factory.build_network(str(name), weights, layer, classes, seed)
     if warning:
         warnings.warn(warning, stacklevel=2)
-    return network
+    return network.finer(detail)
 
 
 def _made_by(name: str, given: list[str]) -> Network:

@@ -19,6 +19,9 @@ from galore.errors import InputError
 Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
 Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]
 
+FINEST = 4
+"""The largest `detail` of `Network.finer`: sixteen crops."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,6 +107,47 @@ class Network:
         rows = activation.shape[0] - self.extra_rows
         return activation[:rows], lambda located: jnp.concatenate([located, activation[rows:]])
 
+    def finer(self, detail: int) -> "Network":
+        """The same network with `detail` times as many cells a side, by crops that overlap.
+
+        It looks at detail x detail crops of the image's size, a `detail`-th of a cell apart, and averages their logits.
+        F holds the cells of all crops by their place: cell (i, j) of the crop that is shifted by (y, x) steps stands at
+        (detail * i + y, detail * j + x), so that the cells divide the image evenly as before, and maps of F need no
+        other treatment. Crops reach beyond the image by less than half a cell; there its edge is repeated.
+
+        Args:
+            detail: 1 to `FINEST`; it has to divide the pixels of a cell, which is found out when an image comes.
+                The cost of the features is `detail` squared.
+
+        Raises:
+            InputError: another detail.
+        """
+        if detail not in range(1, FINEST + 1):
+            raise InputError(f"detail={detail}: expected a whole number from 1 to {FINEST}")
+        if detail == 1:
+            return self
+        one, key = dataclasses.replace(self, params=None), (self.features, self.head, self.extra_rows, detail)
+
+        def features(params: PyTree, image: Float[Array, "H W c"]) -> Float[Array, "rows w d"]:
+            net = dataclasses.replace(one, params=params)
+            F = jax.eval_shape(net.activation, image)
+            steps = (
+                _step(image.shape[0], F.shape[0] - one.extra_rows, detail),
+                _step(image.shape[1], F.shape[1], detail),
+            )
+            return _interleaved(jax.vmap(net.activation)(_shifted(image, steps, detail)), detail)
+
+        def head(params: PyTree, F: Float[Array, "rows w d"]) -> Float[Array, " C"]:
+            net = dataclasses.replace(one, params=params)
+            return jnp.mean(jax.vmap(net.logits)(_by_crop(F, detail)), axis=0)
+
+        return dataclasses.replace(
+            self,
+            features=None if self.features is None else Keyed(features, ("finer features", *key)),
+            head=Keyed(head, ("finer head", *key)),
+            extra_rows=detail * self.extra_rows,
+        )
+
     @property
     def dtype(self) -> jnp.dtype:
         """Of the floating-point parameters: that of the first one, float32 where there is none."""
@@ -122,6 +166,38 @@ class Network:
             return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
 
         return dataclasses.replace(self, params=jax.tree.map(cast, self.params))
+
+
+def _step(pixels: int, cells: int, detail: int) -> int:
+    """How many pixels two neighbouring crops are apart."""
+    if pixels % (cells * detail):
+        raise InputError(
+            f"detail={detail}: {cells} cells on {pixels} pixels cannot be divided by {detail} into whole pixels; try "
+            "another layer or detail"
+        )
+    return pixels // (cells * detail)
+
+
+def _shifted(image: Float[Array, "H W c"], steps: tuple[int, int], detail: int) -> Float[Array, "crops H W c"]:
+    """Crops of the image's size, by row and column of their shift; their mean place is the image's own."""
+    beyond = [((detail - 1) * step // 2, -(-(detail - 1) * step // 2)) for step in steps]
+    padded = jnp.pad(image, (*beyond, (0, 0)), mode="edge")
+    height, width = image.shape[:2]
+    places = [(row * steps[0], column * steps[1]) for row in range(detail) for column in range(detail)]
+    return jnp.stack([padded[row : row + height, column : column + width] for row, column in places])
+
+
+def _interleaved(F: Float[Array, "crops h w d"], detail: int) -> Float[Array, "H W d"]:
+    """The cells of the crops side by side; rows without a location stay behind the others."""
+    _, h, w, d = F.shape
+    return F.reshape(detail, detail, h, w, d).transpose(2, 0, 3, 1, 4).reshape(detail * h, detail * w, d)
+
+
+def _by_crop(F: Float[Array, "H W d"], detail: int) -> Float[Array, "crops h w d"]:
+    """The reverse of `_interleaved`."""
+    height, width, d = F.shape
+    h, w = height // detail, width // detail
+    return F.reshape(h, detail, w, detail, d).transpose(1, 3, 0, 2, 4).reshape(detail * detail, h, w, d)
 
 
 class Keyed:

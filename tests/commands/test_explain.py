@@ -143,6 +143,13 @@ def test_the_margin_may_set_the_classes_apart_and_the_report_says_so(quick, caps
         assert "margin" in maps and "discriminant" not in maps
 
 
+def test_finer_maps(quick):
+    assert cli.main(["explain", answers.write_photo(quick / "red.png"), "--detail", "2", "--out", "there"]) == 0
+    assert json.loads((quick / "there" / "explanation.json").read_text())["methods"]["detail"] == 2
+    with np.load(quick / "there" / "maps.npz") as maps:
+        assert maps["attributive"].shape == (8, 8)
+
+
 def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(quick):
     red = answers.write_photo(quick / "red.png")
     cli.main(["explain", red, "--out", "there"])

@@ -49,6 +49,14 @@ def test_a_network_of_ones_own(place, tmp_path, capsys, monkeypatch):
     assert "6 photos are explained\n" in capsys.readouterr().out
 
 
+def test_finer_maps_are_another_run(place, tmp_path, capsys):
+    assert stream(place, tmp_path / "out", "--detail", "2", "--explanation", "attributive") == 0
+    with np.load(tmp_path / "out" / "shard-000000.npz") as columns:
+        assert columns["maps"].shape == (4, 24, 24)
+    assert stream(place, tmp_path / "out", "--explanation", "attributive") == 2
+    assert "holds another run" in capsys.readouterr().err
+
+
 def test_parts_say_what_is_left(place, tmp_path, capsys):
     assert stream(place, tmp_path / "out", "--part", "2/2", "--explanation", "attributive") == 0
     assert "2 photos are explained, 4 are left to other parts" in capsys.readouterr().out

@@ -17,6 +17,7 @@ from galore import atomic, cache, foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
+    from galore.network import Network
     from galore.report.answer import Answer
 
 PRINTED = 3
@@ -100,6 +101,13 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "alexnet, conv1_1 to conv5_3 of vgg16, layer1 to layer4 of a resnet, conv1 to conv4 of small_cnn (the "
         "last one)",
     )
+    add(
+        "--detail",
+        metavar="N",
+        type=int,
+        default=1,
+        help="finer maps: N times as many cells a side, from N x N crops that overlap, up to 4 (%(default)s)",
+    )
     add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
 
@@ -151,6 +159,13 @@ def check_report(args: argparse.Namespace) -> None:
     also(args.also)
 
 
+def load(args: argparse.Namespace) -> "Network":
+    """The network of the method's arguments; what is finer is its maps."""
+    from galore import loading
+
+    return loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+
+
 class Explainer:
     """A loaded network and the choices for its explanations, for any number of photos."""
 
@@ -158,13 +173,12 @@ class Explainer:
         from galore import terminal
 
         with terminal.step(f"Loading {args.model}"):
-            from galore import loading
             from galore.report import explain_photo
 
-            net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+            net = load(args)
         self.net = dataclasses.replace(net, name=net.name or args.model)
-        choices = {name: getattr(args, name) for name in ("attribution", "confidence", "rule", "top", "fraction")}
-        choices["also"] = also(args.also)
+        names = ("attribution", "confidence", "rule", "top", "fraction", "detail")
+        choices = {name: getattr(args, name) for name in names} | {"also": also(args.also)}
         options = {name: value for name, value in vars(args).items() if name not in ("run", "no_cache")}
         self.explain_photo = functools.partial(explain_photo, self.net, **choices, options=options)
         self.formats = formats(args.figures)

@@ -60,9 +60,7 @@ def _stream(args: argparse.Namespace, part: tuple[int, int] | None) -> int:
 
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
-        from galore import loading
-
-        net = loading.load(args.model, args.weights or "imagenet", layer=args.layer).astype(args.dtype)
+        net = explain.load(args).finer(args.detail).astype(args.dtype)
     answer, settings = _answer(args, net)
     with terminal.progress(f"Explaining {foreign.text(args.data)}") as on_images:
         folder = stream.run(
@@ -103,7 +101,8 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
     from galore import class_names, stream
     from galore.report import build
 
-    settings: dict[str, Any] = {name: getattr(args, name) for name in ("explanation", "attribution", "confidence")}
+    names = ("explanation", "attribution", "confidence", "detail")
+    settings: dict[str, Any] = {name: getattr(args, name) for name in names}
     options: dict[str, Any] = {"confidence": build.CONFIDENCES[args.confidence]}
     methods = build.ATTRIBUTIONS[args.attribution]
     if args.explanation == "attributive":

@@ -105,6 +105,7 @@ def explain_photo(
     rule: str = "discriminant",
     top: int = 5,
     fraction: float = 0.1,
+    detail: int = 1,
     also: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> PhotoExplanation:
@@ -123,6 +124,7 @@ def explain_photo(
             difference of the two scores.
         top: how many classes are candidates, at least 2.
         fraction: the part of the photo that a region covers, between 0 and 1.
+        detail: how many times as many cells a side the maps have, see `Network.finer`.
         also: other attributions, whose maps are kept too, for the reader of the page to switch to.
         options: what the provenance records as asked for; None: the choices above.
 
@@ -147,10 +149,10 @@ def explain_photo(
     settings |= {"top": min(top, len(build.names_of(net))), "fraction": fraction}
     return PhotoExplanation(
         build.build(
-            net,
+            net.finer(detail),
             image,
             _compiled(**settings),
-            {"model": net.name, "layer": net.layer, **settings},
+            {"model": net.name, "layer": net.layer, "detail": detail, **settings},
             why_not=why_not if why_not is None or isinstance(why_not, str) else f"index:{why_not}",
             counter_image=counter_image,
             options=dict(options or settings),
