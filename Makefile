@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test lint types check dist clean
 
 # Trains a small network on invented birds, and explains one of them beside two photos.
 demo: .venv/ready
 	$(BIN)/python experiments/train.py experiment=synthetic_birds_fast
 	$(BIN)/galore demo --trained outputs/training/synthetic_birds-small_cnn-seed0 \
 		--birds data/synthetic_birds-20x150-96px-seed0
+	@echo 'galore is installed in .venv; to have it on the path: source .venv/bin/activate'
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
@@ -22,10 +23,14 @@ types: .venv/ready
 
 check: test lint types
 
+# The wheel and the source distribution, in dist/.
+dist: .venv/ready
+	$(BIN)/python -m build
+
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("galore needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[weights,experiments,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[weights,experiments,test,lint,docs]'
 	touch $@
 
 clean:
