@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from galore.errors import InputError
     from galore.loading import load
     from galore.network import Network, from_linen, from_nnx
+    from galore.report import explain_photo
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ _NAMES = {
     "InputError": "galore.errors",
     "Network": "galore.network",
     "cut": "galore.cutting",
+    "explain_photo": "galore.report",
     "from_linen": "galore.network",
     "from_nnx": "galore.network",
     "layers": "galore.cutting",
@@ -47,6 +49,7 @@ __all__ = [
     "data",
     "evaluation",
     "explain",
+    "explain_photo",
     "from_linen",
     "from_nnx",
     "layers",

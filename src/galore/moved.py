@@ -48,6 +48,7 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "galore.training.forward": ("galore.training.architectures", {}),
     "galore.training.held_out": ("galore.training.hardness", {"fit_predictor": "train"}),
     "galore.training.step": ("galore.training.loop", {}),
+    "galore.report.overlay": ("galore.overlay", {}),
     "galore.benchmark.works": ("galore.benchmark.workloads", {"Work": "Workload", "WORKS": "WORKLOADS"}),
     "galore.teach.seen": (
         "galore.teach.network_maps",

@@ -2,13 +2,12 @@ import answers
 import numpy as np
 import pytest
 
-from galore import Network, cli
+from galore import Network, cli, plotting
 from galore.commands import demo
 from galore.data import cub
 from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic import birds
 from galore.models import factory
-from galore.report import build, figures
 from galore.training import architectures, checkpoint, header
 
 
@@ -27,8 +26,7 @@ def test_the_demo_explains_its_photos_and_a_bird_and_says_where_the_reports_are_
     tmp_path, monkeypatch, capsys, trained
 ):
     monkeypatch.setattr(factory, "build_network", lambda *_: (answers.tiny_network(), ""))
-    monkeypatch.setattr(build, "compile_explanations", answers.compile_explanations)
-    monkeypatch.setattr(figures, "DPI", 30)
+    monkeypatch.setattr(plotting, "DPI", 30)
     monkeypatch.setattr(demo, "EXAMPLES", tuple(example._replace(why_not="3") for example in demo.EXAMPLES))
     bird = ["--trained", str(trained / "run"), "--birds", str(trained / "birds")]
     assert cli.main(["demo", "--out", str(tmp_path / "demo"), "--top", "4", *bird]) == 0

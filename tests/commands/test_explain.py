@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galore import cli
+from galore import cli, plotting
 from galore.commands import explain
 from galore.data import photo as photo_module
 from galore.models import factory
@@ -26,6 +26,7 @@ OUTPUTS = {
     "attributive.png",
     "deliberative.png",
     "counterfactual.png",
+    "pair.png",
 }
 
 
@@ -34,8 +35,7 @@ def tiny(monkeypatch, tmp_path):
     """The command with a tiny network instead of the real one, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(factory, "build_network", lambda *_: (answers.tiny_network(), ""))
-    monkeypatch.setattr(build, "compile_explanations", answers.compile_explanations)
-    monkeypatch.setattr(figures, "DPI", 30)
+    monkeypatch.setattr(plotting, "DPI", 30)
     return tmp_path
 
 
@@ -375,7 +375,7 @@ def test_a_real_photo_from_a_cold_start(tmp_path):
     assert "tiger cat" in done.stdout
     written = json.loads((tmp_path / "cat" / "explanation.json").read_text(encoding="utf-8"))
     assert [candidate["index"] for candidate in written["classes"][:2]] == [282, 285]
-    assert {path.name for path in (tmp_path / "cat").iterdir()} == OUTPUTS
+    assert {path.name for path in (tmp_path / "cat").iterdir()} == OUTPUTS - {"pair.png"}
 
 
 class Console(io.TextIOWrapper):

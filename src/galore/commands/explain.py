@@ -1,8 +1,10 @@
 """Explain a photo: what supports the prediction, where the network hesitates, and why not another class."""
 
 import argparse
+import dataclasses
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from galore import atomic, foreign
 from galore.errors import InputError
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from galore.report.answer import Answer
 
 PRINTED = 3
+FORMATS = (".png", ".pdf", ".svg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +55,12 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
     add(
+        "--figures",
+        metavar="FORMATS",
+        default="png",
+        help="the formats of the figures, some of png, pdf and svg: pdf,svg (%(default)s)",
+    )
+    add(
         "--model",
         metavar="NAME|DIR|MODULE:FUNCTION",
         default="efficientnet_lite0",
@@ -59,6 +68,14 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weights", metavar="PATH", help="its weights, a .safetensors or .pth file (the published ones)")
     add("--layer", metavar="NAME", help="where the network is cut in two (the model's usual place)")
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """The endings of the files of `--figures pdf,svg`."""
+    endings = tuple(dict.fromkeys(f".{one.strip()}" for one in text.lower().split(",")))
+    if not set(endings) <= set(FORMATS):
+        raise InputError(f"--figures {text}: expected some of png, pdf and svg, such as pdf,svg")
+    return endings
 
 
 def run(args: argparse.Namespace) -> None:
@@ -79,54 +96,41 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
+    formats(args.figures)
     for photo in photos:
         if photo is not None:
             read_image(photo)
 
 
 class Explainer:
-    """A loaded network and the compiled function of its maps, for any number of photos."""
+    """A loaded network and the choices for its explanations, for any number of photos."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         from galore import terminal
 
         with terminal.step(f"Loading {args.model}"):
             from galore import loading
-            from galore.report import build
+            from galore.report import explain_photo
 
-            self.net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
-        top = min(args.top, len(build.names_of(self.net)))
-        choices = {
-            "attribution": args.attribution,
-            "confidence": args.confidence,
-            "rule": args.rule,
-            "top": top,
-            "fraction": args.fraction,
-        }
-        self.methods: dict[str, Any] = {"model": self.net.name or args.model, "layer": self.net.layer, **choices}
-        self.options = {name: value for name, value in vars(args).items() if name != "run"}
-        self.explain_photo = build.compile_explanations(**choices)
+            net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+        self.net = dataclasses.replace(net, name=net.name or args.model)
+        choices = {name: getattr(args, name) for name in ("attribution", "confidence", "rule", "top", "fraction")}
+        options = {name: value for name, value in vars(args).items() if name != "run"}
+        self.explain_photo = functools.partial(explain_photo, self.net, **choices, options=options)
+        self.formats = formats(args.figures)
 
     def explain(
         self, image: str, folder: Path, *, why_not: str | None = None, counter_image: str | None = None
     ) -> "Answer":
         """Explains a photo and writes the report's files into a folder."""
         from galore import terminal
-        from galore.report import build, figures, page, record
+        from galore.report import figures, page, record
 
         with terminal.step(f"Explaining {foreign.text(image)}"):
-            answer = build.build(
-                self.net,
-                image,
-                self.explain_photo,
-                self.methods,
-                why_not=why_not,
-                counter_image=counter_image,
-                options=self.options | {"image": image, "why_not": why_not, "counter_image": counter_image},
-            )
+            answer = self.explain_photo(image, why_not, counter_image).answer
         with terminal.step("Writing the report"):
             record.save(answer, folder)
-            figures.save(answer, folder)
+            figures.save(answer, folder, self.formats)
             (folder / "explanation.html").write_text(page.page(answer), encoding="utf-8", errors="replace")
         return answer
 

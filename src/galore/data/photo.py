@@ -98,20 +98,41 @@ def read(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
 
 def decode(content: bytes, path: str | Path, minimum_side: int = MINIMUM_SIDE) -> Picture:
     """As `read`, for the bytes of an image file that were read; `path` is what it is called."""
-
-    def to_picture(image: Image.Image) -> Picture:
-        width, height = image.size
-        if min(width, height) < minimum_side:
-            raise InputError(
-                f"{path} is only {width} x {height} pixels, expected at least {minimum_side} x {minimum_side}"
-            )
-        by_pillow = _tiff_orientation(image)
-        pixels, notes = to_rgb(image, Path(path))
-        tag = by_pillow or _orientation(image)
-        return Picture(pixels if by_pillow else orientation.turn(pixels, tag), tag, notes)
-
-    picture, without_metadata = _decoded(Path(path), content, to_picture)
+    picture, without_metadata = _decoded(Path(path), content, lambda image: _picture(image, Path(path), minimum_side))
     return picture._replace(notes=(*picture.notes, LEFT_OUT)) if without_metadata else picture
+
+
+def from_memory(image: Any, name: str, minimum_side: int = MINIMUM_SIDE) -> Picture:
+    """As `read`, for an image that is open already.
+
+    Args:
+        image: a `PIL.Image.Image`, or its pixels: uint8, [height, width, 3], or [height, width] of a grey one.
+        name: what it is called in errors.
+        minimum_side: the shortest side allowed, in pixels.
+
+    Raises:
+        InputError: it is neither, it is damaged, or it is too small.
+    """
+    if not isinstance(image, Image.Image):
+        pixels = np.asarray(image)
+        if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+            raise InputError(
+                f"{name} of type {type(image).__name__}, {pixels.dtype}{list(pixels.shape)}: expected the path of a "
+                "photo, a PIL image, or pixels uint8 [height, width, 3]"
+            )
+        image = Image.fromarray(pixels)
+    with _boundary(Path(name)):
+        return _picture(image, Path(name), minimum_side)
+
+
+def _picture(image: Image.Image, path: Path, minimum_side: int) -> Picture:
+    width, height = image.size
+    if min(width, height) < minimum_side:
+        raise InputError(f"{path} is only {width} x {height} pixels, expected at least {minimum_side} x {minimum_side}")
+    by_pillow = _tiff_orientation(image)
+    pixels, notes = to_rgb(image, path)
+    tag = by_pillow or _orientation(image)
+    return Picture(pixels if by_pillow else orientation.turn(pixels, tag), tag, notes)
 
 
 def read_image(path: str | Path, minimum_side: int = MINIMUM_SIDE) -> UInt8[np.ndarray, "height width 3"]:

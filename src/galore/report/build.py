@@ -117,24 +117,24 @@ def compile_explanations(
 
 def build(
     net: Network,
-    path: str | Path,
+    path: Any,
     explain_photo: ExplainPhoto,
     methods: dict[str, Any],
     *,
     why_not: str | None = None,
-    counter_image: str | Path | None = None,
+    counter_image: Any = None,
     options: dict[str, Any] | None = None,
 ) -> Answer:
     """Explains one photo.
 
     Args:
         net: a network with preprocessing.
-        path: the photo.
+        path: the photo, or the photo itself: a PIL image, or uint8 [height, width, 3].
         explain_photo: made by `compile_explanations`.
         methods: the settings, for the reader: model, layer, attribution, confidence, rule, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
-        options: what was asked for, for the provenance.
+        options: what else was asked for, for the provenance.
 
     Returns:
         The answer, on the host.
@@ -144,10 +144,12 @@ def build(
     """
     names = names_of(net)
     counter = -1 if why_not is None else class_names.find(why_not, names)
-    photo, pixels, cautions = _read(net, path)
+    photo, pixels, cautions = _read(net, path, "image")
+    path = photo.path
     example_photo, example_pixels, more_cautions = None, None, []
     if counter_image is not None:
-        example_photo, example_pixels, more_cautions = _read(net, counter_image)
+        example_photo, example_pixels, more_cautions = _read(net, counter_image, "counter image")
+        counter_image = example_photo.path
     maps = _finite(explain_photo(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), names, path)
     candidates = _candidates(maps, names)
     prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), names)
@@ -171,6 +173,7 @@ def build(
                 "a photo that it recognises makes a better comparison."
             )
     hashes = {one.path: one.sha256 for one in (photo, example_photo) if one is not None}
+    asked = {**(options or {}), "image": path, "why_not": why_not, "counter_image": counter_image}
     return Answer(
         photo=photo,
         candidates=candidates,
@@ -186,7 +189,7 @@ def build(
         methods=methods,
         notes=tuple(notes),
         more_maps=more,
-        provenance=provenance.collect(options or {}, files=hashes, params=net.params),
+        provenance=provenance.collect(asked, files=hashes, params=net.params),
     )
 
 
@@ -199,16 +202,26 @@ def names_of(net: Network) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(logits.shape[-1]))
 
 
-def _read(net: Network, path: str | Path) -> tuple[Photo, Float[np.ndarray, "H W 3"], list[str]]:
-    """A photo for the reader, the same for the network, and what the reader must know about its pixels."""
+def _read(net: Network, given: Any, name: str) -> tuple[Photo, Float[np.ndarray, "H W 3"], list[str]]:
+    """A photo for the reader, the same for the network, and what the reader must know about its pixels.
+
+    Args:
+        net: whose preprocessing counts.
+        given: the path of a photo, or the photo itself.
+        name: what a photo is called that has no path.
+    """
     if net.preprocessing is None:
         raise InputError(f"the network {net.name or 'given'} has no preprocessing, so it cannot take a photo")
-    content = photos.content(path)
-    picture = photos.decode(content, path)
+    if isinstance(given, str | Path):
+        name, content = str(given), photos.content(given)
+        picture = photos.decode(content, given)
+    else:
+        picture = photos.from_memory(given, name)
+        content = picture.pixels.tobytes()
     pixels = picture.pixels
     transform = net.preprocessing.transform(pixels.shape[0], pixels.shape[1])
     view = dataclasses.replace(transform, height=VIEW, width=VIEW).pixels(pixels)
-    photo = Photo(str(path), hashlib.sha256(content).hexdigest(), pixels, transform.box, view)
+    photo = Photo(name, hashlib.sha256(content).hexdigest(), pixels, transform.box, view)
     cautions = [f"{photo.name}: {note}." for note in picture.notes]
     return photo, net.preprocessing.normalise(transform.pixels(pixels)), cautions
 

@@ -6,7 +6,8 @@ from html import escape
 import numpy as np
 from jaxtyping import UInt8
 
-from galore.report import overlay, words
+from galore import overlay
+from galore.report import words
 from galore.report.answer import Finding, Photo
 
 

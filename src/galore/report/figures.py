@@ -1,117 +1,134 @@
-"""The explanations as figures (PNG), each complete with a title, a legend and the map's resolution."""
+"""The explanations as figures, each complete with a title, what is lit, the scale of its maps and their resolution."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from galore.report import overlay, words
+from galore import overlay, plotting
+from galore.plotting import Panel, Scale, scale_of
+from galore.report import words
 from galore.report.answer import Answer, Finding, Photo
 
-SIDE = 3.2
-DPI = 160
+Question = Literal["attributive", "deliberative", "counterfactual"]
+
 PAIRS = 5
 
 
-def save(answer: Answer, folder: Path) -> tuple[str, ...]:
-    """Writes attributive.png, deliberative.png and counterfactual.png.
+def save(answer: Answer, folder: Path, formats: Sequence[str] = (".png",)) -> tuple[str, ...]:
+    """Writes attributive, deliberative, counterfactual and, of an answer with a counter photo, pair.
 
     Args:
         answer: what to draw.
         folder: where to; it exists.
+        formats: some of `plotting.FORMATS`.
 
     Returns:
         The names of the files.
     """
-    figures = {
-        "attributive.png": attributive(answer),
-        "deliberative.png": deliberative(answer),
-        "counterfactual.png": counterfactual(answer),
-    }
-    for name, figure in figures.items():
-        FigureCanvasAgg(figure)
-        figure.savefig(folder / name, dpi=DPI, bbox_inches="tight", pad_inches=0.15)
-    return tuple(figures)
+    drawn = {"attributive": attributive, "deliberative": deliberative, "counterfactual": counterfactual}
+    drawn |= {"pair": pair} if answer.why_not.example else {}
+    names = []
+    for name, draw in drawn.items():
+        figure = draw(answer)
+        for suffix in formats:
+            plotting.save(figure, folder / f"{name}{suffix}")
+            names.append(f"{name}{suffix}")
+    return tuple(names)
 
 
 def attributive(answer: Answer) -> Figure:
     """The photo, the region that supports the prediction, and the map with its values."""
-    name = answer.prediction.name
-    figure, axes = _panels(3, f"What speaks for {name}?", words.resolution(answer))
-    _show(axes[0], answer.photo.view, "what the network saw")
-    _show(axes[1], overlay.lit(answer.photo.view, answer.attributive.region), _caption(answer.attributive))
-    _show_map(figure, axes[2], answer.photo, answer.attributive, "the map behind it")
-    return figure
+    finding, photo = answer.attributive, answer.photo
+    panels = [
+        Panel(photo.view, "what the network saw"),
+        _lit(photo, finding, _covered(finding)),
+        _heat(photo, finding, "the map behind it", scale_of(finding.map)),
+    ]
+    return plotting.row(panels, plotting.PAGE, f"What speaks for {answer.prediction.name}?", words.resolution(answer))
 
 
 def deliberative(answer: Answer) -> Figure:
     """The strongest insecurities, side by side."""
-    shown = answer.insecurities[:PAIRS]
-    figure, axes = _panels(max(len(shown), 1), "Where does the network hesitate?", words.resolution(answer))
-    if not shown:
-        _show(axes[0], answer.photo.view, "no insecurity was found")
-    for rank, (axis, insecurity) in enumerate(zip(axes, shown), 1):
-        picture = overlay.lit(answer.photo.view, insecurity.finding.region)
-        _show(
-            axis,
-            picture,
-            f"{rank}. {insecurity.first.name}\nor {insecurity.second.name}?\nstrength {insecurity.strength:.3g}",
+    panels = [
+        _lit(
+            answer.photo,
+            insecurity.finding,
+            f"{rank}. {insecurity.first.name}\nor {insecurity.second.name}?\n"
+            f"strength {words.amount(insecurity.strength)}",
         )
-    return figure
+        for rank, insecurity in enumerate(answer.insecurities[:PAIRS], 1)
+    ] or [Panel(answer.photo.view, "no insecurity was found")]
+    return plotting.row(panels, plotting.PAGE, "Where does the network hesitate?", words.resolution(answer))
 
 
 def counterfactual(answer: Answer) -> Figure:
-    """The two regions that tell the prediction from the counter class, and their maps."""
-    predicted, counter, example = answer.prediction.name, answer.why_not.counter.name, answer.why_not.example
-    title = f"Why {predicted} and not {counter}?"
-    figure, axes = _panels(4 if example else 2, title, words.resolution(answer))
-    finding = answer.why_not.finding
-    _show(axes[0], overlay.lit(answer.photo.view, finding.region), f"speaks for {predicted},\nnot for {counter}")
+    """The two regions that tell the prediction from the counter class, and their maps on one scale."""
+    finding, example = answer.why_not.finding, answer.why_not.example
     if example is None:
-        _show_map(figure, axes[1], answer.photo, finding, "its map")
-        return figure
-    _show(
-        axes[1],
-        overlay.lit(example.photo.view, example.finding.region),
-        f"speaks for {counter},\nnot for {predicted}",
-    )
-    _show_map(figure, axes[2], answer.photo, finding, "map of the first")
-    _show_map(figure, axes[3], example.photo, example.finding, "map of the second")
-    return figure
+        panels = [_query(answer), _heat(answer.photo, finding, "its map", scale_of(finding.map))]
+    else:
+        scale = scale_of(finding.map, example.finding.map)
+        panels = [
+            _query(answer),
+            _counter(answer),
+            _heat(answer.photo, finding, "map of the first", scale),
+            _heat(example.photo, example.finding, "map of the second", scale),
+        ]
+    title = f"Why {answer.prediction.name} and not {answer.why_not.counter.name}?"
+    return plotting.row(panels, plotting.PAGE, title, words.resolution(answer))
 
 
-def _panels(count: int, title: str, foot: str) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(max(count * SIDE, 2 * SIDE), SIDE + 1.1), layout="constrained")
-    axes = [figure.add_subplot(1, count, position + 1) for position in range(count)]
-    figure.suptitle(_literal(title), fontsize=13, fontweight="bold")
-    figure.supxlabel(foot.replace(". ", ".\n") if count < 3 else foot, fontsize=8, color="#555c66")
-    return figure, axes
+def pair(answer: Answer) -> Figure:
+    """The photo and the counter photo with their discriminant regions lit, as wide as one column."""
+    panels = [_query(answer)] + ([_counter(answer)] if answer.why_not.example else [])
+    return plotting.row(panels, plotting.COLUMN)
 
 
-def _show(axis: Axes, picture: np.ndarray, title: str) -> None:
-    axis.imshow(picture)
-    axis.set_title(_literal(title), fontsize=9)
-    axis.set_axis_off()
+def overview(answer: Answer) -> Figure:
+    """The answers to the three questions in a row, each the photo with one region lit."""
+    panels = [panel(answer, "attributive"), panel(answer, "deliberative"), _query(answer)]
+    panels += [_counter(answer)] if answer.why_not.example else []
+    return plotting.row(panels, plotting.PAGE)
 
 
-def _show_map(figure: Figure, axis: Axes, photo: Photo, finding: Finding, title: str) -> None:
-    _show(axis, overlay.heat(photo.view, finding.map), title)
-    low, high = float(finding.map.min()), float(finding.map.max())
-    colours = ScalarMappable(Normalize(low, high if high > low else low + 1.0), ListedColormap(overlay.legend() / 255))
-    bar = figure.colorbar(colours, ax=axis, shrink=0.72, ticks=[low, high] if high > low else [low])
-    bar.ax.set_yticklabels([f"{tick:.2g}" for tick in bar.get_ticks()], fontsize=7)
+def panel(answer: Answer, question: Question) -> Panel:
+    """The one picture that answers a question."""
+    photo = answer.photo
+    if question == "attributive":
+        return _lit(photo, answer.attributive, f"speaks for {answer.prediction.name}")
+    if question == "counterfactual":
+        return _query(answer)
+    if not answer.insecurities:
+        return Panel(photo.view, "no insecurity was found")
+    strongest = answer.insecurities[0]
+    return _lit(photo, strongest.finding, f"{strongest.first.name}\nor {strongest.second.name}?")
 
 
-def _caption(finding: Finding) -> str:
+def _query(answer: Answer) -> Panel:
+    predicted, counter = answer.prediction.name, answer.why_not.counter.name
+    return _lit(answer.photo, answer.why_not.finding, f"speaks for {predicted},\nnot for {counter}")
+
+
+def _counter(answer: Answer) -> Panel:
+    predicted, counter, example = answer.prediction.name, answer.why_not.counter, answer.why_not.example
+    assert example is not None, "asked for only where there is one"
+    caption = f"speaks for {counter.name},\nnot for {predicted}"
+    if example.prediction.index != counter.index:
+        caption += f"\n({words.counter_photo(example, counter)})"
+    return _lit(example.photo, example.finding, caption)
+
+
+def _lit(photo: Photo, finding: Finding, caption: str) -> Panel:
+    return Panel(overlay.lit(photo.view, finding.region), caption)
+
+
+def _heat(photo: Photo, finding: Finding, caption: str, scale: Scale) -> Panel:
+    return Panel(overlay.heat(photo.view, finding.map, scale), caption, scale)
+
+
+def _covered(finding: Finding) -> str:
     if not finding.boxes:
         return "the map is the same everywhere: no region"
     return f"lit: the {words.percent(finding.covered)} with the highest values"
-
-
-def _literal(text: str) -> str:
-    """Text in which matplotlib finds no formula."""
-    return text.replace("$", r"\$")

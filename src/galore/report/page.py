@@ -7,8 +7,8 @@ import shlex
 from html import escape
 from typing import Any
 
-from galore import foreign
-from galore.report import elements, overlay, words
+from galore import foreign, overlay
+from galore.report import elements, words
 from galore.report.answer import Answer, Candidate, Photo
 
 CARDS = 6

@@ -13,11 +13,21 @@ SCHEMA = "galore.explanation/1"
 
 def save(answer: Answer, folder: Path) -> tuple[str, ...]:
     """Writes explanation.json and maps.npz into a folder that exists; returns their names."""
+    write_json(answer, folder / "explanation.json")
+    write_maps(answer, folder / "maps.npz")
+    return "explanation.json", "maps.npz"
+
+
+def write_json(answer: Answer, path: Path) -> None:
+    """Writes what `record` gives."""
     text = json.dumps(record(answer), indent=2, ensure_ascii=False, allow_nan=False)
     # What is no text in the name of a file becomes an escape of JSON, which gives the name back.
-    (folder / "explanation.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-    np.savez_compressed(folder / "maps.npz", allow_pickle=False, **answer.maps)
-    return "explanation.json", "maps.npz"
+    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def write_maps(answer: Answer, path: Path) -> None:
+    """Writes every map by its key; the name ends in .npz."""
+    np.savez_compressed(path, allow_pickle=False, **answer.maps)
 
 
 def record(answer: Answer) -> dict[str, Any]:

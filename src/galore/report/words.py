@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from galore import regions
-from galore.report.answer import Answer, Finding
+from galore.report.answer import Answer, Candidate, CounterPhoto, Finding
 
 CONFIDENCE = {"softmax": "softmax score (the highest probability)", "certainty": "certainty (one minus the entropy)"}
 
@@ -19,6 +19,11 @@ def percent(share: float) -> str:
     if 0.995 <= share < 1:
         return f"over 99{NARROW}%"
     return f"{100 * share:.0f}{NARROW}%"
+
+
+def amount(value: float) -> str:
+    """A value of a map as it is, in three significant digits: the same in figures, tables and pages."""
+    return f"{value:.3g}"
 
 
 def place(region: Bool[np.ndarray, "size_y size_x"]) -> str:
@@ -116,6 +121,13 @@ def example(answer: Answer) -> str:
         f"In the second photo, the lit region speaks for {answer.why_not.counter.name} and not for "
         f"{answer.prediction.name} ({parts(shown.finding)})."
     )
+
+
+def counter_photo(example: CounterPhoto, counter: Candidate) -> str:
+    """What the second photo is: of the counter class only where the network sees that class in it."""
+    if example.prediction.index == counter.index:
+        return f"{example.photo.name}, a photo of {counter.name}"
+    return f"{example.photo.name}, which the network takes for {example.prediction.name}"
 
 
 def example_hint(answer: Answer) -> str:

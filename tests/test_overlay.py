@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galore.report import overlay
+from galore import overlay
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
 REGION = np.zeros((60, 90), bool)

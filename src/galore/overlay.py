@@ -36,11 +36,13 @@ def lit(
 
 
 def heat(
-    photo: UInt8[np.ndarray, "height width 3"], attribution: Float[np.ndarray, "h w"]
+    photo: UInt8[np.ndarray, "height width 3"],
+    attribution: Float[np.ndarray, "h w"],
+    scale: tuple[float, float] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The grey photo under the cells of the map, coloured from the map's lowest to its highest value."""
     height, width = photo.shape[:2]
-    cells = Image.fromarray(colours(scaled(attribution))).resize((width, height), Image.Resampling.NEAREST)
+    cells = Image.fromarray(colours(scaled(attribution, scale))).resize((width, height), Image.Resampling.NEAREST)
     grey = 0.35 * 128 + 0.65 * _grey(photo)
     return ((1 - OPACITY) * grey + OPACITY * np.asarray(cells)).astype(np.uint8)
 
@@ -64,9 +66,9 @@ def framed(
     return picture.astype(np.uint8)
 
 
-def scaled(attribution: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """From 0 at the lowest value to 1 at the highest; zeros for a constant map."""
-    low, high = float(attribution.min()), float(attribution.max())
+def scaled(attribution: Float[np.ndarray, "h w"], scale: tuple[float, float] | None = None) -> Float[np.ndarray, "h w"]:
+    """From 0 at the lowest value of the scale to 1 at the highest; without one, of the map; zeros where they agree."""
+    low, high = scale or (float(attribution.min()), float(attribution.max()))
     if high <= low:
         return np.zeros_like(attribution)
     return (attribution - low) / (high - low)
