@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types check dist clean
+.PHONY: demo test lint types check docs links dist clean
 
 # Trains a small network on invented birds, and explains one of them beside two photos.
 demo: .venv/ready
@@ -22,6 +22,15 @@ types: .venv/ready
 	$(BIN)/pyright
 
 check: test lint types
+
+# The site in build/site; its notebooks run the commands of .venv, and what one compiled the next one finds.
+docs: .venv/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/compiled \
+		$(BIN)/python -m sphinx -W --keep-going -c docs/site . build/site
+
+# Asks every address outside that the pages name; not part of CI, which reaches none.
+links: .venv/ready
+	$(BIN)/python -m sphinx -c docs/site -b linkcheck -D nb_execution_mode=off . build/links
 
 # The wheel and the source distribution, in dist/.
 dist: .venv/ready

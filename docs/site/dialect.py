@@ -7,7 +7,7 @@ from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.transforms import SphinxTransform
 
-ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
+ANCHOR = re.compile(r'<a id="([\w-]+)">')
 CODE = re.compile(r"(``.+?``|`[^`\n]+`)")
 
 
