@@ -25,7 +25,7 @@ check: test lint types
 
 # The site in build/site; its notebooks run the commands of .venv, and what one compiled the next one finds.
 docs: .venv/ready
-	PATH="$(CURDIR)/$(BIN):$$PATH" JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/compiled \
+	PATH="$(CURDIR)/$(BIN):$$PATH" JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/compiled TTY_COMPATIBLE=0 \
 		$(BIN)/python -m sphinx -W --keep-going -c docs/site . build/site
 
 # Asks every address outside that the pages name; not part of CI, which reaches none.

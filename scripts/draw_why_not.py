@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import galore
+from galore import plotting
 from galore.data.synthetic import birds
+from galore.report import figures
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = ROOT / "outputs/training/synthetic_birds-small_cnn-seed0"
 BIRDS = ROOT / "data/synthetic_birds-20x150-96px-seed0"
-QUERY, COUNTER = 1660, 1546
+QUERY, COUNTER = 1662, 1512
 """Of images.txt."""
 SIZE = 384
 
@@ -25,7 +27,7 @@ def main(picture: Path = ROOT / "docs" / "why_not.png") -> None:
     net, drawn = galore.load(NETWORK), birds.read(BIRDS)
     query, counter = (drawn.draw(number, size=SIZE).image for number in (QUERY, COUNTER))
     asked = net.class_names[drawn.class_number(COUNTER) - 1]
-    galore.explain_photo(net, query, asked, counter).save(picture, "pair")
+    plotting.save(figures.pair(galore.explain_photo(net, query, asked, counter).answer), picture)
 
 
 if __name__ == "__main__":
