@@ -85,7 +85,7 @@ LEFT_OUT = (
     LeftOut(r"frameworks/torch.md", "needs the package torchax", package="torchax"),
     LeftOut(r"frameworks/transformers.md", "needs the package transformers", package="transformers"),
     LeftOut(
-        r"galore (teach|agree) CUB_200_2011",
+        r"galore (teach|agree|stream) CUB_200_2011",
         "needs a network trained on CUB-200-2011 in runs/birds",
         folder="runs/birds",
     ),
@@ -144,6 +144,8 @@ def prepare(folder: Path) -> Path:
     import skimage
     from PIL import Image
 
+    from galore.data.synthetic import birds
+
     checkout = folder / "checkout"
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
@@ -154,6 +156,7 @@ def prepare(folder: Path) -> Path:
     for source, name in (("chelsea.png", "PHOTO.jpg"), ("coffee.png", "OTHER.jpg")):
         Image.open(photos / source).convert("RGB").save(checkout / name)
         shutil.copyfile(checkout / name, checkout / "PHOTOS" / name)
+    birds.write(checkout / "DIR", birds.SyntheticBirds(classes=3, per_class=4, seed=0))
     own = _python(ROOT / "docs" / "other_models.md")
     end = next(i for i, block in enumerate(own) if "def network()" in block)
     (checkout / "my_models.py").write_text("\n".join(own[: end + 1]), encoding="utf-8")
