@@ -36,13 +36,17 @@ def formula(writer: Any, node: nodes.math_block) -> None:
 
 
 def plain_docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings know backticks and indented blocks; stars and bars mean themselves."""
+    """Docstrings know backticks, indented blocks and *stress*; other stars, and bars, mean themselves."""
     text = "\n".join(lines)
     if what == "module":
         text = re.sub(r"\n\n(?=    \S)", "\n\n::\n\n", text)
     pieces = CODE.split(text)
-    pieces[::2] = (re.sub(r"([*|])", r"\\\1", piece) for piece in pieces[::2])
+    pieces[::2] = (re.sub(r"(?<!\w)(\*\w+\*)|([*|])", _escaped, piece) for piece in pieces[::2])
     lines[:] = re.sub(r"(?<=[^\s`]`)(?=\w)", r"\\ ", "".join(pieces)).splitlines()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[1] or f"\\{found[2]}"
 
 
 def short_types(app: Any, what: str, name: str, thing: Any, options: Any, given: str, returned: str) -> tuple:
