@@ -25,8 +25,8 @@ check: test lint types
 
 # The site in build/site; its notebooks run the commands of .venv, and what one compiled the next one finds.
 docs: .venv/ready
-	PATH="$(CURDIR)/$(BIN):$$PATH" JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/compiled TTY_COMPATIBLE=0 \
-		$(BIN)/python -m sphinx -W --keep-going -c docs/site . build/site
+	PATH="$(CURDIR)/$(BIN):$$PATH" JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+		TTY_COMPATIBLE=0 $(BIN)/python -m sphinx -W --keep-going -c docs/site . build/site
 
 # Asks every address outside that the pages name; not part of CI, which reaches none.
 links: .venv/ready
