@@ -87,8 +87,10 @@ def pair(answer: Answer) -> Figure:
 
 
 def overview(answer: Answer) -> Figure:
-    """The answers to the three questions in a row, each the photo with one region lit."""
-    panels = [panel(answer, "attributive"), panel(answer, "deliberative"), _query(answer)]
+    """The answers to the three questions in a row, each the photo with one region lit; a sure network's hesitation is
+    left out."""
+    hesitation = [] if words.is_sure(answer) else [panel(answer, "deliberative")]
+    panels = [panel(answer, "attributive"), *hesitation, _query(answer)]
     panels += [_counter(answer)] if answer.why_not.example else []
     return plotting.row(panels)
 

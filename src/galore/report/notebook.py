@@ -11,12 +11,13 @@ from jaxtyping import UInt8
 
 from galore import overlay
 from galore.report import words
-from galore.report.answer import Answer, Finding, Photo
+from galore.report.answer import Answer, Finding, Insecurity, Photo, grouped
 
 WIDTH = 300
 """Of a picture, in pixels of the page."""
 
-PAIRS = 3
+REGIONS = 3
+"""Where it hesitates, at most."""
 
 _SOFT = "opacity:.75;font-size:.9em"
 
@@ -25,10 +26,8 @@ def html(answer: Answer) -> str:
     """The three questions and their answers, with pictures."""
     predicted, counter, photo = answer.prediction.name, answer.why_not.counter.name, answer.photo
     attributive = [_lit(photo, answer.attributive, f"Speaks for {predicted}."), _heat(photo, answer.attributive)]
-    hesitation = [
-        _lit(photo, one.finding, f"{one.first.name} or {one.second.name}? Strength {words.amount(one.strength)}.")
-        for one in answer.insecurities[:PAIRS]
-    ]
+    shown = [] if words.is_sure(answer) else grouped(answer.insecurities)[:REGIONS]
+    hesitation = [_lit(photo, group[0].finding, " ".join(map(_pair, group))) for group in shown]
     notes = "".join(f'<p style="{_SOFT}">{escape(note)}</p>' for note in answer.notes)
     return (
         f'<div style="max-width:64em"><p><strong>{escape(photo.name)}.</strong> {escape(words.headline(answer))}</p>'
@@ -38,6 +37,11 @@ def html(answer: Answer) -> str:
         + _section(f"Why {predicted} and not {counter}?", words.counterfactual(answer), _apart(answer))
         + f'<p style="{_SOFT}">{escape(words.resolution(answer))}</p></div>'
     )
+
+
+def _pair(insecurity: Insecurity) -> str:
+    between = f"{insecurity.first.name} or {insecurity.second.name}?"
+    return f"{between} Strength {words.amount(insecurity.strength)}."
 
 
 def _apart(answer: Answer) -> list[str]:
