@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galore import overlay
+from galore import InputError, overlay
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
 REGION = np.zeros((60, 90), bool)
@@ -19,23 +19,32 @@ def luminance(colour) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_the_region_keeps_its_pixels_and_the_rest_turns_dark():
-    picture = overlay.lit(PHOTO, REGION)
-    np.testing.assert_array_equal(picture[REGION], PHOTO[REGION])
-    rest = ~REGION & (picture != overlay.LINE).any(-1)
-    assert picture[rest].mean() < 0.5 * PHOTO[rest].mean()
+def test_the_light_fades_over_one_cell_from_the_photo_as_it_is_to_a_darker_one():
+    """Cells of 15 x 15 pixels."""
+    left = np.zeros((60, 90), bool)
+    left[:, :45] = True
+    row = overlay.lit(np.full((60, 90, 3), 200, np.uint8), left, (4, 6))[30, :, 0].astype(int)
+    assert (row[: 45 - 8] == 200).all() and (row[45 + 8 :] == 100).all()
+    assert row[44] == pytest.approx(150, abs=5)
+    assert (np.diff(row[45 - 8 : 45]) < 0).all() and (np.diff(row[47 : 45 + 7]) < 0).all()
+
+
+def test_the_photo_keeps_its_hue_outside_the_region():
+    red = np.zeros((60, 90, 3), np.uint8)
+    red[..., 0] = 250
+    outside = overlay.lit(red, REGION, (10, 15))[0, 0].astype(int)
+    assert outside[0] > 4 * outside[1] == 4 * outside[2]
 
 
 def test_a_line_runs_around_the_region_outside_it():
-    line = (overlay.lit(PHOTO, REGION) == overlay.LINE).all(-1)
+    line = (overlay.lit(PHOTO, REGION, (10, 15)) == overlay.LINE).all(-1)
     assert line[19, 30:60].all()
     assert not line[REGION].any()
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
-def test_an_empty_or_full_region_has_no_line(everywhere):
-    picture = overlay.lit(PHOTO, np.full((60, 90), everywhere))
-    assert not (picture == overlay.LINE).all(-1).any()
+def test_an_empty_or_full_region_leaves_the_photo_as_it_is(everywhere):
+    np.testing.assert_array_equal(overlay.lit(PHOTO, np.full((60, 90), everywhere), (10, 15)), PHOTO)
 
 
 def test_heat_is_as_coarse_as_the_map():
@@ -58,6 +67,33 @@ def test_the_legend_shows_the_colours_of_the_lowest_and_the_highest_cell():
 def test_colours_get_lighter_with_the_value_so_that_they_read_without_hue():
     lightness = [luminance(colour) for colour in overlay.legend(32)]
     assert (np.diff(lightness) > 0).all()
+
+
+def test_maps_on_one_scale_have_the_same_colour_for_the_same_value():
+    grey, scale = np.full((10, 20, 3), 128, np.uint8), (0.0, 4.0)
+    one, other = (overlay.heat(grey, np.array([[low, 2.0]], np.float32), scale) for low in (0.0, 4.0))
+    np.testing.assert_array_equal(one[0, -1], other[0, -1])
+    np.testing.assert_array_equal(one[0, -1], overlay.heat(grey, np.array([[0, 2, 4]], np.float32))[0, 10])
+
+
+def test_the_photo_stays_in_colour_under_the_lowest_value():
+    picture = overlay.heat(PHOTO, np.array([[0.0, 1.0]], np.float32))
+    kept = np.corrcoef(picture[:, :45].reshape(-1), PHOTO[:, :45].reshape(-1))[0, 1]
+    assert kept > 0.95
+
+
+def test_inputs_of_networks_are_stretched_and_pixels_are_not():
+    np.testing.assert_array_equal(overlay.viewable(PHOTO), PHOTO)
+    stretched = overlay.viewable(np.array([[[-2.0], [2.0], [0.0]]], np.float32))
+    assert stretched.shape == (1, 3, 3) and stretched[0, :, 1].tolist() == [0, 255, 128]
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4)), np.zeros((4, 4, 2)), np.full((4, 4, 3), np.nan), np.array([["a"]])]
+)
+def test_what_cannot_be_looked_at_is_refused(image):
+    with pytest.raises(InputError, match="image"):
+        overlay.viewable(image)
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, 1e-7])

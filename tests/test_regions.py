@@ -38,6 +38,42 @@ def test_the_region_has_the_asked_size_and_the_largest_values(fraction, seed):
         assert up[mask].min() > up[~mask].max()
 
 
+def mean_by_gaussian(values, size):
+    """Each pixel by itself: the mean of the cells, weighted by a Gaussian of the distance of their centres."""
+    rows, columns = (np.arange(cells) + 0.5 for cells in values.shape)
+    smooth = np.empty(size)
+    for y, x in np.ndindex(size):
+        down = (y + 0.5) * len(rows) / size[0] - rows
+        across = (x + 0.5) * len(columns) / size[1] - columns
+        weights = np.exp(-(down[:, None] ** 2 + across**2) / (2 * regions.SOFTNESS**2))
+        smooth[y, x] = np.average(values, weights=weights)
+    return smooth
+
+
+@pytest.mark.parametrize("values", [MAP, MAP[:3] - 0.5])
+def test_smoothing_is_the_mean_by_a_gaussian(values):
+    smooth = regions.smoothed(jnp.stack([values, 2 * values]), (20, 30))
+    np.testing.assert_allclose(smooth[0], mean_by_gaussian(values, (20, 30)), atol=1e-5)
+    np.testing.assert_allclose(smooth[1], 2 * smooth[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.7e-5])
+def test_a_constant_map_stays_constant_and_points_nowhere(value):
+    smooth = regions.smoothed(jnp.full((7, 7), value), (448, 448))
+    assert not np.ptp(smooth)
+    assert not np.any(regions.largest(smooth, 0.1))
+
+
+def test_a_smooth_region_of_one_cell_is_a_disc_without_drips():
+    values = np.zeros((7, 7), np.float32)
+    values[3, 2] = 1
+    mask = np.asarray(regions.largest(regions.smoothed(jnp.asarray(values), (448, 448)), 0.1))
+    (part,) = regions.connected(mask)
+    x0, y0, x1, y1 = part.box
+    assert part.area / ((x1 - x0) * (y1 - y0)) == pytest.approx(np.pi / 4, abs=0.01)
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((64 * 2.5, 64 * 3.5), abs=1)
+
+
 def test_regions_grow_with_the_fraction():
     masks = [np.asarray(regions.largest_fraction(jnp.asarray(MAP), f, (56, 56))) for f in (0.05, 0.2, 0.5, 0.9)]
     for smaller, larger in itertools.pairwise(masks):

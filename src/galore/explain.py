@@ -42,12 +42,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from galore import arguments, representation
+from galore import class_names as naming
 from galore.attribution import Attribution, attribute, gradient_x_activation
 from galore.confidence import Confidence, Predictor, softmax_score
 from galore.errors import InputError
 from galore.network import Network
 
 ClassScores = Callable[[Float[Array, " C"]], Float[Array, " C"]]
+ClassName = Callable[[Any], str]
+Drawn = list[tuple[Any, Any, int, str]]
+"""Maps, the batch of images that each belongs to, its place there, and its caption."""
 
 
 class Signs(NamedTuple):
@@ -68,6 +72,36 @@ AUTHORS = Signs()
 RAW = Signs(class_floor=None, positive_confidence_gradient=False)
 
 
+def _plot(
+    self: Any, images: Any = None, index: int = 0, *, class_names: Sequence[str] = (), ax: Any = None, **others: Any
+) -> Any:
+    """Draws the maps of one image over it, by matplotlib, outside `jit`.
+
+    Args:
+        images: what is seen below the maps, [B, H, W, c] or one of them, with 1 or 3 colours: uint8, or the network's
+            inputs, which are stretched from black to white; None: nothing.
+        index: which image of the batch.
+        class_names: for the captions, such as `net.class_names`; numbers where there are none.
+        ax: axes in which the first map alone is drawn.
+        others: `counter_images` of a `Counterfactual`.
+
+    Returns:
+        A figure, which a notebook shows and `savefig` writes; no window opens. The axes where they are given.
+
+    Raises:
+        InputError: an image of the batch, or images, that there are not.
+    """
+    from galore import plotting
+
+    def name(index: Any) -> str:
+        return naming.label(int(index), class_names) if class_names else f"class {int(index)}"
+
+    batch = len(jax.tree.leaves(self)[0])
+    if not -batch <= index < batch:
+        raise InputError(f"index={index}: the explanation is of {batch} images")
+    return plotting.maps(self._drawn(index, name, images, **others), ax)
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Attributive:
@@ -78,6 +112,10 @@ class Attributive:
     logits: Float[Array, "*B C"]
 
     __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
+        return [(self.maps[index], images, index, f"speaks for {name(self.classes[index])}")]
 
 
 @jax.tree_util.register_dataclass
@@ -98,6 +136,11 @@ class Discriminant:
     logits: Float[Array, "*B C"]
 
     __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
+        caption = f"speaks for {name(self.predicted[index])},\nnot for {name(self.counter[index])}"
+        return [(self.maps[index], images, index, caption)]
 
 
 @jax.tree_util.register_dataclass
@@ -115,6 +158,11 @@ class Margin:
     logits: Float[Array, "*B C"]
 
     __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
+        caption = f"speaks for {name(self.predicted[index])},\nnot for {name(self.counter[index])}"
+        return [(self.maps[index], images, index, caption)]
 
 
 @jax.tree_util.register_dataclass
@@ -129,6 +177,10 @@ class Counterfactual:
     counter: Discriminant
 
     __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any, counter_images: Any = None) -> Drawn:
+        return [*self.query._drawn(index, name, images), *self.counter._drawn(index, name, counter_images)]
 
 
 @jax.tree_util.register_dataclass
@@ -160,6 +212,13 @@ class Deliberative:
     logits: Float[Array, "*B C"]
 
     __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
+        """The strongest insecurities; of those that do not occur the strongest alone."""
+        count = min(max(int(self.occurs[index].sum()), 1), 3)
+        captions = [f"{name(a)}\nor {name(b)}?" for a, b in np.asarray(self.pairs[index, :count])]
+        return [(map_, images, index, caption) for map_, caption in zip(self.maps[index], captions)]
 
 
 def complement(maps: Float[Array, "*batch h w"]) -> Float[Array, "*batch h w"]:

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from galore import overlay
+from galore.errors import InputError
 
 COLUMN, PAGE = 3.25, 6.75
 """Inches: the width of one column, and of both, on a page of two."""
@@ -25,6 +26,9 @@ FONT, TITLE, FOOT = 8.0, 9.0, 6.5
 
 FORMATS = (".pdf", ".png", ".svg")
 DPI = 200
+SIDE = 448
+"""Pixels, of small images and of maps without any."""
+
 GREY = "#555c66"
 _MARGIN, _GAP, _BAR = 0.05, 0.08, 0.3
 """Inches: around the panels, between them, and below those with a scale."""
@@ -82,26 +86,63 @@ def draw(axis: Axes, panel: Panel, width: float | None = None) -> None:
         bar.text(place, -0.5, f"{value:.3g}", ha=side, va="top", fontsize=FOOT, transform=bar.transAxes)
 
 
-def row(panels: Sequence[Panel], width: float, title: str = "", foot: str = "") -> Figure:
-    """Panels beside one another, of one height.
+def maps(drawn: Sequence[tuple[Any, Any, int, str]], ax: Axes | None = None) -> Figure | Axes:
+    """Maps over their images, on one scale of colours.
+
+    Args:
+        drawn: each map [h, w], the images that it belongs to, [B, H, W, c] or one alone (see `overlay.viewable`) or
+            None, its place among them, and its caption.
+        ax: axes for the first map alone; None: a figure with all of them.
+
+    Returns:
+        The figure or the axes.
+
+    Raises:
+        InputError: images that cannot be drawn.
+    """
+    of_maps = [np.asarray(map_, np.float32) for map_, *_ in drawn]
+    scale = scale_of(*of_maps)
+    panels = [
+        Panel(overlay.heat(_below(images, index), map_, scale), caption, scale)
+        for map_, (_, images, index, caption) in zip(of_maps, drawn)
+    ]
+    if ax is not None:
+        draw(ax, panels[0])
+        return ax
+    return row(panels)
+
+
+def _below(images: Any, index: int) -> UInt8[np.ndarray, "height width 3"]:
+    """What is seen below a map: one of the images, or grey."""
+    if images is None:
+        return np.full((SIDE, SIDE, 3), 128, np.uint8)
+    pixels = np.asarray(images)
+    if pixels.ndim == 4 and not -len(pixels) <= index < len(pixels):
+        raise InputError(f"index={index}: there are {len(pixels)} images")
+    pixels = overlay.viewable(pixels[index] if pixels.ndim == 4 else pixels)
+    larger = max(1, SIDE // max(pixels.shape[:2]))  # the edges of the cells lie between pixels
+    return pixels.repeat(larger, axis=0).repeat(larger, axis=1)
+
+
+def row(panels: Sequence[Panel], title: str = "", foot: str = "") -> Figure:
+    """Panels beside one another, one or two as wide as a column and more as wide as the page.
 
     Args:
         panels: from left to right.
-        width: of the figure, in inches; its height follows.
         title: above all.
         foot: small, below all.
     """
-    side = (width - 2 * _MARGIN - (len(panels) - 1) * _GAP) / max(len(panels), 2)
+    width = COLUMN if len(panels) <= 2 else PAGE
+    side = (width - 2 * _MARGIN - (len(panels) - 1) * _GAP) / len(panels)
     caption = _height(max((_lines(panel.caption, FONT, side) for panel in panels), key=len), FONT)
-    above, below = _lines(title, TITLE, width), _lines(foot, FOOT, width)
+    above, below = _lines(title, 1.1 * TITLE, width), _lines(foot, FOOT, width)  # the title is bold
     top = _MARGIN + _height(above, TITLE) + caption
     bar = _BAR if any(panel.scale for panel in panels) else 0.0
     heights = [panel.picture.shape[0] / panel.picture.shape[1] * side for panel in panels]
     height = top + max(heights) + bar + _height(below, FOOT) + _MARGIN
     figure = NotebookFigure(figsize=(width, height))
-    left = (width - len(panels) * side - (len(panels) - 1) * _GAP) / 2
     for place, (panel, tall) in enumerate(zip(panels, heights)):
-        x, y = left + place * (side + _GAP), height - top - tall
+        x, y = _MARGIN + place * (side + _GAP), height - top - tall
         axis = figure.add_axes((x / width, y / height, side / width, tall / height))
         draw(axis, panel, side)
     font: dict[str, Any] = {"ha": "center", "parse_math": False}

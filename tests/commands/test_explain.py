@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import galore
 from galore import cli, plotting
 from galore.commands import explain
 from galore.data import photo as photo_module
@@ -79,6 +80,32 @@ def test_the_report_appears_with_everything_in_it_and_the_answer_is_printed(tiny
     assert written["classes"][0]["name"] == "red thing"
     assert written["provenance"]["options"]["why_not"] == "blue"
     assert "red thing" in (tiny / "there" / "explanation.html").read_text(encoding="utf-8")
+
+
+def test_the_figures_come_in_the_formats_that_are_asked_for(quick, monkeypatch):
+    asked = []
+    monkeypatch.setattr(figures, "save", lambda answer, folder, formats: asked.append(formats))
+    cli.main(["explain", answers.write_photo(quick / "red.png"), "--figures", "pdf,SVG, pdf", "--out", "there"])
+    assert asked == [(".pdf", ".svg")]
+    assert set(explain.FORMATS) == set(plotting.FORMATS)
+
+
+@pytest.mark.parametrize("formats", ["gif", "pdf,,svg", ""])
+def test_other_formats_of_figures_are_refused(quick, capsys, formats):
+    red = answers.write_photo(quick / "red.png")
+    assert "expected some of png, pdf and svg" in refused(capsys, quick, red, "--figures", formats)
+
+
+def test_the_command_and_python_give_the_same_answer(quick):
+    red = answers.write_photo(quick / "red.png")
+    cli.main(["explain", red, "--why-not", "blue", "--out", "there"])
+    explained = galore.explain_photo(answers.tiny_network(), red, "blue")
+    explained.save(quick / "python.json")
+    by_command, by_python = (
+        json.loads(path.read_text()) for path in (quick / "there" / "explanation.json", quick / "python.json")
+    )
+    assert by_command.pop("provenance")["params_sha256"] == by_python.pop("provenance")["params_sha256"]
+    assert by_command == by_python
 
 
 def test_without_options_the_report_lies_beside_and_asks_about_the_second_choice(tiny, capsys):

@@ -121,11 +121,12 @@ def test_figures_are_svg_and_png_and_say_what_they_show_and_empty_ones_are_not_s
     assert (tmp_path / "auroc.svg").read_text() == svg
 
 
-def test_photos_are_png_alone(tmp_path):
+def test_photos_are_png_on_pages_and_pdf_and_svg_for_papers(tmp_path):
     figure, axis = plt.subplots()
     axis.imshow(np.zeros((2, 2)))
     runs.save_figure(figure, tmp_path / "photo", "Photos", "A photo.")
-    assert runs._pictures(tmp_path) == {"photo.png": "A photo."} and len(list(tmp_path.iterdir())) == 1
+    assert runs._pictures(tmp_path) == {"photo.png": "A photo."}
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "photo.pdf", "photo.svg"}
 
 
 def test_what_the_paper_judges_by_is_seen_first(tmp_path):

@@ -22,6 +22,11 @@ def network_input(net, path):
     return jnp.asarray(net.preprocessing.apply(answers.pixels(path)))[None]
 
 
+def region_of(values):
+    """The tenth of the view that is largest in the smoothed map."""
+    return np.asarray(regions.largest(regions.smoothed(jnp.asarray(values), (build.VIEW, build.VIEW)), 0.1))
+
+
 def test_the_maps_are_those_of_the_core(answer):
     net = answers.tiny_network()
     red, blue = network_input(net, answer.photo.path), network_input(net, answer.why_not.example.photo.path)
@@ -44,8 +49,7 @@ def test_by_the_margin_what_sets_the_classes_apart_is_the_cores_margin(tmp_path)
     np.testing.assert_allclose(shown.finding.map, ask(net, red, 0, 2).maps[0], rtol=1e-5)
     np.testing.assert_allclose(shown.example.finding.map, ask(net, blue, 2, 0).maps[0], rtol=1e-5)
     assert (shown.finding.key, shown.example.finding.key) == ("margin", "counter_margin")
-    lit = regions.largest_fraction(jnp.asarray(shown.finding.map), 0.1, (build.VIEW, build.VIEW))
-    np.testing.assert_array_equal(shown.finding.region, lit)
+    assert (shown.finding.region != region_of(shown.finding.map)).mean() < 1e-3
     assert answer.attributive.map.min() >= 0
 
 
@@ -68,8 +72,7 @@ def test_the_classes_are_ranked_by_the_softmax_of_all_logits(answer):
 
 def test_a_region_is_the_largest_fraction_of_its_map_and_its_boxes_lie_in_the_photo(answer):
     for finding in answer.findings:
-        expected = regions.largest_fraction(jnp.asarray(finding.map), 0.1, (build.VIEW, build.VIEW))
-        assert (finding.region != np.asarray(expected)).mean() < 1e-3
+        assert (finding.region != region_of(finding.map)).mean() < 1e-3
         assert finding.covered == pytest.approx(0.1, abs=1e-3)
         for x0, y0, x1, y1 in finding.boxes:
             assert 0 <= x0 < x1 <= 60 and 0 <= y0 < y1 <= 48

@@ -1,10 +1,16 @@
+import dataclasses
+from html.parser import HTMLParser
+
 import answers
 import jax
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from PIL import Image
 
 import galore
+from galore import InputError, plotting
+from galore.report import record
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +56,108 @@ def test_a_photo_in_memory_is_explained_as_its_file_is(explained, kind):
         answer = galore.explain_photo(answers.tiny_network(), given, "blue").answer
     np.testing.assert_array_equal(answer.why_not.finding.map, explained.answer.why_not.finding.map)
     assert (answer.photo.name, answer.provenance["options"]["image"]) == ("image", "image")
+
+
+def test_it_plots_all_three_answers_or_one_with_its_maps_or_one_picture_into_axes(explained):
+    assert len(explained.plot().axes) == 4
+    assert len(explained.plot("attributive").axes) == 3
+    own, axes = plt.subplots()
+    assert explained.plot("deliberative", ax=axes) is axes and axes.images
+    plt.close(own)
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".svg", ".png", ".html", ".json", ".npz"])
+def test_it_is_saved_as_its_name_says_in_place_of_what_was_there(tmp_path, explained, suffix):
+    path = tmp_path / f"figure{suffix}"
+    path.write_text("old")
+    explained.save(path)
+    begins = {
+        ".pdf": b"%PDF",
+        ".svg": b"<?xml",
+        ".png": b"\x89PNG",
+        ".html": b"<!doctype",
+        ".json": b"{",
+        ".npz": b"PK",
+    }
+    assert path.read_bytes().startswith(begins[suffix])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_saved_numbers_and_maps_are_those_of_the_report(tmp_path, explained):
+    explained.save(tmp_path / "one.json")
+    explained.save(tmp_path / "one.npz")
+    record.save(explained.answer, tmp_path)
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "explanation.json").read_bytes()
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "maps.npz").read_bytes()
+
+
+def test_an_interrupted_save_keeps_what_was_there(tmp_path, explained, monkeypatch):
+    (tmp_path / "figure.pdf").write_text("old")
+    monkeypatch.setattr(plotting, "save", lambda figure, path: path.write_text("half") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        explained.save(tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.tiff", "figure.pdf.txt"])
+def test_another_ending_is_one_sentence(tmp_path, explained, name):
+    with pytest.raises(InputError, match=r"expected a name that ends in \.pdf, \.png, \.svg, \.html, \.json or \.npz"):
+        explained.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"attribution": "lime"}, "attribution 'lime': expected gradient"),
+        ({"confidence": "entropy"}, "confidence 'entropy'"),
+        ({"rule": "product"}, "rule 'product'"),
+        ({"fraction": 1.5}, "fraction=1.5"),
+        ({"top": 1}, "top=1"),
+        ({"why_not": "jay"}, "no class is called"),
+        ({"why_not": 77}, "class 77 does not exist"),
+        ({"image": np.zeros((40, 40, 3))}, "image of type ndarray, float64"),
+        ({"image": np.zeros((2, 40, 40, 3), np.uint8)}, "expected the path of a photo"),
+        ({"counter_image": 3}, "counter image of type int"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(explained, arguments, said):
+    given = {"net": answers.tiny_network(), "image": explained.answer.photo.path} | arguments
+    with pytest.raises(InputError, match=said):
+        galore.explain_photo(**given)
+
+
+class Elements(HTMLParser):
+    """The tags of a piece of HTML with their attributes, and those that are open at its end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_a_notebook_gets_html_that_needs_nothing_and_disturbs_nothing(explained):
+    html = Elements(explained._repr_html_())
+    assert not html.open
+    tags = {tag for tag, _ in html.found}
+    assert not tags & {"script", "style", "link", "iframe"}
+    assert not any({"id", "class"} & attributes.keys() for _, attributes in html.found)
+    pictures = [attributes for tag, attributes in html.found if tag == "img"]
+    assert len(pictures) >= 4 and all(one["alt"] and one["src"].startswith("data:") for one in pictures)
+    # Neither a colour nor a background of its own, so that it is read in the dark.
+    assert not any("color" in attributes.get("style", "") for _, attributes in html.found)
+
+
+def test_names_from_outside_are_text(tmp_path):
+    names = ("<b>red</b>", '"><script>alert(1)</script>', "c", "d", "e", "f")
+    net = dataclasses.replace(answers.tiny_network(), class_names=names)
+    html = galore.explain_photo(net, answers.write_photo(tmp_path / "<i>x.png"), 1)._repr_html_()
+    assert not {tag for tag, _ in Elements(html).found} & {"b", "script", "i"}

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from galore import class_names, explain
+from galore import class_names, explain, plotting
 from galore.attribution import Attribution
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.evaluation.ground_truth import AttributeTable
@@ -34,7 +34,7 @@ def counterfactual_pairs(
         jnp.asarray(test_set.inputs(counter_rows)),
         attribution=attribution,
     )
-    figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
+    figure, axes = _grid(len(rows))
     for line, row, counter_row, k in zip(axes, rows, counter_rows, range(len(rows))):
         y, c = int(user_queries.predicted[shown][k]), int(user_queries.counter[shown][k])
         here, there = test_set.discriminant[y, c], test_set.discriminant[c, y]
@@ -207,7 +207,7 @@ def _show_region(axis: Axes, test_set: TestSet, row: int, region: np.ndarray, tr
 def insecurities(test_set: TestSet, rows: np.ndarray, attribution: Attribution) -> Figure:
     """Each row: the image and its three strongest insecurities."""
     hesitation = explain.deliberative(test_set.net, jnp.asarray(test_set.inputs(rows)), attribution=attribution)
-    figure, axes = plt.subplots(len(rows), 4, figsize=(10, 2.7 * len(rows)), squeeze=False, layout="constrained")
+    figure, axes = _grid(len(rows))
     for k, (line, row) in enumerate(zip(axes, rows)):
         _show(line[0], test_set, row, None, None, test_set.class_names[int(test_set.predicted[row])])
         for axis, (a, b), map_ in zip(line[1:], np.asarray(hesitation.pairs[k]), hesitation.maps[k]):
@@ -217,10 +217,16 @@ def insecurities(test_set: TestSet, rows: np.ndarray, attribution: Attribution) 
                 row,
                 map_,
                 test_set.shared[a, b],
-                f"{test_set.class_names[a]} or\n{test_set.class_names[b]}?",
+                f"{test_set.class_names[a]} or {test_set.class_names[b]}?",
             )
     figure.supxlabel(_caption(test_set, "the two classes have in common"), fontsize=8)
     return figure
+
+
+def _grid(rows: int) -> tuple[Figure, np.ndarray]:
+    """Axes for rows of four pictures, as wide as a page."""
+    size = plotting.PAGE, rows * (plotting.PAGE / 4 + 0.25) + 0.3
+    return plt.subplots(rows, 4, figsize=size, squeeze=False, layout="constrained")
 
 
 def _caption(test_set: TestSet, truth: str) -> str:
@@ -241,7 +247,7 @@ def _show(axis, test_set: TestSet, row: int, map_, truth, title: str) -> None:
     axis.imshow(picture, extent=(0, width, height, 0))
     if truth is not None:
         _mark(axis, test_set, row, truth)
-    axis.set_title(title.replace("_", " "), fontsize=8)
+    axis.set_title(textwrap.fill(title.replace("_", " "), 26), fontsize=plotting.FONT)
     axis.set(xlim=(0, width), ylim=(height, 0))
     axis.set_axis_off()
 

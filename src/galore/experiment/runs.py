@@ -1,7 +1,7 @@
 """The folder of a run: what a single run writes, `reproduce` and `collect` read and join, and pages are made from.
 
     table.csv, table.md, claims.md              for people
-    *.svg, *.png                                figures, what they show in words inside; photos as PNG alone
+    *.svg, *.png                                figures, what they show in words inside; with photos also *.pdf
     claims.json                                 what claims.md says, as data
     rows.json, values.npz                       the table as data
     options.yaml                                the options that the experiment uses, as they were composed
@@ -21,7 +21,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from galore import atomic, foreign, provenance, representation
+from galore import atomic, foreign, plotting, provenance, representation
 from galore.data import photo
 from galore.errors import InputError
 from galore.experiment import claims, inputs, plots, table
@@ -242,7 +242,8 @@ def _save_for_people(experiment: ModuleType, result: Table, results: list[Result
 
 
 def save_figure(figure: Figure, path: Path, title: str, description: str) -> None:
-    """Writes a figure as SVG, letters as letters, and as PNG; photos as PNG alone, and nothing without any axes.
+    """Writes a figure as SVG, letters as letters, and as PNG; one with photos as PNG for the pages, and as PDF and SVG
+    for papers; nothing without any axes.
 
     Args:
         figure: is closed.
@@ -250,10 +251,14 @@ def save_figure(figure: Figure, path: Path, title: str, description: str) -> Non
         title: goes into the files, as does the next.
         description: what it shows, in sentences.
     """
+    photos = any(axis.images for axis in figure.axes)
     if figure.axes:
         told = {"Title": title, "Description": description}
-        figure.savefig(path.with_suffix(".png"), dpi=90, metadata=told)
-        if not any(axis.images for axis in figure.axes):
+        figure.savefig(path.with_suffix(".png"), dpi=1000 / figure.get_figwidth() if photos else 90, metadata=told)
+        if photos:
+            for suffix in (".pdf", ".svg"):
+                plotting.save(figure, path.with_suffix(suffix))
+        else:
             figure.set_layout_engine("none")  # everything has its place by now
             with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):
                 figure.savefig(path.with_suffix(".svg"), metadata=told | {"Date": None})
@@ -270,13 +275,13 @@ def _provenance(folder: Path) -> dict[str, Any]:
 
 
 def _pictures(folder: Path) -> dict[str, str]:
-    """Every figure, as SVG where there is one, with the description that lies in its PNG."""
+    """Every figure, as SVG unless it shows photos, with the description that lies in its PNG."""
     pictures = {}
     first = [f"{measure}.png" for measure in table.FIRST]
     for file in sorted(
         folder.glob("*.png"), key=lambda file: (file.name not in first, file.name != first[0], file.name)
     ):
         told = photo.read_description(file)
-        drawn = file.with_suffix(".svg")
-        pictures[drawn.name if drawn.exists() else file.name] = told
+        drawn, printed = file.with_suffix(".svg"), file.with_suffix(".pdf")
+        pictures[drawn.name if drawn.exists() and not printed.exists() else file.name] = told
     return pictures

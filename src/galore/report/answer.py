@@ -70,7 +70,7 @@ class Finding:
 
     @property
     def region(self) -> Bool[np.ndarray, "size_y size_x"]:
-        """The largest fraction of the upsampled map, in pixels of the photo's view; empty for a constant map."""
+        """The largest fraction of the smoothed map, in pixels of the photo's view; empty for a constant map."""
         return np.unpackbits(self.packed, axis=-1).astype(bool)
 
 

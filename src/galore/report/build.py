@@ -90,7 +90,7 @@ def compile_explanations(
     settings = {**ATTRIBUTIONS[attribution], "confidence": CONFIDENCES[confidence]}
 
     def lit(maps: Float[Array, "*n h w"]) -> UInt8[Array, "*n view bytes"]:
-        return jnp.packbits(regions.largest_fraction(maps, fraction, (VIEW, VIEW)), axis=-1)
+        return jnp.packbits(regions.largest(regions.smoothed(maps, (VIEW, VIEW)), fraction), axis=-1)
 
     def explain_photo(
         net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]

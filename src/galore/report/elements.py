@@ -25,7 +25,7 @@ def figure(pixels: UInt8[np.ndarray, "height width 3"], alternative: str, captio
 def lit_figure(photo: Photo, finding: Finding, meaning: str, caption: str) -> str:
     """The photo with the finding's region lit, over a caption in HTML."""
     alternative = f"Photo {photo.name} with the region lit that shows {meaning}: {words.parts(finding)}."
-    return figure(overlay.lit(photo.view, finding.region), alternative, caption)
+    return figure(overlay.lit(photo.view, finding.region, finding.map.shape), alternative, caption)
 
 
 def lit_key(finding: Finding) -> str:
@@ -51,7 +51,7 @@ def heat_scale() -> str:
     steps = overlay.legend()[None]
     return (
         '<p class="legend across"><span>lowest</span>'
-        f'<img class="scale" src="{overlay.data_uri(steps)}" alt="Colours from dark blue, lowest, to yellow, highest">'
+        f'<img class="scale" src="{overlay.data_uri(steps)}" alt="From dark, lowest, to pale yellow, highest">'
         "<span>highest</span></p>"
     )
 

@@ -9,7 +9,7 @@ from typing import Any, get_args, overload
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from galore import atomic, plotting
+from galore import arguments, atomic, plotting
 from galore.errors import InputError
 from galore.network import Network
 from galore.report import build, figures, notebook, page, record, words
@@ -80,7 +80,9 @@ class PhotoExplanation:
             InputError: another ending, or a place that cannot be written.
         """
         suffix = Path(path).suffix.lower()
-        _check_name("the ending of the file", suffix, (*plotting.FORMATS, ".html", ".json", ".npz"))
+        if suffix not in (*plotting.FORMATS, ".html", ".json", ".npz"):
+            endings = ", ".join((*plotting.FORMATS, ".html", ".json"))
+            raise InputError(f"cannot save {path}: expected a name that ends in {endings} or .npz")
         with atomic.file(path) as unfinished:
             if suffix in plotting.FORMATS:
                 plotting.save(self.plot(question), unfinished)
@@ -133,6 +135,7 @@ def explain_photo(
     _check_name("attribution", attribution, tuple(build.ATTRIBUTIONS))
     _check_name("confidence", confidence, tuple(build.CONFIDENCES))
     _check_name("rule", rule, build.RULES)
+    top = arguments.whole_number(top, "top", 2)
     if not 0 < fraction < 1:
         raise InputError(f"fraction={fraction!r}: expected a number between 0 and 1")
     settings = {"attribution": attribution, "confidence": confidence, "rule": rule}
@@ -143,7 +146,7 @@ def explain_photo(
             image,
             _compiled(**settings),
             {"model": net.name, "layer": net.layer, **settings},
-            why_not=f"index:{why_not}" if isinstance(why_not, int) else why_not,
+            why_not=why_not if why_not is None or isinstance(why_not, str) else f"index:{why_not}",
             counter_image=counter_image,
             options=dict(options or settings),
         )
@@ -152,4 +155,4 @@ def explain_photo(
 
 def _check_name(option: str, given: Any, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise InputError(f"{option}={given!r}: expected {', '.join(known)}")
+        raise InputError(f"{option} {given!r}: expected {', '.join(known)}")

@@ -46,7 +46,7 @@ def attributive(answer: Answer) -> Figure:
         _lit(photo, finding, _covered(finding)),
         _heat(photo, finding, "the map behind it", scale_of(finding.map)),
     ]
-    return plotting.row(panels, plotting.PAGE, f"What speaks for {answer.prediction.name}?", words.resolution(answer))
+    return plotting.row(panels, f"What speaks for {answer.prediction.name}?", words.resolution(answer))
 
 
 def deliberative(answer: Answer) -> Figure:
@@ -60,7 +60,7 @@ def deliberative(answer: Answer) -> Figure:
         )
         for rank, insecurity in enumerate(answer.insecurities[:PAIRS], 1)
     ] or [Panel(answer.photo.view, "no insecurity was found")]
-    return plotting.row(panels, plotting.PAGE, "Where does the network hesitate?", words.resolution(answer))
+    return plotting.row(panels, "Where does the network hesitate?", words.resolution(answer))
 
 
 def counterfactual(answer: Answer) -> Figure:
@@ -77,20 +77,20 @@ def counterfactual(answer: Answer) -> Figure:
             _heat(example.photo, example.finding, "map of the second", scale),
         ]
     title = f"Why {answer.prediction.name} and not {answer.why_not.counter.name}?"
-    return plotting.row(panels, plotting.PAGE, title, words.resolution(answer))
+    return plotting.row(panels, title, words.resolution(answer))
 
 
 def pair(answer: Answer) -> Figure:
-    """The photo and the counter photo with their discriminant regions lit, as wide as one column."""
+    """The photo and the counter photo with the regions lit that tell the classes apart, as papers print them."""
     panels = [_query(answer)] + ([_counter(answer)] if answer.why_not.example else [])
-    return plotting.row(panels, plotting.COLUMN)
+    return plotting.row(panels)
 
 
 def overview(answer: Answer) -> Figure:
     """The answers to the three questions in a row, each the photo with one region lit."""
     panels = [panel(answer, "attributive"), panel(answer, "deliberative"), _query(answer)]
     panels += [_counter(answer)] if answer.why_not.example else []
-    return plotting.row(panels, plotting.PAGE)
+    return plotting.row(panels)
 
 
 def panel(answer: Answer, question: Question) -> Panel:
@@ -121,7 +121,7 @@ def _counter(answer: Answer) -> Panel:
 
 
 def _lit(photo: Photo, finding: Finding, caption: str) -> Panel:
-    return Panel(overlay.lit(photo.view, finding.region), caption)
+    return Panel(overlay.lit(photo.view, finding.region, finding.map.shape), caption)
 
 
 def _heat(photo: Photo, finding: Finding, caption: str, scale: Scale) -> Panel:

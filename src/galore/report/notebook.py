@@ -6,6 +6,9 @@ own colours, light or dark.
 
 from html import escape
 
+import numpy as np
+from jaxtyping import UInt8
+
 from galore import overlay
 from galore.report import words
 from galore.report.answer import Answer, Finding, Photo
@@ -13,31 +16,38 @@ from galore.report.answer import Answer, Finding, Photo
 WIDTH = 300
 """Of a picture, in pixels of the page."""
 
+PAIRS = 3
+
 _SOFT = "opacity:.75;font-size:.9em"
 
 
 def html(answer: Answer) -> str:
     """The three questions and their answers, with pictures."""
-    predicted, counter, example = answer.prediction.name, answer.why_not.counter, answer.why_not.example
-    query = f"Speaks for {predicted}, not for {counter.name}."
-    figures = [_figure(answer.photo, answer.why_not.finding, query)]
-    if example is not None:
-        reverse = f"{words.counter_photo(example, counter)}: speaks for {counter.name}, not for {predicted}."
-        figures.append(_figure(example.photo, example.finding, reverse))
+    predicted, counter, photo = answer.prediction.name, answer.why_not.counter.name, answer.photo
+    attributive = [_lit(photo, answer.attributive, f"Speaks for {predicted}."), _heat(photo, answer.attributive)]
     hesitation = [
-        _figure(answer.photo, one.finding, f"{one.first.name} or {one.second.name}: {words.amount(one.strength)}.")
-        for one in answer.insecurities[:3]
+        _lit(photo, one.finding, f"{one.first.name} or {one.second.name}? Strength {words.amount(one.strength)}.")
+        for one in answer.insecurities[:PAIRS]
     ]
-    attributive = [_figure(answer.photo, answer.attributive, f"Speaks for {predicted}.")]
     notes = "".join(f'<p style="{_SOFT}">{escape(note)}</p>' for note in answer.notes)
     return (
-        f'<div style="max-width:62em"><p><strong>{escape(answer.photo.name)}.</strong> '
-        f"{escape(words.headline(answer))}</p>{notes}"
+        f'<div style="max-width:64em"><p><strong>{escape(photo.name)}.</strong> {escape(words.headline(answer))}</p>'
+        + notes
         + _section(f"What speaks for {predicted}?", words.attributive(answer), attributive)
         + _section("Where does it hesitate?", words.deliberative(answer), hesitation)
-        + _section(f"Why {predicted} and not {counter.name}?", words.counterfactual(answer), figures)
+        + _section(f"Why {predicted} and not {counter}?", words.counterfactual(answer), _apart(answer))
         + f'<p style="{_SOFT}">{escape(words.resolution(answer))}</p></div>'
     )
+
+
+def _apart(answer: Answer) -> list[str]:
+    """What tells the two classes apart, in the photo and in the counter photo, or else its map."""
+    predicted, counter, example = answer.prediction.name, answer.why_not.counter, answer.why_not.example
+    query = _lit(answer.photo, answer.why_not.finding, f"Speaks for {predicted}, not for {counter.name}.")
+    if example is None:
+        return [query, _heat(answer.photo, answer.why_not.finding)]
+    reverse = f"{words.counter_photo(example, counter)}: speaks for {counter.name}, not for {predicted}."
+    return [query, _lit(example.photo, example.finding, reverse)]
 
 
 def _section(question: str, said: str, figures: list[str]) -> str:
@@ -45,10 +55,19 @@ def _section(question: str, said: str, figures: list[str]) -> str:
     return f'<p style="margin:1em 0 .3em"><strong>{escape(question)}</strong> {escape(said)}</p>{row}'
 
 
-def _figure(photo: Photo, finding: Finding, caption: str) -> str:
-    picture = overlay.data_uri(overlay.lit(photo.view, finding.region))
-    alternative = f"{photo.name}. {caption} Lit: {words.parts(finding)}."
+def _lit(photo: Photo, finding: Finding, caption: str) -> str:
+    picture = overlay.lit(photo.view, finding.region, finding.map.shape)
+    return _figure(picture, f"{photo.name}. {caption} Lit: {words.parts(finding)}.", caption)
+
+
+def _heat(photo: Photo, finding: Finding) -> str:
+    lowest, highest = (words.amount(float(end)) for end in (finding.map.min(), finding.map.max()))
+    caption = f"How much: the cells of the map, from {lowest} to {highest}."
+    return _figure(overlay.heat(photo.view, finding.map), f"{photo.name}. {caption}", caption)
+
+
+def _figure(picture: UInt8[np.ndarray, "height width 3"], alternative: str, caption: str) -> str:
     return (
-        f'<figure style="margin:0;width:{WIDTH}px"><img src="{picture}" alt="{escape(alternative)}" '
+        f'<figure style="margin:0;width:{WIDTH}px"><img src="{overlay.data_uri(picture)}" alt="{escape(alternative)}" '
         f'style="width:100%;border-radius:4px"><figcaption style="{_SOFT}">{escape(caption)}</figcaption></figure>'
     )

@@ -106,7 +106,7 @@ def _deliberative(answer: Answer) -> str:
         first, second = insecurity.first.name, insecurity.second.name
         share = insecurity.strength / strongest if strongest > 0 else 0.0
         picture = elements.image(
-            overlay.lit(answer.photo.view, insecurity.finding.region),
+            overlay.lit(answer.photo.view, insecurity.finding.region, insecurity.finding.map.shape),
             f"Photo with the region lit where the network hesitates between {first} and {second}: "
             f"{words.parts(insecurity.finding)}.",
         )

@@ -143,5 +143,5 @@ def resolution(answer: Answer) -> str:
     height, width = answer.attributive.map.shape
     return (
         f"Each map has {height} × {width} cells; a cell is {percent(1 / (height * width))} of what the network saw. "
-        "Finer outlines are interpolation."
+        "Light fades over one cell: where exactly a region ends, the map does not say."
     )
