@@ -10,6 +10,7 @@ this jax; what it adds is kept by one rename each.
 
 import contextlib
 import hashlib
+import importlib.metadata
 import os
 import platform
 import tempfile
@@ -44,9 +45,7 @@ def compiled(is_wanted: bool = True) -> Iterator[None]:
         is_wanted: False: everything is compiled. jax's own switch (`JAX_ENABLE_COMPILATION_CACHE`) and a folder that
             it was given (`JAX_COMPILATION_CACHE_DIR`) count more.
     """
-    import jax
-
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    if _option("jax_compilation_cache_dir") or not _option("jax_enable_compilation_cache"):
         yield
         return
     with contextlib.ExitStack() as stack:
@@ -82,7 +81,7 @@ def _configured(**options: Any) -> Iterator[None]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    before = {name: getattr(jax.config, name) for name in options}
+    before = {name: _option(name) for name in options}
     try:
         for name, value in options.items():
             jax.config.update(name, value)
@@ -94,17 +93,21 @@ def _configured(**options: Any) -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
+def _option(name: str) -> Any:
+    import jax
+
+    return getattr(jax.config, name)
+
+
 def _machine() -> str:
     """What programs depend on beside what jax names them by: its version, and what the processor can do."""
-    import jax
-    import jaxlib
-
     try:
         described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         processor = sorted({line for line in described if line.startswith(("model name", "flags", "Features", "isa"))})
     except OSError:  # no Linux
         processor = [platform.processor(), platform.version()]
-    named = [jax.__version__, jaxlib.__version__, platform.machine(), *processor]
+    versions = [importlib.metadata.version(package) for package in ("jax", "jaxlib")]
+    named = [*versions, platform.machine(), *processor]
     return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
 
 

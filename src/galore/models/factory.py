@@ -240,7 +240,7 @@ class _OneKey(nnx.RngStream):
 
 def _one_key() -> nnx.Rngs:
     rngs = nnx.Rngs(0)
-    rngs.default = _OneKey(0, tag="default")
+    rngs.default = _OneKey(0, tag="default")  # pyright: ignore[reportAttributeAccessIssue]
     return rngs
 
 
