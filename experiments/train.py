@@ -34,6 +34,8 @@ from galore.statistics import Estimate
 from galore.training import hosts, run
 from galore.training.config import ModelConfig, TrainConfig
 
+METRICS = "metrics.jsonl"
+
 
 def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, text: None) -> dict[str, Any]:
     """Trains what the options ask for.
@@ -60,7 +62,7 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
             with _tracker(cfg, folder) as log:
                 trained = run.train_all(dataset, options, model, folder, on_progress, lambda one: log(one, one["step"]))
                 result = run.summary(trained) | {"seconds": time.perf_counter() - began}
-                log({"test": result}, options.epochs)
+                log({"test": result}, max((one["step"] for one in run.read_metrics(folder / METRICS)), default=0))
             if hosts.is_first():
                 with atomic.file(folder / "config.yaml") as file:
                     file.write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
@@ -125,11 +127,8 @@ def main(cfg: Any) -> float | None:
     if hosts.is_first():
         progress.console.print(*details(result, folder), sep="\n", highlight=False)
         print(line(result))
-    validated = [
-        record["validation"]["accuracy"]
-        for record in run.read_metrics(folder / "metrics.jsonl")
-        if "validation" in record
-    ]
+    records = run.read_metrics(folder / METRICS)
+    validated = [record["validation"]["accuracy"] for record in records if "validation" in record]
     return max(validated, default=None)
 
 

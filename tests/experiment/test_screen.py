@@ -38,7 +38,7 @@ def test_a_table_is_as_wide_as_the_terminal_and_has_every_number_of_the_experime
     for row in summary.rows:
         value, low, high, _ = row.estimate
         assert (f"{value:.3f} ±{(high - low) / 2:.3f}" in text) == (row.cell.table is None)
-    blocks = {50: 4, 80: 2, 200: 1}
+    blocks = {50: 5, 80: 2, 200: 1}
     assert text.count(METHODS[0].label) == 2 * blocks[width]
     assert text.index("user: beginner") < text.index("user: advanced") < text.index("A remark")
 
