@@ -327,7 +327,7 @@ def _finding(
 
 
 def _holds(region: Bool[np.ndarray, "view view"], point: Float[np.ndarray, "2"]) -> bool:
-    x, y = np.floor(point).astype(int)
+    x, y = np.floor(point).astype(int).tolist()
     return 0 <= x < region.shape[1] and 0 <= y < region.shape[0] and bool(region[y, x])
 
 
