@@ -2,10 +2,13 @@
 widths of a desk and of a phone, light and dark. About 20 seconds, most of them to make the pages."""
 
 import functools
+import subprocess
+import sys
 
 import accessibility
 import answers
 import driver
+import guide
 import invented_lessons
 import invented_results
 import invented_stream
@@ -27,6 +30,14 @@ def write_experiment(folder, make):
     build.write(make(folder / "images"), folder / "images", folder / "made")
 
 
+def write_site(folder):
+    """The front page of the documentation alone, without its notebooks."""
+    pytest.importorskip("sphinx")
+    only = ("-D", "include_patterns=docs/index.md", "-D", "nb_execution_mode=off")
+    command = [sys.executable, "-m", "sphinx", "-q", "-c", guide.DOCS / "site", *only, guide.DOCS.parent, folder]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 # What writes pages into an empty folder, and the pages that are looked at.
 WRITERS = {
     "report": lambda folder: write_report(folder, True),
@@ -35,6 +46,7 @@ WRITERS = {
     "results": lambda folder: invented_results.pages_of(folder, drawn=["synthetic_scenes-small_cnn"]),
     "lesson": lambda folder: write_experiment(folder, invented_lessons.lesson),
     "agreement": lambda folder: write_experiment(folder, invented_lessons.agreement),
+    "site": write_site,
 }
 PAGES = [
     ("report", "explanation.html"),
@@ -45,6 +57,7 @@ PAGES = [
     ("results", "synthetic_scenes-small_cnn/index.html"),
     ("lesson", "made/page/index.html"),
     ("agreement", "made/page/index.html"),
+    ("site", "docs/index.html"),
 ]
 
 
