@@ -18,6 +18,7 @@ NAMES = ("red_thing", "green thing", "blue thing", "grey <b>stone</b> [x]", "sto
 METHODS = {
     "model": "tiny",
     "layer": "pooled",
+    "detail": 1,
     "attribution": "gradient",
     "confidence": "softmax",
     "rule": "discriminant",
