@@ -66,7 +66,8 @@ def section(answer: Answer) -> str:
 {chosen}
 </div>
 <div class="pair">
-<figure><canvas id="lit" {canvas} role="img" aria-label="The photo with a region lit"></canvas><figcaption id="lit-said"></figcaption>{size}</figure>
+<figure><canvas id="lit" {canvas} role="img" aria-label="The photo with a region lit"></canvas>
+<figcaption id="lit-said"></figcaption>{size}</figure>
 <figure><canvas id="heat" {canvas} role="application" tabindex="0" aria-describedby="cell"
 aria-label="The {rows} × {columns} cells of the map; the arrow keys go from cell to cell, Home to the highest"></canvas>
 <figcaption><output id="cell" aria-live="polite">{HINT}</output></figcaption>
