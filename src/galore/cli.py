@@ -12,7 +12,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import galore
 from galore import program
@@ -95,9 +95,9 @@ def _one_line(
 def build_parser(arguments: Sequence[str]) -> Parser:
     """The parser, complete for the command that the arguments name and a one-line entry for the others."""
     # Examples stay as they were written.
-    form = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    form = argparse.RawDescriptionHelpFormatter
     about = "Ask an image classifier three questions and look at the answers."
-    parser = Parser(prog="galore", description=about, epilog=EPILOG, **form)
+    parser = Parser(prog="galore", description=about, epilog=EPILOG, formatter_class=form)
     parser.add_argument("--version", action="version", version=f"galore {galore.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     width = shutil.get_terminal_size().columns - 2  # as argparse has it
@@ -108,8 +108,11 @@ def build_parser(arguments: Sequence[str]) -> Parser:
             continue
         docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name
         about, _, examples = docstring.partition("\n")
-        told = {"description": textwrap.fill(about, width), "epilog": f"examples:{textwrap.indent(examples, '  ')}"}
-        command = commands.add_parser(name, help=about.rstrip("."), **told, **form)
+        told: dict[str, Any] = {
+            "description": textwrap.fill(about, width),
+            "epilog": f"examples:{textwrap.indent(examples, '  ')}",
+        }
+        command = commands.add_parser(name, help=about.rstrip("."), **told, formatter_class=form)
         if name == chosen:
             module = importlib.import_module(_module(name))
             command.set_defaults(run=module.run)

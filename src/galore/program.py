@@ -19,7 +19,7 @@ AGAIN = 0.05
 LONGEST_IMPORT = 3.0
 """Seconds that an interruption waits for the end of an import."""
 
-_ENDS = {
+_ENDS: dict[int, str] = {
     signal.SIGINT: "interrupted; nothing was left half-written",
     signal.SIGTERM: "terminated; nothing was left half-written",
 }

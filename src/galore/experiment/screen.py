@@ -4,6 +4,7 @@ import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -98,5 +99,5 @@ def _short(estimate: Estimate) -> str:
 
 
 def _filled(text: str, width: int, indent: str = "") -> str:
-    options = {"break_long_words": False, "break_on_hyphens": False}
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
     return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent or "  ", **options)
