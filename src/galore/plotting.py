@@ -157,8 +157,10 @@ def save(figure: Figure, path: Path) -> None:
     Letters are embedded in a PDF (TrueType) and are outlines in an SVG, so that they look the same everywhere.
     """
     suffix = path.suffix.lower()
+    # Half the time to write a PNG, for a sixth more bytes.
+    options: dict[str, Any] = {"dpi": DPI, "pil_kwargs": {"compress_level": 3}} if suffix == ".png" else {"dpi": 300}
     with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "galore"}):
-        figure.savefig(path, format=suffix[1:], dpi=300 if suffix != ".png" else DPI, metadata=_REPRODUCIBLE[suffix])
+        figure.savefig(path, format=suffix[1:], metadata=_REPRODUCIBLE[suffix], **options)
 
 
 def _lines(text: str, size: float, width: float | None) -> list[str]:
