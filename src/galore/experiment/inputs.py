@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from galore import atomic, foreign, npz, provenance
@@ -120,6 +121,13 @@ def with_margin(config: Config, evaluated: TestSet, rows: np.ndarray) -> TestSet
     whole = _dataset(config.dataset)
     assert isinstance(whole, PartDataset)
     return stability.with_margin(evaluated, whole.subset(~whole.is_training), rows)
+
+
+def with_part_tables(config: Config, evaluated: TestSet) -> TestSet:
+    """The test set of the options with part tables, fitted to training images of its data set."""
+    whole = _dataset(config.dataset)
+    training, key = whole.subset(whole.is_training), jax.random.key(config.seed)
+    return test_sets.with_part_tables(evaluated, training, key, batch_size=config.explanation.batch_size)
 
 
 def layers(config: Config, run: str) -> list[str]:
