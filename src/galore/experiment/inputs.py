@@ -18,6 +18,7 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.birds import SyntheticBirds
+from galore.data.synthetic.scenes import SyntheticScenes
 from galore.errors import InputError
 from galore.evaluation import ground_truth, queries, stability
 from galore.evaluation import test_set as test_sets
@@ -78,6 +79,16 @@ def invented(config: DatasetConfig) -> Any:
 def birds_of(config: Config) -> SyntheticBirds | None:
     """The invented birds of the data set, which can be drawn again; None for other data."""
     return invented(config.dataset) if config.dataset.kind == "synthetic_birds" else None
+
+
+def scenes_of(config: Config) -> tuple[SyntheticScenes, np.ndarray] | None:
+    """The invented scenes of the data set, which can be drawn again, and the numbers of the test images, as they count
+    them; None for other data."""
+    if config.dataset.kind != "synthetic_scenes":
+        return None
+    drawn, whole = invented(config.dataset), _dataset(config.dataset)
+    numbers = {name: number for number, name in enumerate(drawn.names(), 1)}
+    return drawn, np.array([numbers[Path(file).stem] for file in whole.subset(~whole.is_training).paths])
 
 
 def test_set(config: Config, *, run: str | None = None, layer: str | None = None, needs_parts: bool = False) -> TestSet:
