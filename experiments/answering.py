@@ -8,7 +8,9 @@ cell, and part tables (`galore.part_tables`), fitted to 30 training images a cla
 same maps are held against what the decision hangs on: "flipped", the AUROC at the parts (objects) whose replacement,
 together, flips it, and "flipped against look-alike", against those alone that look otherwise in vain.
 
-Cost: COST. Expect EXPECTED.
+Cost: 100 s on one core, 130 s on CUB with EfficientNet-Lite0. Expect, on invented birds, a specificity of 0.50 for
+a * comp(b) * s, 0.54 for the margin, 0.56 for the absence standardised over classes and for part tables; and that the
+margin, not these, finds best what flips the decision (0.90, 0.80 and 0.86).
 """
 
 from galore import program
@@ -56,7 +58,7 @@ def run(config: Config) -> Table:
     if asked is None:
         return table
     agreed = interventions.agreement(test_set, asked, methods, config.seed, batch_size)
-    return table + Table(rows_of(agreed, test_set), (*_remarks(config, asked), _correlation(config, scored, agreed)))
+    return table + Table(rows_of(agreed, test_set), (_counts(config, asked), _correlation(config, scored, agreed)))
 
 
 def claims(table: Table) -> list[Claim]:
@@ -90,12 +92,11 @@ def _interventions(config: Config, test_set: TestSet) -> Interventions | None:
     return None if scenes is None else interventions.of_scenes(test_set, *scenes, images, config.seed)
 
 
-def _remarks(config: Config, asked: Interventions) -> tuple[str, ...]:
-    counts = np.bincount(asked.units, minlength=2)[1:]
-    together = ", ".join(f"{count} by {units}" for units, count in enumerate(counts, 1) if count)
+def _counts(config: Config, asked: Interventions) -> str:
+    by_units = np.bincount(asked.units).tolist()
+    together = ", ".join(f"{count} by {units}" for units, count in enumerate(by_units) if count)
     alike = int(asked.look_alike.any(axis=1).sum())
-    said = f"Decisions flipped, seed {config.seed}: {together} replaced at once; {alike} of these images have look-alikes."
-    return (said,)
+    return f"Decisions flipped, seed {config.seed}: {together} at once; {alike} of these images have look-alikes."
 
 
 def _correlation(config: Config, scored: Scores, agreed: Scores) -> str:

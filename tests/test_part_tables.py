@@ -58,14 +58,24 @@ def test_the_class_that_differs_at_a_part_lights_it_more_than_one_that_does_not(
 
 
 def test_one_part_in_a_closed_form():
-    """Of one part in both clusters, the table is the squared distance of shrunk means over the ridged scatter."""
+    """The table is the squared distance of shrunk means over the ridged scatter; class 1 shows the part half as much."""
     Z = np.array([[[0.0], [2.0]], [[6.0], [8.0]]])
-    table = part_tables._table(np.full((2, 2, 1), 1.0), Z, np.array([0, 1]))
-    shrunk = (np.array([2.0, 14.0]) + part_tables.SHRINKAGE * 4) / (2 + part_tables.SHRINKAGE)
-    scatter = np.var(Z[0, :, 0] - shrunk[0], ddof=1) * (1 + part_tables.RIDGE)
-    np.testing.assert_allclose(table[0, 1, 0], (shrunk[1] - shrunk[0]) ** 2 / scatter)
+    table = part_tables._table(np.array([[[1.0], [1.0]], [[0.5], [0.5]]]), Z, np.array([0, 1]))
+    sums, counts, of_all = np.array([2.0, 7.0]), np.array([2.0, 1.0]), 9 / 3
+    shrunk = (sums + part_tables.SHRINKAGE * of_all) / (counts + part_tables.SHRINKAGE)
+    scatter = np.var(Z[0], ddof=1) * (1 + part_tables.RIDGE)
+    np.testing.assert_allclose(table[0, 1, 0], (shrunk[1] - shrunk[0]) ** 2 / scatter, rtol=1e-4)
     np.testing.assert_allclose(table[:, :, 0], table[:, :, 0].T)
     assert table[0, 0, 0] == table[1, 1, 0] == 0
+
+
+def test_clusters_see_nothing_of_what_tells_the_classes_apart_and_all_of_the_rest():
+    rng = np.random.default_rng(0)
+    means, spread = rng.standard_normal((3, 7)).astype(np.float32), rng.uniform(0.5, 2, 7).astype(np.float32)
+    free = part_tables._without_classes(means, spread)
+    np.testing.assert_allclose((means - means.mean(0)) @ free, 0, atol=1e-5)
+    np.testing.assert_allclose(free @ free, free, atol=1e-5)
+    assert np.linalg.matrix_rank(free, tol=1e-4) == 7 - 2
 
 
 def test_maps_are_standardised_over_the_classes_and_are_as_large_as_the_activation(tables, asked):

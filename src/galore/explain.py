@@ -270,7 +270,7 @@ def margin_map(
 
 
 def standardised_maps(maps: Float[Array, "*batch C h w"]) -> Float[Array, "*batch C h w"]:
-    """Less the mean over the C classes at each cell, in units of their standard deviation; 0 where they are all equal."""
+    """Less the mean over the C classes at each cell, in units of their standard deviation; 0 where all are equal."""
     centred = maps - jnp.mean(maps, axis=-3, keepdims=True)
     return centred / (jnp.sqrt(jnp.mean(centred**2, axis=-3, keepdims=True)) + 1e-9)
 
