@@ -102,11 +102,11 @@ def _counts(config: Config, asked: Interventions) -> str:
 def _correlation(config: Config, scored: Scores, agreed: Scores) -> str:
     """Over the network's maps: does the number that needs no second picture predict the one that does?"""
     own = [method for method in scored.by_method if method not in BASELINES]
-    means = [
-        [np.nanmean(scores.by_method[method][measure]) for method in own]
+    specific, flipped = (
+        [float(np.nanmean(scores.by_method[method][measure])) for method in own]
         for scores, measure in ((scored, SPECIFICITY), (agreed, FLIPPED))
-    ]
-    rho = float(scipy.stats.spearmanr(*means).statistic)
+    )
+    rho = scipy.stats.spearmanr(specific, flipped)[0]
     return f"Spearman's correlation of specificity and {FLIPPED!r} over {len(own)} maps, seed {config.seed}: {rho:.2f}."
 
 

@@ -58,7 +58,7 @@ def test_the_class_that_differs_at_a_part_lights_it_more_than_one_that_does_not(
 
 
 def test_one_part_in_a_closed_form():
-    """The table is the squared distance of shrunk means over the ridged scatter; class 1 shows the part half as much."""
+    """The squared distance of shrunk means over the ridged scatter; class 1 shows the part half as much."""
     Z = np.array([[[0.0], [2.0]], [[6.0], [8.0]]])
     table = part_tables._table(np.array([[[1.0], [1.0]], [[0.5], [0.5]]]), Z, np.array([0, 1]))
     sums, counts, of_all = np.array([2.0, 7.0]), np.array([2.0, 1.0]), 9 / 3
