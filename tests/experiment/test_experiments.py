@@ -154,7 +154,7 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["only=galery"], "no such experiment; the closest is gallery"),
+        (["only=galery"], "no such experiment; the closest are gallery, answering"),
         (["dataset=synthetic_scenes", "only=part_iou_vs_region"], "synthetic_scenes has no annotated parts"),
         (["dataset=cub", "only=true_counterfactual"], "cub cannot be drawn again"),
         (["only=deliberative_network"], "name several trainings in explanation.checkpoints"),
