@@ -54,7 +54,7 @@ def birds() -> TestSet:
 
 @pytest.fixture(scope="module")
 def asked(birds) -> interventions.Interventions:
-    return interventions.of_birds(birds, BIRDS, images=32, seed=0)
+    return interventions.of_birds(birds, BIRDS, images=12, seed=0)
 
 
 @pytest.fixture(scope="module")
