@@ -39,6 +39,7 @@ EXPERIMENTS = (
     "counterfactual_edits",
     "side_by_side",
     "true_counterfactual",
+    "answering",
     "deliberative_difficulty",
     "deliberative_attribution",
     "deliberative_layer",

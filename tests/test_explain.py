@@ -181,6 +181,40 @@ class TestMargin:
         chex.assert_trees_all_close(found, ask(explain.margin, NET, IMAGES, None, COUNTER), rtol=1e-4, atol=1e-6)
 
 
+class TestStandardised:
+    def test_compares_a_cell_with_all_classes(self):
+        explanation = ask(explain.standardised, NET, IMAGES, None, COUNTER)
+        for i, image in enumerate(IMAGES):
+            maps, _, _ = by_hand(image, range(heads.CLASSES), signs=False)
+            lacking = -np.stack(maps)
+            spread = lacking.std(0)
+            # Where no channel is on, no class has anything to say, and neither has the map.
+            expected = (lacking[COUNTER] - lacking.mean(0)) / np.where(spread == 0, 1, spread)
+            chex.assert_trees_all_close(explanation.maps[i], expected, rtol=1e-3, atol=1e-4)
+            assert explanation.predicted[i] == int(jnp.argmax(NET(image)[1])) and explanation.counter[i] == COUNTER
+
+    def test_what_is_added_to_every_class_is_immaterial(self):
+        maps = jnp.asarray(heads.normal(3, heads.CLASSES, 4, 3))
+        chex.assert_trees_all_close(
+            explain.standardised_maps(maps), explain.standardised_maps(5 * maps + heads.normal(4, 4, 3)), atol=1e-4
+        )
+        assert (explain.standardised_maps(jnp.ones((3, 2, 2))) == 0).all()
+
+    def test_without_a_counter_class_it_is_about_the_runner_up(self):
+        explanation = ask(explain.standardised, NET, IMAGES)
+        chex.assert_trees_all_equal(explanation.counter, jnp.argsort(explanation.logits, axis=1)[:, -2])
+
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize(("y", "c"), [(-1, 0), (0, 5)])
+    def test_of_a_class_that_does_not_exist_is_nan_where_the_index_is_traced(self, y, c):
+        assert np.isnan(jax.jit(lambda y, c: explain.standardised(NET, IMAGES, y, c))(y, c).maps).all()
+
+    def test_takes_activations(self):
+        F, head = jax.vmap(NET)(IMAGES)[0], dataclasses.replace(NET, features=None)
+        found = jax.jit(lambda F: explain.standardised(head, None, None, COUNTER, activations=F))(F)
+        chex.assert_trees_all_close(found, ask(explain.standardised, NET, IMAGES, None, COUNTER), rtol=1e-3, atol=1e-4)
+
+
 JUDGE = {"convolution": 0.3 * heads.normal(11, 3, 3, 3, heads.DEPTH), "weight": heads.normal(12, heads.DEPTH)}
 
 

@@ -22,7 +22,7 @@ LAYERS = [
     ["attribution"],
     ["arguments"],
     ["explain", "models"],
-    ["training"],
+    ["part_tables", "training"],
     ["loading"],
     ["evaluation", "stream"],
     ["benchmark"],

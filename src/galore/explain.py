@@ -5,6 +5,7 @@
     counterfactual   why y and not c?                              D(x; y, c) and D(x_c; c, y), where
                                                                    D(x; y, c) = a(h_y) * complement(a(h_c)) * a(s)
     margin           what moves y away from c?                     a(h_y - h_c), which the papers did not try
+    standardised     what lacks c more than it lacks others?       -a(h_c), standardised over all classes at each cell
 
 Every function takes a batch of images and is pure; jit it at your own boundary, with the functions bound:
 `jax.jit(functools.partial(galore.explain.deliberative, top=5))(net, images)`. All scores of one image share one
@@ -167,6 +168,26 @@ class Margin:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class Standardised:
+    """What speaks less for `counter` than for the other classes.
+
+    `maps` [B, h, w] = `standardised_maps` of -a(h) of all classes, at `counter`; signed.
+    """
+
+    maps: Float[Array, "*B h w"]
+    predicted: Int[Array, "*B"]
+    counter: Int[Array, "*B"]
+    logits: Float[Array, "*B C"]
+
+    __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
+        return [(self.maps[index], images, index, f"unlike {name(self.counter[index])}")]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Counterfactual:
     """Why the prediction and not the counter class: the same question put to both images.
 
@@ -246,6 +267,12 @@ def margin_map(
 ) -> Float[Array, "*batch h w"]:
     """a(h_y) - a(h_c), of signed class maps; what `margin` gives for attributions that are linear in the score."""
     return predicted_map - counter_map
+
+
+def standardised_maps(maps: Float[Array, "*batch C h w"]) -> Float[Array, "*batch C h w"]:
+    """Less the mean over the C classes at each cell, in units of their standard deviation; 0 where all are equal."""
+    centred = maps - jnp.mean(maps, axis=-3, keepdims=True)
+    return centred / (jnp.sqrt(jnp.mean(centred**2, axis=-3, keepdims=True)) + 1e-9)
 
 
 def insecurity_map(
@@ -379,6 +406,52 @@ def margin(
     predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
     counter = arguments.class_indices(net, images, activations, counter, "counter")
     one = lambda x, y, c: _margin(net, x, y, c, options)  # noqa: E731
+    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+
+
+def standardised(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    predicted: Any = None,
+    counter: Any = None,
+    *,
+    activations: Float[Array, "B h w d"] | None = None,
+    attribution: Attribution | str = gradient_x_activation,
+    class_scores: ClassScores = logits_as_scores,
+) -> Standardised:
+    """What in the image speaks unusually little for a class: -a(h_c), standardised over all classes at each cell.
+
+    A cell that says little of any class is no answer to "why not c?"; one that speaks for all but c is. The map answers
+    the question better than the papers' and the margin do (docs/answering.md). It needs the maps of all classes, which
+    share one linearisation: with many classes it costs as many pullbacks through the head.
+
+    Args:
+        net: the network.
+        images: its inputs, [B, H, W, c]; None where the activations are given.
+        predicted: the classes y, one or B indices or names, which the default of `counter` leaves out and the map does
+            not depend on; None: the predicted ones.
+        counter: the classes c to speak against, likewise; None: the most probable ones that are not y.
+        activations: of the images at the cut, [B, h, w, d]; None: the network's features make them.
+        attribution, class_scores: see the module's docstring.
+
+    Returns:
+        Maps [B, h, w], the classes and the logits.
+
+    Raises:
+        InputError: as `discriminant`.
+    """
+    options = _map_options(attribution, None, RAW, class_scores)
+    arguments.check_examples(net, images, activations)
+    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
+    counter = arguments.class_indices(net, images, activations, counter, "counter")
+
+    def one(example: _Example, y: Array | None, c: Array | None) -> Standardised:
+        F, logits = _forward(net, example)
+        y, c = _asked(logits, y, c)
+        maps = score_maps(net, example.image, F, jnp.arange(len(logits)), (), options).classes
+        exist = _exists(jnp.stack([y, c]), len(logits)).all()
+        return Standardised(jnp.where(exist, standardised_maps(-maps)[c], jnp.nan), y, c, logits)
+
     return jax.vmap(one)(_Example(images, activations), predicted, counter)
 
 

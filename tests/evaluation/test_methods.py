@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toys
 
-from galore import explain
+from galore import explain, part_tables
 from galore.attribution import grad_cam, integrated_gradients, requests
 from galore.errors import InputError
 from galore.evaluation import methods
@@ -68,6 +68,31 @@ def test_every_rule_equals_its_formula():
     assert [method.rule for method in compared] == list(Rule)[:5]
     for map_, formula in zip(maps, expected, strict=True):
         np.testing.assert_allclose(map_[:, 0], formula, rtol=1e-4, atol=1e-9)
+
+
+def test_rules_beyond_two_classes_are_the_explanations_of_the_library():
+    net, images = heads.plain_network(), heads.images(2)
+    y, c = jnp.array([0, 1]), jnp.array([[3, 2], [4, 0]])
+    F = np.asarray(jax.vmap(net)(images)[0])
+    labels = np.array([0, 1, 2, 3, 4] * 2)
+    tables = part_tables.fit(np.concatenate([F * scale for scale in (1, 2, 3, 4, 5)]), labels, jax.random.key(0))
+    compared = [Method(rule) for rule in (Rule.ABSENCE, Rule.STANDARDISED, Rule.PARTS, Rule.MARGIN)]
+    maps = jax.jit(lambda *x: methods.counterfactual_maps(compared, net, None, *x, tables))(images, y, c)
+    for place in range(2):
+        raw = explain.discriminant(net, images, y, c[:, place], signs=explain.RAW)
+        of_parts = jnp.stack([part_tables.maps(tables, jnp.asarray(f), k)[d] for f, k, d in zip(F, y, c[:, place])])
+        standardised = explain.standardised(net, images, y, c[:, place]).maps
+        margin = raw.predicted_maps - raw.counter_maps
+        for map_, expected in zip(maps, (-raw.counter_maps, standardised, of_parts, margin), strict=True):
+            np.testing.assert_allclose(map_[:, place], expected, rtol=1e-3, atol=1e-3)
+    alone = jax.jit(lambda *x: methods.counterfactual_maps(compared[:1], net, None, *x))(images, y, c)
+    np.testing.assert_allclose(alone[0], maps[0], rtol=1e-4, atol=1e-6)
+
+
+def test_part_tables_that_there_are_not_are_asked_for():
+    net, images = heads.plain_network(), heads.images(1)
+    with pytest.raises(InputError, match="'part tables' needs tables"):
+        methods.counterfactual_maps([Method(Rule.PARTS)], net, None, images, jnp.zeros(1, int), jnp.ones((1, 1), int))
 
 
 @requests(positive_gradient=True)

@@ -1,14 +1,19 @@
 """Experiments end to end at toy size, and all of them from one command."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import toys
 from omegaconf import open_dict
 
+from galore import part_tables
 from galore.errors import InputError
+from galore.evaluation import queries
+from galore.evaluation.interventions import Interventions
 from galore.evaluation.methods import BASELINES, ORACLE, Method, Rule, Score
 from galore.experiment import config, inputs, runner, runs
 from galore.experiment.table import Cell, Row, Table
@@ -70,6 +75,27 @@ def test_scenes_are_scored_by_pixels(monkeypatch, on_toy, cfg, tmp_path):
         assert table.find(Cell(Method(Rule.ATTRIBUTIVE), measure, region, users)) is not None
 
 
+def test_answering_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
+    """The toy's decisions hang on nothing that was drawn, so that half of its parts flip them, and others look so."""
+    toy = toys.toy_test_set()
+    F = toy.run(toy.images, 16)[0]
+    with_tables = dataclasses.replace(toy, tables=part_tables.fit(F, np.arange(len(F)) % 5, jax.random.key(0)))
+    asked = queries.beginner(toy, 0)
+    drawn = np.zeros_like(asked.truth)
+    drawn[:, :2] = True
+    known = Interventions(asked._replace(truth=drawn), ~drawn, np.full(len(drawn), 2))
+    experiment = runner.load("answering")
+    monkeypatch.setattr(inputs, "with_part_tables", lambda config, test_set: with_tables)
+    monkeypatch.setattr(experiment, "_interventions", lambda config, test_set: known)
+    table = runner.run(experiment, cfg, tmp_path)
+    for measure in ("specificity", "flipped", "flipped against look-alike"):
+        assert {row.cell.method.rule for row in table.select(measure)} >= set(experiment.RULES)
+        assert table.find(Cell(ORACLE, measure)).estimate.value > 0.95
+    assert len(experiment.claims(table)) == 12 and any("Spearman" in remark for remark in table.remarks)
+    monkeypatch.setattr(experiment, "_interventions", lambda config, test_set: None)
+    assert len(experiment.claims(experiment.run(config.typed(cfg)))) == 4
+
+
 def test_every_experiment_has_a_title_options_claims_and_figures():
     names = set(config.flat(config.plain(config.compose([]))))
     for name in reproduce.EXPERIMENTS:
@@ -128,7 +154,7 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["only=galery"], "no such experiment; the closest is gallery"),
+        (["only=galery"], "no such experiment; the closest are gallery, answering"),
         (["dataset=synthetic_scenes", "only=part_iou_vs_region"], "synthetic_scenes has no annotated parts"),
         (["dataset=cub", "only=true_counterfactual"], "cub cannot be drawn again"),
         (["only=deliberative_network"], "name several trainings in explanation.checkpoints"),

@@ -2,10 +2,14 @@
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 
+from galore import part_tables
 from galore.errors import InputError
+from galore.evaluation import test_set as test_sets
 from galore.experiment import config, inputs, runner
 
 
@@ -105,3 +109,26 @@ def test_queries_that_nothing_can_answer_are_refused_before_images_are_read(tmp_
     test = SimpleNamespace(paths=("a.jpg", "b.jpg"), name="two birds")
     with pytest.raises(InputError, match=said):
         inputs._student(tmp_path, test)
+
+
+def test_part_tables_are_fitted_to_training_images_at_the_networks_cut(run):
+    asked = options(*run)
+    evaluated = inputs.test_set(asked)
+    tables = inputs.with_part_tables(asked, evaluated).tables
+    assert evaluated.tables is None and tables.clusterings[0].table.shape[:2] == (3, 3)
+    whole = inputs.dataset(asked.dataset)
+    training = whole.subset(whole.is_training)
+    images = test_sets.decode(training, evaluated.net.preprocessing)["image"]
+    expected = part_tables.fit(evaluated.run(images, 16)[0], training.labels, jax.random.key(0))
+    np.testing.assert_allclose(tables.mean, expected.mean, rtol=1e-4, atol=1e-6)
+
+
+def test_the_test_images_of_invented_scenes_are_found_again(tmp_path):
+    numbers = ("dataset.classes=2", "dataset.per_class=4", "dataset.size=32", f"dataset.root={tmp_path}/scenes")
+    asked = options("dataset=synthetic_scenes", *numbers)
+    whole = inputs.dataset(asked.dataset)
+    test = whole.subset(~whole.is_training)
+    scenes, found = inputs.scenes_of(asked)
+    for place, number in enumerate(found):
+        np.testing.assert_array_equal(Image.open(test.mask_path(place)), scenes.draw(int(number)).mask)
+    assert len(found) == len(test) and inputs.scenes_of(options()) is None

@@ -25,6 +25,7 @@ from galore.evaluation.methods import BASELINES, ORACLE, Method, counterfactual_
 from galore.evaluation.queries import HardImages, Queries
 from galore.evaluation.test_set import Annotations, Measures, Parts, TestSet
 from galore.network import Network
+from galore.part_tables import PartTables
 
 RECALL = 0.5
 RECALLS = tuple(percent / 100 for percent in range(10, 100, 10))
@@ -44,6 +45,7 @@ class Model(NamedTuple):
     predictor: Predictor | None
     discriminant: Bool[Array, "A C C P"]
     shared: Bool[Array, "A C C P"]
+    tables: PartTables | None = None
 
 
 class ImageBatch(NamedTuple):
@@ -130,7 +132,7 @@ def evaluate(
         every_class: ask about every other class as well, for the specificity; the classes share one linearisation.
 
     Raises:
-        InputError: no query, or a method needs a predictor and there is none.
+        InputError: no query, or a method needs a predictor or part tables, and there are none.
     """
     for method in methods:
         if (score := method.score_with(test_set.predictor)) is not None:
@@ -252,7 +254,7 @@ def over_batches(
     other = test_set.other
     truths = [test_set] if other is None else [test_set, other]
     discriminant, shared = (jnp.stack([getattr(t, name) for t in truths]) for name in ("discriminant", "shared"))
-    model = Model(test_set.net, test_set.predictor, discriminant, shared)
+    model = Model(test_set.net, test_set.predictor, discriminant, shared, test_set.tables)
 
     def batch_of(positions: Int[np.ndarray, " b"]) -> tuple[Any, ...]:
         rows = queries.rows[positions]
@@ -282,7 +284,8 @@ def maps_of(methods: Sequence[Method], model: Model, batch: Batch) -> list[Float
 def _maps_against(
     methods: Sequence[Method], model: Model, batch: Batch, counters: Int[Array, "B K"]
 ) -> list[Float[Array, "B K h w"]]:
-    return counterfactual_maps(methods, model.net, model.predictor, batch.images, batch.predicted, counters)
+    asked = (batch.images, batch.predicted, counters)
+    return counterfactual_maps(methods, model.net, model.predictor, *asked, model.tables)
 
 
 @functools.lru_cache(maxsize=8)

@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from galore import explain
+from galore import explain, part_tables
 from galore.attribution import Attribution, gradient_x_activation
 from galore.confidence import Confidence, Predictor, certainty, softmax_score
 from galore.errors import InputError
 from galore.network import Network
+from galore.part_tables import PartTables
 
 
 class Rule(enum.Enum):
@@ -33,6 +34,10 @@ class Rule(enum.Enum):
     MARGIN = "margin"
     MARGIN_TIMES_CONFIDENCE = "margin * s"
     ATTRIBUTIVE_TIMES_CONFIDENCE = "a * s"
+    ABSENCE = "-b"
+    # Beyond the two classes: -b standardised over all of them at each cell, and parts by which classes differ.
+    STANDARDISED = "-b, standardised"
+    PARTS = "part tables"
     # Deliberative: products of two class maps, without and with the map of a difficulty.
     CLASS_PAIR = "none"
     INSECURITY = "a * b * d"
@@ -169,6 +174,8 @@ WORDS = {
     Rule.WITHOUT_CONFIDENCE: "discriminant without confidence",
     Rule.DISCRIMINANT: "discriminant",
     Rule.MARGIN_TIMES_CONFIDENCE: "margin times confidence",
+    Rule.ABSENCE: "absence of the counter class",
+    Rule.STANDARDISED: "absence, standardised over classes",
     Rule.CLASS_PAIR: "no difficulty map",
     Rule.SEARCH: "exhaustive search, ours",
     Rule.SEARCH_BY_HEAD: "exhaustive search, as published",
@@ -222,6 +229,7 @@ def counterfactual_maps(
     images: Float[Array, "B H W c"],
     predicted: Int[Array, " B"],
     counters: Int[Array, "B K"],
+    tables: PartTables | None = None,
 ) -> list[Float[Array, "B K h w"]]:
     """The maps of counterfactual methods; those of one attribution share one linearisation of the head.
 
@@ -232,21 +240,24 @@ def counterfactual_maps(
         images: the network's inputs.
         predicted: y.
         counters: the classes c that are asked about, K for each image.
+        tables: of `Rule.PARTS`, fitted at the network's cut; None: there are none.
 
     Returns:
         Maps for each method, in order; those of a rule without c are the same for each.
 
     Raises:
-        InputError: a method needs a predictor and there is none.
+        InputError: a method needs a predictor or part tables, and there are none.
     """
+    if tables is None and any(method.rule is Rule.PARTS for method in methods):
+        raise InputError("the rule 'part tables' needs tables, fitted to training images (galore.part_tables.fit)")
 
     def one(image: Array, y: Array, c: Array) -> list[Array]:
         maps: dict[Method, Array] = {}
         for setting in dict.fromkeys(method.attribution or GRADIENT for method in methods):
             alike = [method for method in methods if (method.attribution or GRADIENT) == setting]
-            straight = _maps_by(setting, alike, net, predictor, image, y, c)
+            straight = _maps_by(setting, alike, net, predictor, tables, image, y, c)
             if setting.mirrored:
-                mirrored = _maps_by(setting, alike, net, predictor, image[:, ::-1], y, c)
+                mirrored = _maps_by(setting, alike, net, predictor, tables, image[:, ::-1], y, c)
                 straight = [(map_ + other[..., ::-1]) / 2 for map_, other in zip(straight, mirrored)]
             maps |= dict(zip(alike, straight))
         return [maps[method] for method in methods]
@@ -281,6 +292,7 @@ def _maps_by(
     methods: Sequence[Method],
     net: Network,
     predictor: Predictor | None,
+    tables: PartTables | None,
     image: Float[Array, "H W c"],
     y: Int[Array, ""],
     c: Int[Array, " K"],
@@ -291,12 +303,23 @@ def _maps_by(
     # Class maps stay signed, so that the margin is exact; the authors' floor is applied to them afterwards.
     options = explain.MapOptions(setting.function(), signs=explain.Signs(class_floor=None))
     confidences = [score.confidence(predictor) for score in with_maps]
-    F, _ = net(image)
-    maps = explain.score_maps(net, image, F, jnp.append(y, c), confidences, options)
-    b = maps.classes[1:]
-    a = jnp.broadcast_to(maps.classes[0], b.shape)
+    F, logits = net(image)
+    needs_all = any(method.rule is Rule.STANDARDISED for method in methods)
+    asked = jnp.append(y, c)
+    maps = explain.score_maps(net, image, F, jnp.arange(len(logits)) if needs_all else asked, confidences, options)
+    of_asked = maps.classes[asked] if needs_all else maps.classes
+    b = of_asked[1:]
+    a = jnp.broadcast_to(of_asked[0], b.shape)
     by_score = {score: jnp.broadcast_to(map_, b.shape) for score, map_ in zip(with_maps, maps.confidences)}
-    return [_put_together(method.rule, a, b, by_score.get(method.score_with(predictor))) for method in methods]  # type: ignore[arg-type]
+
+    def put_together(method: Method) -> Float[Array, "K h w"]:
+        if method.rule is Rule.STANDARDISED:
+            return explain.standardised_maps(-maps.classes)[c]
+        if method.rule is Rule.PARTS:
+            return part_tables.maps(tables, net.locations(F)[0], y)[c]  # type: ignore[arg-type]
+        return _put_together(method.rule, a, b, by_score.get(method.score_with(predictor)))  # type: ignore[arg-type]
+
+    return [put_together(method) for method in methods]
 
 
 def _put_together(
@@ -310,6 +333,8 @@ def _put_together(
             return explain.floored(a) * s
         case Rule.WITHOUT_CONFIDENCE | Rule.DISCRIMINANT:
             return explain.discriminant_map(explain.floored(a), explain.floored(b), s)
+        case Rule.ABSENCE:
+            return -b
         case Rule.MARGIN:
             return explain.margin_map(a, b)
         case Rule.MARGIN_TIMES_CONFIDENCE if s is not None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from galore.regions import upsample
 
@@ -96,14 +96,14 @@ def precision_recall(
     return PrecisionRecall(precision, hits / _nan_if_zero(total))
 
 
-def auroc(ranks: Int[Array, "*#n P"], truth: Bool[Array, "*#n P"], visible: Bool[Array, "*#n P"]) -> Float[Array, "*n"]:
+def auroc(ranks: Num[Array, "*#n P"], truth: Bool[Array, "*#n P"], visible: Bool[Array, "*#n P"]) -> Float[Array, "*n"]:
     """How often a map is larger at a ground-truth part than at another visible part; ties count half, chance is 0.5.
 
     The area under the ROC curve of the map's values as a detector of ground-truth parts, per image. It needs no
     threshold, and the share of parts that are ground truth does not move it.
 
     Args:
-        ranks: from `ranks`, [..., P] (they order parts as the map's values do).
+        ranks: from `ranks`, [..., P], or whatever orders the parts as the map does.
         truth: which parts are ground truth.
         visible: which parts are visible.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, Num, UInt8
 
-from galore import batching, representation
+from galore import batching, part_tables, representation
 from galore.confidence import Predictor
 from galore.data import loader
 from galore.data.dataset import PartDataset, SceneDataset
@@ -20,6 +20,7 @@ from galore.errors import InputError
 from galore.evaluation import baselines, metrics
 from galore.evaluation.ground_truth import AttributeTable
 from galore.network import Network
+from galore.part_tables import PartTables
 from galore.regions import upsample
 
 Measures = dict[str, Array]
@@ -147,6 +148,7 @@ class TestSet:
         student: the classes that a weaker network predicts, the advanced user; None: there is none.
         image_ids: of the images, to find them again.
         other: the ground truth by the other tables of attributes; None: there is none.
+        tables: parts by which the classes differ, found in other images; None: nobody looked (`with_part_tables`).
     """
 
     net: Network
@@ -161,6 +163,7 @@ class TestSet:
     predictor: Predictor | None = None
     student: Int[np.ndarray, "n"] | None = None
     other: "OtherTruth | None" = None
+    tables: PartTables | None = None
 
     __test__ = False  # pytest would take the class for tests
     __repr__ = representation.fields
@@ -266,6 +269,28 @@ def build(
         student=student,
         other=other,
     )
+
+
+def with_part_tables(
+    test_set: TestSet,
+    training: PartDataset | SceneDataset,
+    key: Key[Array, ""],
+    images_per_class: int = 30,
+    batch_size: int = 32,
+) -> TestSet:
+    """The test set with part tables, fitted to the first training images of each class at the network's cut.
+
+    Raises:
+        InputError: the network has no preprocessing, or a class has no training image.
+    """
+    if test_set.net.preprocessing is None:
+        raise InputError("the network has no preprocessing, so that photos cannot be prepared for it")
+    by_class = [np.flatnonzero(training.labels == c)[:images_per_class] for c in range(len(test_set.class_names))]
+    some = training.subset(np.concatenate(by_class))
+    images = decode(some, test_set.net.preprocessing, batch_size)["image"]
+    F = test_set.run(images, batch_size)[0]
+    located = np.asarray(jax.vmap(lambda one: test_set.net.locations(one)[0])(jnp.asarray(F)))
+    return dataclasses.replace(test_set, tables=part_tables.fit(located, some.labels.astype(np.int32), key))
 
 
 def _logits(net: Network, images: UInt8[np.ndarray, "n H W 3"], batch_size: int) -> Float[np.ndarray, "n C"]:

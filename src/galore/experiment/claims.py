@@ -48,6 +48,8 @@ MARGINS = {
     "Near-KP": 0.02,
     "Same-KP": 0.02,
     "moved": 0.05,
+    "flipped": 0.02,
+    "flipped against look-alike": 0.02,
     "deletion": 0.02,
     "insertion": 0.02,
     "correlation": 0.05,

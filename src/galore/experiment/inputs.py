@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from galore import atomic, foreign, npz, provenance
@@ -17,6 +18,7 @@ from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.birds import SyntheticBirds
+from galore.data.synthetic.scenes import SyntheticScenes
 from galore.errors import InputError
 from galore.evaluation import ground_truth, queries, stability
 from galore.evaluation import test_set as test_sets
@@ -79,6 +81,16 @@ def birds_of(config: Config) -> SyntheticBirds | None:
     return invented(config.dataset) if config.dataset.kind == "synthetic_birds" else None
 
 
+def scenes_of(config: Config) -> tuple[SyntheticScenes, np.ndarray] | None:
+    """The invented scenes of the data set, which can be drawn again, and the numbers of the test images, as they count
+    them; None for other data."""
+    if config.dataset.kind != "synthetic_scenes":
+        return None
+    drawn, whole = invented(config.dataset), _dataset(config.dataset)
+    numbers = {name: number for number, name in enumerate(drawn.names(), 1)}
+    return drawn, np.array([numbers[Path(file).stem] for file in whole.subset(~whole.is_training).paths])
+
+
 def test_set(config: Config, *, run: str | None = None, layer: str | None = None, needs_parts: bool = False) -> TestSet:
     """The network of the options on the test images of the data set; made once for the same network and layer.
 
@@ -120,6 +132,13 @@ def with_margin(config: Config, evaluated: TestSet, rows: np.ndarray) -> TestSet
     whole = _dataset(config.dataset)
     assert isinstance(whole, PartDataset)
     return stability.with_margin(evaluated, whole.subset(~whole.is_training), rows)
+
+
+def with_part_tables(config: Config, evaluated: TestSet) -> TestSet:
+    """The test set of the options with part tables, fitted to training images of its data set."""
+    whole = _dataset(config.dataset)
+    training, key = whole.subset(whole.is_training), jax.random.key(config.seed)
+    return test_sets.with_part_tables(evaluated, training, key, batch_size=config.explanation.batch_size)
 
 
 def layers(config: Config, run: str) -> list[str]:

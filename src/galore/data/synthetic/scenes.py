@@ -18,7 +18,7 @@ from PIL import Image
 from galore import atomic, representation
 from galore.data.synthetic.canvas import Canvas
 from galore.data.synthetic.folder import check_numbers, draw_all, read_header, write_header
-from galore.data.synthetic.scenes_drawing import INDOOR, OBJECTS, OUTDOOR, backdrop, indoors, outdoors
+from galore.data.synthetic.scenes_drawing import INDOOR, OBJECTS, OUTDOOR, Draw, backdrop, indoors, outdoors
 from galore.errors import InputError, closest
 
 _FORMAT = "galore synthetic scenes"
@@ -114,14 +114,20 @@ class SyntheticScenes:
         Raises:
             InputError: no such image, or an object that this kind of scene cannot hold.
         """
-        frequencies = SCENES[self.class_name(image_id)]
-        known = INDOOR if _is_indoors(frequencies) else OUTDOOR
+        frequencies, known = SCENES[self.class_name(image_id)], self._drawn_by(image_id)
         for name in (*removed, *added):
             if name not in known:
                 raise InputError(f"there is no {name!r} in such a scene; {closest(name, known) or ', '.join(known)}")
         chance = np.random.default_rng(np.random.SeedSequence((self.seed, image_id))).random(len(known))
         drawn = {name for name, u in zip(known, chance) if u < frequencies.get(name, 0.0)}
         return _draw(known, (drawn | set(added)) - set(removed), (self.seed, image_id), size or self.size)
+
+    def possible_objects(self, image_id: int) -> tuple[str, ...]:
+        """What can be removed from or added to an image, from far to near: all that is known indoors, or outdoors."""
+        return tuple(self._drawn_by(image_id))
+
+    def _drawn_by(self, image_id: int) -> dict[str, Draw]:
+        return INDOOR if _is_indoors(SCENES[self.class_name(image_id)]) else OUTDOOR
 
     def is_training(self) -> Bool[np.ndarray, "n"]:
         """The split: three fifths of every class, drawn by the seed, are for training."""
