@@ -6,6 +6,10 @@ Takes the network and the birds of `make demo`. The birds are drawn anew and lar
 which two they are was chosen by hand, so that the eye finds the difference. results/ has pictures drawn by lot.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import sys
 from pathlib import Path
 
@@ -31,4 +35,4 @@ def main(picture: Path = ROOT / "docs" / "why_not.png") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    sys.exit(program.ended("error", lambda: main(*map(Path, sys.argv[1:]))))

@@ -11,6 +11,10 @@ one photo on the processors that the program may use: the compiled program behin
 alone, all in turns. Seven minutes on one core.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import dataclasses
 import json
@@ -202,4 +206,4 @@ def image_for(preprocessing: Preprocessing | None) -> jax.Array:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(program.ended("error", main))

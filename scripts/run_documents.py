@@ -9,6 +9,10 @@ commands run in the order in which they stand, its blocks of Python as one progr
 notebooks of docs/gallery are run by `make docs`. Exits with 1 where something fails.
 """
 
+from galore import program
+
+program.guard(__name__)
+
 import argparse
 import importlib.util
 import os
@@ -78,6 +82,7 @@ LEFT_OUT = (
     LeftOut(r"install.md: (make|source|python -m pip)", "installing is what CI and tests/test_package.py do"),
     LeftOut(r"README.md: (make|source)", "installing is what CI and tests/test_package.py do"),
     LeftOut(r"train=authors", "wants a GPU and ImageNet weights from the network"),
+    LeftOut(r"config-name=search", "needs the package hydra-optuna-sweeper", package="optuna"),
     LeftOut(r"hosts.coordinator=HOST", "needs two machines; tests/training/test_hosts.py starts two processes"),
     LeftOut(r"take_results.py", "a server, which does not end; tests/teach tries it"),
     LeftOut(r"teach-results", "needs the answers of people; tests/teach invents them"),
@@ -223,4 +228,4 @@ def _short(step: Step) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.ended("error", main))

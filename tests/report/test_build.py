@@ -81,7 +81,7 @@ def test_a_region_is_the_largest_fraction_of_its_map_and_its_boxes_lie_in_the_ph
 
 def test_a_box_surrounds_the_patch_that_speaks_for_the_class(answer):
     """The bright patch covers columns 20 to 38 and rows 12 to 30 of the photo; a cell is 10.7 pixels of it."""
-    x0, y0, x1, _ = answer.attributive.boxes[0]
+    x0, y0, x1, y1 = answer.attributive.boxes[0]
     assert 20 - 11 < x0 < x1 < 38 + 11
     assert 12 - 11 < y0 < y1 < 30 + 11
 
