@@ -75,8 +75,8 @@ def _maps(test_set: TestSet, shown: Queries, method: Method) -> jnp.ndarray:
     """[k, 2, h, w]: of the images asked about, and of the counter images with the classes exchanged."""
     rows, first = np.append(shown.rows, shown.counter_rows), np.append(shown.predicted, shown.counter)
     second = np.append(shown.counter, shown.predicted)
-    given = (jnp.asarray(some) for some in (test_set.inputs(rows), first, second[:, None]))
-    (against,) = counterfactual_maps((method,), test_set.net, test_set.predictor, *given)
+    images, y, c = (jnp.asarray(some) for some in (test_set.inputs(rows), first, second[:, None]))
+    (against,) = counterfactual_maps((method,), test_set.net, test_set.predictor, images, y, c)
     maps = against[:, 0]
     return jnp.stack([maps[: len(shown.rows)], maps[len(shown.rows) :]], axis=1)
 
