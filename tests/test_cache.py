@@ -10,7 +10,7 @@ import pytest
 from photographs import write_photos
 
 import galore
-from galore import cache, models
+from galore import atomic, cache, models
 from galore.cli import main
 
 COUNTED: dict[str, int] = {"compiled": 0, "taken": 0}
@@ -112,6 +112,18 @@ def test_an_interrupted_run_keeps_nothing(store):
         jax.jit(lambda x: x + 7)(jnp.arange(3.0))
         raise KeyboardInterrupt
     assert entries(store) == []
+
+
+@pytest.mark.robust("outputs")
+def test_what_a_killed_run_left_is_removed_and_that_of_a_live_one_stays(store, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    dead, live = temporary / "galore-programs-dead", temporary / "galore-programs-live"
+    for one in (dead, live):
+        (one / "copies").mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with atomic.writer(live):
+        run()
+        assert list(temporary.iterdir()) == [live] and (live / "copies").is_dir()
 
 
 @pytest.mark.robust("outputs")

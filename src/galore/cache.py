@@ -13,6 +13,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ LARGEST = 64 * 2**20
 """Bytes of all programs together; the oldest ones go first. That of `galore explain` takes about 0.2 MB."""
 
 _DIGEST = 32
+_PREFIX = "galore-programs-"
 
 
 def folder() -> Path:
@@ -68,11 +70,21 @@ def compiled(is_wanted: bool = True) -> Iterator[None]:
 
 
 def _temporary_folder(stack: contextlib.ExitStack) -> Path | None:
+    """A folder for copies, locked as long as the run lasts; those of runs that were killed are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, InputError):
+            if not left.is_symlink() and _is_own(left):
+                with atomic.writer(left):
+                    shutil.rmtree(left)
     try:
-        made = tempfile.TemporaryDirectory(prefix="galore-programs-", ignore_cleanup_errors=True)
-    except OSError:
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+        place = Path(stack.enter_context(made))
+        stack.enter_context(atomic.writer(place))
+        copies = place / "copies"
+        copies.mkdir()
+    except (OSError, InputError):
         return None
-    return Path(stack.enter_context(made))
+    return copies
 
 
 @contextlib.contextmanager
@@ -116,7 +128,7 @@ def _copy(store: Path, machine: str, copies: Path) -> set[str]:
     for entry in store.glob(f"{machine}-*"):
         copy = copies / entry.name.removeprefix(f"{machine}-")
         try:
-            if hasattr(os, "getuid") and entry.stat().st_uid != os.getuid():
+            if not _is_own(entry):
                 continue  # a program runs with the user's rights
             content = entry.read_bytes()
             if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
@@ -127,6 +139,10 @@ def _copy(store: Path, machine: str, copies: Path) -> set[str]:
             with contextlib.suppress(OSError):
                 copy.unlink(missing_ok=True)
     return {copy.name for copy in copies.iterdir()}
+
+
+def _is_own(path: Path) -> bool:
+    return not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
 
 
 def _keep(new: list[Path], store: Path, machine: str) -> None:
