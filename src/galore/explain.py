@@ -30,10 +30,8 @@ Options that all functions share:
         `jax.nn.softmax`, as in their text.
 """
 
-import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -42,214 +40,59 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from galore import arguments, representation
-from galore import class_names as naming
-from galore.attribution import Attribution, attribute, gradient_x_activation
+from galore import arguments
+from galore.attribution import Attribution, gradient_x_activation
 from galore.confidence import Confidence, Predictor, softmax_score
 from galore.errors import InputError
+from galore.explanation_types import Attributive, Counterfactual, Deliberative, Discriminant, Margin, Standardised
 from galore.network import Network
+from galore.score_maps import (
+    AUTHORS,
+    RAW,
+    ClassScores,
+    MapOptions,
+    ScoreMaps,
+    Signs,
+    exists,
+    floored,
+    logits_as_scores,
+    map_options,
+    score_maps,
+)
+from galore.score_maps import margin as margin_of_scores
 
-ClassScores = Callable[[Float[Array, " C"]], Float[Array, " C"]]
-ClassName = Callable[[Any], str]
-Drawn = list[tuple[Any, Any, int, str]]
-"""Maps, the batch of images that each belongs to, its place there, and its caption."""
-
-
-class Signs(NamedTuple):
-    """What becomes of negative attributions; the default is the papers' code, `RAW` leaves everything as it is.
-
-    Attributes:
-        class_floor: negative values of a class map become this; None: they stay. See `floored`.
-        positive_confidence_gradient: the gradient of a confidence or difficulty is clipped at zero before it meets the
-            activation. An attribution function that does not request `positive_gradient` has its map clipped instead;
-            for Grad-CAM, whose map is nowhere negative, that changes nothing, as in the papers' code.
-    """
-
-    class_floor: float | None = 1e-7
-    positive_confidence_gradient: bool = True
-
-
-AUTHORS = Signs()
-RAW = Signs(class_floor=None, positive_confidence_gradient=False)
-
-
-def _plot(
-    self: Any, images: Any = None, index: int = 0, *, class_names: Sequence[str] = (), ax: Any = None, **others: Any
-) -> Any:
-    """Draws the maps of one image over it, by matplotlib, outside `jit`.
-
-    Args:
-        images: what is seen below the maps, [B, H, W, c] or one of them, with 1 or 3 colours: uint8, or the network's
-            inputs, which are stretched from black to white; None: nothing.
-        index: which image of the batch.
-        class_names: for the captions, such as `net.class_names`; numbers where there are none.
-        ax: axes in which the first map alone is drawn.
-        others: `counter_images` of a `Counterfactual`.
-
-    Returns:
-        A figure, which a notebook shows and `savefig` writes; no window opens. The axes where they are given.
-
-    Raises:
-        InputError: an image of the batch, or images, that there are not.
-    """
-    from galore import plotting
-
-    def name(index: Any) -> str:
-        return naming.label(int(index), class_names) if class_names else f"class {int(index)}"
-
-    batch = len(jax.tree.leaves(self)[0])
-    if not -batch <= index < batch:
-        raise InputError(f"index={index}: the explanation is of {batch} images")
-    return plotting.maps(self._drawn(index, name, images, **others), ax)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Attributive:
-    """What supports a class. `maps` [B, h, w] = a(h_classes)."""
-
-    maps: Float[Array, "*B h w"]
-    classes: Int[Array, "*B"]
-    logits: Float[Array, "*B C"]
-
-    __repr__ = representation.fields
-    plot = _plot
-
-    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
-        return [(self.maps[index], images, index, f"speaks for {name(self.classes[index])}")]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Discriminant:
-    """What speaks for `predicted`, not for `counter`, where the network is sure.
-
-    `maps` [B, h, w] = `predicted_maps` * complement(`counter_maps`) * `confidence_maps`; `confidence` is s(x).
-    """
-
-    maps: Float[Array, "*B h w"]
-    predicted_maps: Float[Array, "*B h w"]
-    counter_maps: Float[Array, "*B h w"]
-    confidence_maps: Float[Array, "*B h w"]
-    predicted: Int[Array, "*B"]
-    counter: Int[Array, "*B"]
-    confidence: Float[Array, "*B"]
-    logits: Float[Array, "*B C"]
-
-    __repr__ = representation.fields
-    plot = _plot
-
-    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
-        caption = f"speaks for {name(self.predicted[index])},\nnot for {name(self.counter[index])}"
-        return [(self.maps[index], images, index, caption)]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Margin:
-    """What moves the score of `predicted` away from that of `counter`.
-
-    `maps` [B, h, w] = a(h_predicted - h_counter), signed; `margin` is h_predicted - h_counter itself.
-    """
-
-    maps: Float[Array, "*B h w"]
-    predicted: Int[Array, "*B"]
-    counter: Int[Array, "*B"]
-    margin: Float[Array, "*B"]
-    logits: Float[Array, "*B C"]
-
-    __repr__ = representation.fields
-    plot = _plot
-
-    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
-        caption = f"speaks for {name(self.predicted[index])},\nnot for {name(self.counter[index])}"
-        return [(self.maps[index], images, index, caption)]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Standardised:
-    """What speaks less for `counter` than for the other classes.
-
-    `maps` [B, h, w] = `standardised_maps` of -a(h) of all classes, at `counter`; signed.
-    """
-
-    maps: Float[Array, "*B h w"]
-    predicted: Int[Array, "*B"]
-    counter: Int[Array, "*B"]
-    logits: Float[Array, "*B C"]
-
-    __repr__ = representation.fields
-    plot = _plot
-
-    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
-        return [(self.maps[index], images, index, f"unlike {name(self.counter[index])}")]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Counterfactual:
-    """Why the prediction and not the counter class: the same question put to both images.
-
-    `query` = D(x; y, c) on the image asked about, `counter` = D(x_c; c, y) on an image of the counter class.
-    """
-
-    query: Discriminant
-    counter: Discriminant
-
-    __repr__ = representation.fields
-    plot = _plot
-
-    def _drawn(self, index: int, name: ClassName, images: Any, counter_images: Any = None) -> Drawn:
-        return [*self.query._drawn(index, name, images), *self.counter._drawn(index, name, counter_images)]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Deliberative:
-    """Where the network hesitates and between which classes: insecurities, the strongest first.
-
-    Attributes:
-        maps: a(h_a) * a(h_b) * a(difficulty) per pair.
-        pairs: the two classes of each insecurity.
-        strengths: the mean of the map over its region, the `fraction` of the map's cells with the largest values.
-        occurs: whether the pair is among the `keep` largest class attributions at some location; pairs that are not,
-            or whose class is ruled out (a logit of -inf), come last and count as no insecurity.
-        classes: the candidates, by falling logit.
-        class_maps: a(h) of each candidate.
-        difficulty_maps: a(1 - s).
-        difficulty: 1 - s(x), in [0, 1].
-        logits: of the whole network.
-    """
-
-    maps: Float[Array, "*B P h w"]
-    pairs: Int[Array, "*B P 2"]
-    strengths: Float[Array, "*B P"]
-    occurs: Bool[Array, "*B P"]
-    classes: Int[Array, "*B T"]
-    class_maps: Float[Array, "*B T h w"]
-    difficulty_maps: Float[Array, "*B h w"]
-    difficulty: Float[Array, "*B"]
-    logits: Float[Array, "*B C"]
-
-    __repr__ = representation.fields
-    plot = _plot
-
-    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
-        """The strongest insecurities; of those that do not occur the strongest alone."""
-        count = min(max(int(self.occurs[index].sum()), 1), 3)
-        captions = [f"{name(a)}\nor {name(b)}?" for a, b in np.asarray(self.pairs[index, :count])]
-        return [(map_, images, index, caption) for map_, caption in zip(self.maps[index], captions)]
+__all__ = [
+    "AUTHORS",
+    "RAW",
+    "Attributive",
+    "Counterfactual",
+    "Deliberative",
+    "Discriminant",
+    "MapOptions",
+    "Margin",
+    "ScoreMaps",
+    "Signs",
+    "Standardised",
+    "attributive",
+    "complement",
+    "counterfactual",
+    "deliberative",
+    "discriminant",
+    "discriminant_map",
+    "floored",
+    "insecurity_map",
+    "logits_as_scores",
+    "margin",
+    "margin_map",
+    "score_maps",
+    "standardised",
+    "standardised_maps",
+]
 
 
 def complement(maps: Float[Array, "*batch h w"]) -> Float[Array, "*batch h w"]:
     """max(m) - m per map: large where the map is small."""
     return jnp.max(maps, axis=(-2, -1), keepdims=True) - maps
-
-
-def floored(maps: Float[Array, "*batch h w"], signs: Signs = AUTHORS) -> Float[Array, "*batch h w"]:
-    """Class maps under the sign rule: negative values become `signs.class_floor`."""
-    return maps if signs.class_floor is None else jnp.where(maps < 0, signs.class_floor, maps)
 
 
 def discriminant_map(
@@ -284,11 +127,6 @@ def insecurity_map(
     return first_map * second_map * difficulty_map
 
 
-def logits_as_scores(logits: Float[Array, " C"]) -> Float[Array, " C"]:
-    """The class scores of the papers' code: the logits themselves."""
-    return logits
-
-
 def attributive(
     net: Network,
     images: Float[Array, "B H W c"] | None,
@@ -315,7 +153,7 @@ def attributive(
         InputError: images or activations that are no batch for this network, classes that it does not have, or options
             of another kind.
     """
-    options = _map_options(attribution, None, signs, class_scores)
+    options = map_options(attribution, None, signs, class_scores)
     arguments.check_examples(net, images, activations)
     classes = arguments.class_indices(net, images, activations, classes, "classes")
 
@@ -358,7 +196,7 @@ def discriminant(
         InputError: images or activations that are no batch for this network, classes that it does not have, or options
             of another kind.
     """
-    options = _map_options(attribution, confidence_attribution, signs, class_scores)
+    options = map_options(attribution, confidence_attribution, signs, class_scores)
     score = arguments.confidence(confidence)
     arguments.check_examples(net, images, activations)
     predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
@@ -401,7 +239,7 @@ def margin(
     Raises:
         InputError: as `discriminant`.
     """
-    options = _map_options(attribution, None, RAW, class_scores)
+    options = map_options(attribution, None, RAW, class_scores)
     arguments.check_examples(net, images, activations)
     predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
     counter = arguments.class_indices(net, images, activations, counter, "counter")
@@ -440,7 +278,7 @@ def standardised(
     Raises:
         InputError: as `discriminant`.
     """
-    options = _map_options(attribution, None, RAW, class_scores)
+    options = map_options(attribution, None, RAW, class_scores)
     arguments.check_examples(net, images, activations)
     predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
     counter = arguments.class_indices(net, images, activations, counter, "counter")
@@ -449,7 +287,7 @@ def standardised(
         F, logits = _forward(net, example)
         y, c = _asked(logits, y, c)
         maps = score_maps(net, example.image, F, jnp.arange(len(logits)), (), options).classes
-        exist = _exists(jnp.stack([y, c]), len(logits)).all()
+        exist = exists(jnp.stack([y, c]), len(logits)).all()
         return Standardised(jnp.where(exist, standardised_maps(-maps)[c], jnp.nan), y, c, logits)
 
     return jax.vmap(one)(_Example(images, activations), predicted, counter)
@@ -482,7 +320,7 @@ def counterfactual(
     Raises:
         InputError: as `discriminant`, or batches of different sizes.
     """
-    options = _map_options(attribution, confidence_attribution, signs, class_scores)
+    options = map_options(attribution, confidence_attribution, signs, class_scores)
     score = arguments.confidence(confidence)
     arguments.check_examples(net, images)
     arguments.check_examples(net, counter_images, name="counter_images")
@@ -534,139 +372,11 @@ def deliberative(
     top, keep = arguments.whole_number(top, "top", 2), arguments.whole_number(keep, "keep", 2)
     if not isinstance(fraction, numbers.Real) or not 0 < fraction <= 1:
         raise InputError(f"fraction={fraction!r}: expected a number above 0 and at most 1")
-    options = _map_options(attribution, confidence_attribution, signs, class_scores)
+    options = map_options(attribution, confidence_attribution, signs, class_scores)
     score = arguments.confidence(confidence)
     arguments.check_examples(net, images, activations)
     one = lambda example: _deliberative(net, example, top, keep, fraction, score, options)  # noqa: E731
     return jax.vmap(one)(_Example(images, activations))
-
-
-class MapOptions(NamedTuple):
-    """How scores become maps; see the docstring of the module for each."""
-
-    attribution: Attribution = gradient_x_activation
-    confidence_attribution: Attribution | None = None
-    signs: Signs = AUTHORS
-    class_scores: ClassScores = logits_as_scores
-
-
-def _map_options(attribution: Any, confidence_attribution: Any, signs: Any, class_scores: ClassScores) -> MapOptions:
-    """The options as they were given, names resolved; the one place where functions may be names."""
-    if not isinstance(signs, Signs):
-        raise InputError(f"signs of type {type(signs).__name__}: expected galore.explain.Signs, such as AUTHORS or RAW")
-    if not callable(class_scores):
-        raise InputError(
-            f"class_scores of type {type(class_scores).__name__}: expected a function logits -> scores, such as "
-            "jax.nn.softmax"
-        )
-    own = confidence_attribution
-    return MapOptions(
-        arguments.attribution(attribution),
-        None if own is None else arguments.attribution(own, "confidence_attribution"),
-        signs,
-        class_scores,
-    )
-
-
-class ScoreMaps(NamedTuple):
-    """The maps of K class scores and of S confidence or difficulty scores, and the values of the latter."""
-
-    classes: Float[Array, "K h w"]
-    confidences: tuple[Float[Array, "h w"], ...]
-    values: tuple[Float[Array, ""], ...]
-
-
-def score_maps(
-    net: Network,
-    image: Float[Array, "H W c"] | None,
-    F: Float[Array, "h w d"],
-    classes: Int[Array, " K"],
-    confidences: Sequence[Confidence | Predictor],
-    options: MapOptions,
-    *,
-    difficulty: bool = False,
-) -> ScoreMaps:
-    """a(h_y) for each class and a(s) for each confidence score of one example: what every explanation is made of.
-
-    Class scores and the confidences that are functions of the logits share one linearisation of the head, unless the
-    confidences have an attribution of their own.
-
-    Args:
-        net: the network.
-        image: its input, for attributions that follow a path of images and for predictors with features of their own.
-        F: the activation at the cut.
-        classes: whose scores are attributed.
-        confidences: the scores s.
-        options: how.
-        difficulty: attribute 1 - s in place of s.
-    """
-    signs = options.signs
-    located, placed = net.locations(F)
-    with_classes = [s for s in confidences if options.confidence_attribution is None and not isinstance(s, Predictor)]
-
-    def of_logits(logits: Array) -> list[Array]:
-        values = [_number(s(logits)) for s in with_classes]
-        return [1 - value if difficulty else value for value in values]
-
-    def scores(activation: Array) -> Array:
-        logits = _logits(net, placed(activation))
-        return jnp.concatenate([_class_scores(logits, options)[classes], *of_logits(logits)])
-
-    clipped = [False] * len(classes) + [signs.positive_confidence_gradient] * len(with_classes)
-    maps = _attributed(options.attribution, scores, located, clipped, image, net)
-    shared = iter(zip(maps[len(classes) :], scores(located)[len(classes) :]))
-    exists = _exists(classes, _count(net, F))
-    class_maps = jnp.where(exists[:, None, None], floored(maps[: len(classes)], signs), jnp.nan)
-    pairs = []
-    for confidence in confidences:
-        is_shared = any(confidence is one for one in with_classes)
-        pairs.append(next(shared) if is_shared else _alone(net, image, F, confidence, options, difficulty))
-    sized = (m if m.shape == maps.shape[1:] else jax.image.resize(m, maps.shape[1:], "linear") for m, _ in pairs)
-    return ScoreMaps(class_maps, tuple(sized), tuple(value for _, value in pairs))
-
-
-def _alone(
-    net: Network,
-    image: Array | None,
-    F: Array,
-    confidence: Confidence | Predictor,
-    options: MapOptions,
-    difficulty: bool,
-) -> tuple[Float[Array, "h w"], Float[Array, ""]]:
-    """The map and the value of a confidence that has activations, or an attribution, of its own."""
-    (activation, placed), features = net.locations(F), _locations_of(net)
-    if isinstance(confidence, Predictor):
-        score_of = lambda G: confidence.head(confidence.params, placed(G))  # noqa: E731
-        if (own := confidence.features) is not None:
-            features = lambda x: own(confidence.params, x)  # noqa: E731
-            if image is None:
-                raise InputError("the predictor has features of its own: give images, not activations alone")
-            activation, placed = features(image), lambda located: located
-    else:
-        score_of = lambda G: confidence(_logits(net, placed(G)))  # noqa: E731
-
-    def score(G: Array) -> Array:
-        value = _number(score_of(G)).astype(jnp.float32)
-        return 1 - value if difficulty else value
-
-    attribution = options.confidence_attribution or options.attribution
-    clipped = [options.signs.positive_confidence_gradient]
-    (confidence_map,) = attribute(attribution, score, activation, clipped, image, features)
-    return confidence_map, score(activation)[0]
-
-
-def _locations_of(net: Network) -> Callable[[Float[Array, "H W c"]], Float[Array, "h w d"]]:
-    """The locations of an image's activation."""
-    return lambda image: net.locations(net.activation(image))[0]
-
-
-def _number(score: Any) -> Float[Array, "1"]:
-    """The value of a confidence, as a vector."""
-    shape = getattr(score, "shape", () if isinstance(score, float | int) else None)
-    if shape is None or math.prod(shape) != 1:
-        found = f"a {type(score).__name__}" if shape is None else f"shape {shape}"
-        raise InputError(f"the confidence gives {found}, expected one number")
-    return jnp.reshape(score, 1)
 
 
 class _Example(NamedTuple):
@@ -680,40 +390,6 @@ def _forward(net: Network, example: _Example) -> tuple[Float[Array, "h w d"], Fl
     if example.activation is None:
         return net(example.image)  # pyright: ignore[reportArgumentType]
     return example.activation, net.logits(example.activation)
-
-
-def _logits(net: Network, F: Array) -> Float[Array, " C"]:
-    return net.logits(F).astype(jnp.float32)
-
-
-def _count(net: Network, F: Array) -> int:
-    return jax.eval_shape(net.logits, F).shape[-1]
-
-
-def _exists(classes: Int[Array, "*n"], count: int) -> Bool[Array, "*n"]:
-    """Whether there are such classes: where an index is traced only this tells, lest it gets another class's map."""
-    return (classes >= 0) & (classes < count)
-
-
-def _class_scores(logits: Float[Array, " C"], options: MapOptions) -> Float[Array, " C"]:
-    scores = options.class_scores(logits)
-    if jnp.shape(scores) != logits.shape:
-        raise InputError(f"class_scores give shape {jnp.shape(scores)}, expected one per logit, {logits.shape}")
-    return scores
-
-
-def _attributed(
-    attribution: Attribution,
-    scores: Callable[[Array], Array],
-    F: Array,
-    clipped: Sequence[bool],
-    image: Array | None,
-    net: Network,
-) -> Float[Array, "K h w"]:
-    maps = attribute(attribution, scores, F, clipped, image, _locations_of(net))
-    if maps.ndim != 3:
-        raise InputError(f"the attribution gives maps of shape {maps.shape[1:]}, expected [h, w] for each score")
-    return maps
 
 
 def _asked(
@@ -731,15 +407,8 @@ def _margin(
 ) -> Margin:
     F, logits = _forward(net, example)
     y, c = _asked(logits, predicted, counter)
-    located, placed = net.locations(F)
-
-    def score(activation: Array) -> Array:
-        of_classes = _class_scores(_logits(net, placed(activation)), options)
-        return (of_classes[y] - of_classes[c])[None]
-
-    (maps,) = _attributed(options.attribution, score, located, [False], example.image, net)
-    exist = _exists(jnp.stack([y, c]), len(logits)).all()
-    return Margin(jnp.where(exist, maps, jnp.nan), y, c, jnp.where(exist, score(located)[0], jnp.nan), logits)
+    map_, value = margin_of_scores(net, example.image, F, y, c, options)
+    return Margin(map_, y, c, value, logits)
 
 
 def _discriminant(

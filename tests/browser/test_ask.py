@@ -24,12 +24,6 @@ ANSWERED = "document.getElementById('ask').scrollIntoView(); return performance.
 MAPS = "return data.questions.map((one) => data.methods.map((method) => [...explanation(one, method)]))"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with driver.started() as started:
-        yield started
-
-
 @functools.cache
 def answer_by(rule, folder):
     return answers.answer(folder, rule=rule, also=METHODS[1:])

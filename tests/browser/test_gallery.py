@@ -14,12 +14,6 @@ NOT_SHOWN = "return [...document.images].filter(one => one.complete && !one.natu
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with driver.started() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def address(tmp_path_factory):
     made = invented_stream.write(tmp_path_factory.mktemp("stream") / "out", COUNT)
     return stream.save_gallery(made, invented_stream.CLASSES).as_uri()

@@ -32,12 +32,6 @@ VISIBLE = "return document.querySelector(arguments[0]).checkVisibility()"
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with driver.started() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def results(browser, tmp_path_factory):
     return invented.pages_of(tmp_path_factory.mktemp("results"), drawn=["cub-efficientnet_lite0"])
 

@@ -31,6 +31,7 @@ from galore.evaluation.evaluate import Batch, Model, Scores, maps_of, over_batch
 from galore.evaluation.methods import BASELINES, Method
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import TestSet
+from galore.evaluation.true_counterfactuals import as_seen, class_numbers, differing_kinds
 
 STAYS = 0.05
 """The decision stays where it moves by less than this share of the way on which it flips."""
@@ -83,16 +84,14 @@ def of_birds(test_set: TestSet, birds: SyntheticBirds, images: int, seed: int, n
     Raises:
         InputError: the images are not of the birds, or no replacement flips a decision.
     """
-    numbers = np.array([birds.class_number(int(image)) for image in test_set.image_ids])
-    if (numbers != test_set.labels + 1).any():
-        raise InputError("the test images are not those of the synthetic birds that are to be drawn again")
+    numbers = class_numbers(test_set, birds)
     rng = np.random.default_rng(seed)
 
     def edits(row: int) -> Iterator[Edit]:
         image_id = int(test_set.image_ids[row])
         for replaced, counters in _replacements(birds, int(numbers[row]), neighbours, rng):
             places = np.array([kind_of(part) in replaced for part in PARTS])
-            image = _seen(test_set, birds.draw(image_id, replaced).image)
+            image = as_seen(test_set, birds.draw(image_id, replaced).image)
             yield Edit(places, len(replaced), frozenset(number - 1 for number in counters), image)
 
     return _answers(test_set, edits, images, rng)
@@ -120,7 +119,7 @@ def of_scenes(
         for removed, added in _removals(scenes, scene, rng):
             places = np.zeros(test_set.discriminant.shape[-1], bool)
             places[[LABEL[name] - 1 for name in removed]] = True
-            image = _seen(test_set, scenes.draw(scene, removed, added).image)
+            image = as_seen(test_set, scenes.draw(scene, removed, added).image)
             yield Edit(places, len(removed), classes, image)
 
     return _answers(test_set, edits, images, rng)
@@ -214,11 +213,7 @@ def _replacements(
     birds: SyntheticBirds, number: int, neighbours: int, rng: np.random.Generator
 ) -> Iterator[tuple[dict[str, int], tuple[int, ...]]]:
     """Kinds of part with the classes that they are taken from, and of those the one that is asked about."""
-    kinds = {
-        other: list(dict.fromkeys(kind_of(part) for part in birds.differing_parts(number, other)))
-        for other in range(1, birds.classes + 1)
-        if other != number
-    }
+    kinds = differing_kinds(birds, number)
     nearest = sorted(kinds, key=lambda other: (len(kinds[other]), rng.random()))[:neighbours]
     for other in nearest:
         for count in range(1, min(len(kinds[other]), 3) + 1):
@@ -244,12 +239,6 @@ def _removals(
             yield (name,), (str(rng.choice(absent)),)
     for pair in itertools.combinations(there, 2):
         yield pair, ()
-
-
-def _seen(test_set: TestSet, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
-    if test_set.net.preprocessing is None:
-        return image
-    return test_set.net.preprocessing.transform(*image.shape[:2]).pixels(image)
 
 
 def _shows(image: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from galore.data.synthetic.birds import SyntheticBirds
 from galore.data.synthetic.birds_species import PARTS, kind_of
@@ -44,9 +44,7 @@ def find_flips(test_set: TestSet, birds: SyntheticBirds, images: int, seed: int,
     Raises:
         InputError: the images are not of the birds, or no replacement flips a decision.
     """
-    numbers = np.array([birds.class_number(int(image)) for image in test_set.image_ids])
-    if (numbers != test_set.labels + 1).any():
-        raise InputError("the test images are not those of the synthetic birds that are to be drawn again")
+    numbers = class_numbers(test_set, birds)
     rng = np.random.default_rng(seed)
     right = np.flatnonzero(test_set.predicted == test_set.labels)
     rows = np.sort(rng.permutation(right)[:images]).tolist()
@@ -102,6 +100,34 @@ def decision_moves(
     return Scores(flips.queries, dict(zip((*methods, *BASELINES), values)), fractions=fractions)
 
 
+def class_numbers(test_set: TestSet, birds: SyntheticBirds) -> Int[np.ndarray, " n"]:
+    """The classes of the test images as the birds count them, from 1.
+
+    Raises:
+        InputError: the images are not of the birds.
+    """
+    numbers = np.array([birds.class_number(int(image)) for image in test_set.image_ids])
+    if (numbers != test_set.labels + 1).any():
+        raise InputError("the test images are not those of the synthetic birds that are to be drawn again")
+    return numbers
+
+
+def differing_kinds(birds: SyntheticBirds, number: int) -> dict[int, list[str]]:
+    """The kinds of part in which every other class differs from one."""
+    return {
+        other: list(dict.fromkeys(kind_of(part) for part in birds.differing_parts(number, other)))
+        for other in range(1, birds.classes + 1)
+        if other != number
+    }
+
+
+def as_seen(test_set: TestSet, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
+    """A drawn image as the test images are: what the network sees, before it is normalised."""
+    if test_set.net.preprocessing is None:
+        return image
+    return test_set.net.preprocessing.transform(*image.shape[:2]).pixels(image)
+
+
 def _moves(
     net: Any, fractions: tuple[float, ...], image: Array, goal: Array, map: Array, y: Array, c: Array
 ) -> dict[str, Float[Array, " T"]]:
@@ -116,17 +142,10 @@ def _moves(
 
 def _replacements(birds: SyntheticBirds, number: int, tries: int, rng: np.random.Generator) -> list[tuple[str, int]]:
     """(kind of part, class number) to try for a class: from the species that differ least."""
-    kinds = {
-        other: list(dict.fromkeys(kind_of(part) for part in birds.differing_parts(number, other)))
-        for other in range(1, birds.classes + 1)
-        if other != number
-    }
+    kinds = differing_kinds(birds, number)
     order = sorted(kinds, key=lambda other: (len(kinds[other]), rng.random()))
     return [(kind, other) for other in order for kind in kinds[other]][:tries]
 
 
 def _draw(test_set: TestSet, birds: SyntheticBirds, row: int, kind: str, number: int) -> UInt8[np.ndarray, "H W 3"]:
-    image = birds.draw(int(test_set.image_ids[row]), {kind: number}).image
-    if test_set.net.preprocessing is None:
-        return image
-    return test_set.net.preprocessing.transform(*image.shape[:2]).pixels(image)
+    return as_seen(test_set, birds.draw(int(test_set.image_ids[row]), {kind: number}).image)

@@ -1,6 +1,5 @@
 """What a program prints at its end: the table, as wide as the terminal is, and what became of each claim."""
 
-import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -34,11 +33,10 @@ def table(numbers: TableSummary, width: int, other: AttributeTable | None = None
         width: of the terminal in characters; a line is longer only where one word, or one number with its method, is.
         other: by which table of attributes the ground truth is made; None: the experiment's own.
     """
-    rows = [row for row in numbers.rows if row.cell.table is other]
-    grouped = itertools.groupby(rows, key=lambda row: row.cell.labels)
     by_labels: dict[tuple[tuple[str, str], ...], list[RowSummary]] = {}
-    for labels, some in grouped:
-        by_labels.setdefault(labels, []).extend(some)
+    for row in numbers.rows:
+        if row.cell.table is other:
+            by_labels.setdefault(row.cell.labels, []).append(row)
     paragraphs = []
     for labels, some in by_labels.items():
         title = ", ".join(f"{name}: {value}" for name, value in labels if value)

@@ -83,12 +83,7 @@ def questions(answer: Answer) -> list[Question]:
     rule = answer.methods["rule"]
     known = _classes(answer)
     name = {one.index: one.name for one in (*answer.candidates, counter)}
-    asked = [
-        Question(
-            "What speaks for it?", f"What speaks for {name[y]}?", f"what speaks for {name[y]}", 0, "attributive", (y,)
-        )
-        for y in known
-    ]
+    asked = [_supports(name[y], y) for y in known]
     pairs = [(one.first.index, one.second.index) for one in answer.insecurities]
     asked += [
         Question(

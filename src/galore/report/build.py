@@ -153,7 +153,7 @@ def build(
 
     Args:
         net: a network with preprocessing.
-        path: the photo, or the photo itself: a PIL image, or uint8 [height, width, 3].
+        path: that of a photo, or the photo itself: a PIL image, or uint8 [height, width, 3].
         explain_photo: made by `compile_explanations`.
         methods: the settings, for the reader: model, layer, attribution, confidence, rule, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
