@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -20,8 +21,12 @@ FAST_COMPILATION = (
 )
 os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS", "")])
 
-# Nobody's cache folder is written, and what is compiled once is compiled anew the next time.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# Nobody's cache folder is written. What took long to compile is kept for as long as this run lasts, for the other
+# worker and for the programs that tests start, which mostly compile the same few networks.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="galore-tests-", ignore_cleanup_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)

@@ -32,11 +32,10 @@ def counting():
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Path:
-    """An empty cache; the other tests do without one."""
+    """An empty cache; that of the tests is set aside."""
     monkeypatch.setenv("GALORE_CACHE", str(tmp_path / "cache"))
-    jax.config.update("jax_enable_compilation_cache", True)
-    yield tmp_path / "cache" / "programs"
-    jax.config.update("jax_enable_compilation_cache", False)
+    with cache._configured(jax_compilation_cache_dir=None, jax_enable_compilation_cache=True):
+        yield tmp_path / "cache" / "programs"
 
 
 def run(factor: float = 2.0, is_wanted: bool = True) -> tuple[int, int]:

@@ -124,3 +124,15 @@ def test_connected_regions_with_their_boxes():
     np.testing.assert_array_equal(np.any([r.mask for r in found], axis=0), mask)
     assert len(regions.connected(mask, smallest=2)) == 2
     assert regions.connected(np.zeros((3, 3), bool)) == []
+
+
+def test_outside_of_jit_only_the_first_call_compiles():
+    first, second, compiled = jnp.eye(5), jnp.eye(5)[::-1] + 1, []
+    listener = lambda event, seconds, **more: compiled.append(event)  # noqa: E731
+    regions.largest_fraction(first, 0.3, (40, 40))
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    try:
+        regions.largest_fraction(second, 0.3, (40, 40))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listener)
+    assert not [event for event in compiled if "backend_compile" in event]

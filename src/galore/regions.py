@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int
 from scipy import ndimage
 
 from galore.errors import InputError
@@ -104,16 +104,19 @@ def _order_statistic(values: Float[Array, "*batch N"], place: Int[Array, ""]) ->
     bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
     # Unsigned numbers in the order of the values: of negative ones all bits are flipped, of others the sign.
     keys = jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
-
-    def set_bit(number: Int[Array, ""], found: UInt32[Array, "*batch"]) -> UInt32[Array, "*batch"]:
-        larger = found | (jnp.uint32(1 << 31) >> number.astype(jnp.uint32))
-        smaller = jnp.sum(keys < larger[..., None], axis=-1, dtype=jnp.int32)
-        return jnp.where(smaller <= place, larger, found)
-
-    found = jax.lax.fori_loop(0, 32, set_bit, jnp.zeros(values.shape[:-1], jnp.uint32))
+    nothing = jnp.zeros(values.shape[:-1], jnp.uint32)
+    found, _, _ = jax.lax.fori_loop(0, 32, _set_bit, (nothing, keys, place))
     bits = jnp.where(found >> 31 == 1, found & jnp.uint32((1 << 31) - 1), ~found)
     number = jax.lax.bitcast_convert_type(bits, jnp.float32)
     return jnp.where(jnp.any(jnp.isnan(values), axis=-1), jnp.nan, number)
+
+
+def _set_bit(number: Int[Array, ""], state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    """One more bit of the value (a function of its own, lest each call outside of jit be compiled anew)."""
+    found, keys, place = state
+    larger = found | (jnp.uint32(1 << 31) >> number.astype(jnp.uint32))
+    smaller = jnp.sum(keys < larger[..., None], axis=-1, dtype=jnp.int32)
+    return jnp.where(smaller <= place, larger, found), keys, place
 
 
 class Region(NamedTuple):

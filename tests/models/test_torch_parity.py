@@ -79,7 +79,8 @@ def assert_close(found, expected, what, scale=None):
 def test_every_layer_and_its_map_equal_torchs(name):
     """In double precision: the gradient jumps where a ReLU's input is zero, and some of ten million are within 1e-6.
 
-    In processes of their own, since VGG16 takes 2 GB of memory. About 60 s for the seven networks on 2 cores.
+    At the odd size, where padding is not the same on both sides; the test below is at 224 pixels. In processes of their
+    own, since VGG16 takes 2 GB of memory. About 20 s for the seven networks on 2 cores.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         process.submit(check_every_layer, name).result()
@@ -90,15 +91,15 @@ def check_every_layer(name):
     run = all_layers(name)
     with jax.enable_x64(True):
         params = {path: jnp.asarray(value, jnp.float64) for path, value in network.params.items()}
-    for index in range(len(SIZES)):
-        with jax.enable_x64(True):
-            logits, activations, gradients = run(params, jnp.asarray(fixed_input(index), jnp.float64))
-        assert_close(logits, reference[f"{index}/logits"], "logits")
-        for layer, activation in activations.items():
-            key = f"{index}/{layer}"
-            assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
-            map_ = (np.asarray(activation) * np.asarray(gradients[layer])).sum(-1)
-            assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
+    index = SIZES.index((193, 250))
+    with jax.enable_x64(True):
+        logits, activations, gradients = run(params, jnp.asarray(fixed_input(index), jnp.float64))
+    assert_close(logits, reference[f"{index}/logits"], "logits")
+    for layer, activation in activations.items():
+        key = f"{index}/{layer}"
+        assert_close(samples(activation), reference[f"{key}/activation"], key, reference[f"{key}/scale"])
+        map_ = (np.asarray(activation) * np.asarray(gradients[layer])).sum(-1)
+        assert_close(samples(map_), reference[f"{key}/map"], f"map {key}", reference[f"{key}/map_scale"])
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
