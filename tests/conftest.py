@@ -1,5 +1,6 @@
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -65,3 +66,13 @@ def without_shape_types(monkeypatch):
 def compiled_well(monkeypatch):
     """What a test starts compiles as for users, which pays where it computes for long: in double precision, say."""
     monkeypatch.delenv("XLA_FLAGS")
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> Iterator[Path]:
+    """The folder of an empty cache of the user's; that of the tests is set aside."""
+    from galore import cache  # not before the types of the package are checked
+
+    monkeypatch.setenv("GALORE_CACHE", str(tmp_path / "cache"))
+    with cache._configured(jax_compilation_cache_dir=None, jax_enable_compilation_cache=True):
+        yield tmp_path / "cache" / "programs"

@@ -30,14 +30,6 @@ def counting():
     jax.monitoring.unregister_event_listener(count)
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch) -> Path:
-    """An empty cache; that of the tests is set aside."""
-    monkeypatch.setenv("GALORE_CACHE", str(tmp_path / "cache"))
-    with cache._configured(jax_compilation_cache_dir=None, jax_enable_compilation_cache=True):
-        yield tmp_path / "cache" / "programs"
-
-
 def run(factor: float = 2.0, is_wanted: bool = True) -> tuple[int, int]:
     """Computes something in a program of its own; how many programs were compiled and taken from the cache."""
     jax.clear_caches()

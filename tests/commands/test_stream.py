@@ -113,14 +113,9 @@ def test_the_gallery_is_written_and_can_be_left_out(place, tmp_path, capsys):
     assert not list((tmp_path / "without").glob("[gt]*")) and "Look at" not in capsys.readouterr().out
 
 
-def test_no_cache_keeps_no_program(place, tmp_path, monkeypatch):
-    monkeypatch.setenv("GALORE_CACHE", str(tmp_path / "cache"))
-    jax.config.update("jax_enable_compilation_cache", True)
-    try:
-        assert stream(place, tmp_path / "out", "--no-cache") == 0
-        assert not (tmp_path / "cache").exists()
-        jax.clear_caches()
-        assert stream(place, tmp_path / "other") == 0
-        assert list((tmp_path / "cache" / "programs").iterdir())
-    finally:
-        jax.config.update("jax_enable_compilation_cache", False)
+def test_no_cache_keeps_no_program(place, tmp_path, store):
+    assert stream(place, tmp_path / "out", "--no-cache") == 0
+    assert not store.parent.exists()
+    jax.clear_caches()
+    assert stream(place, tmp_path / "other") == 0
+    assert list(store.iterdir())
