@@ -1,9 +1,9 @@
 """Two records of the same works: how many times as long the second takes, and whether that can be told.
 
-One benchmark's rounds tell how much a machine wanders while it runs, and no more: all of them may fall into a slow hour.
-So the interval is not that of a median, which shrinks with every round; it is where the ratio of one round of the
-second to one round of the first lies. On one machine it is widened by what a work that is the same in every record
-differed between the two: if that has become a tenth slower, a tenth is nothing that can be told.
+One benchmark's rounds tell how much a machine wanders while it runs, and no more: all may fall into a slow hour. So the
+interval is not that of a median, which shrinks with every round; it is where the ratio of one round of the second to
+one round of the first lies. On one machine it is widened by what a work that is the same in every record differed
+between the two: where that has become a tenth slower, a tenth is nothing that can be told.
 """
 
 import math

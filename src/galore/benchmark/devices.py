@@ -47,9 +47,7 @@ class Peak(NamedTuple):
 
 
 def _gpu(float32: float, tf32: float | None, bfloat16: float | None, bandwidth: float, page: str) -> Peak:
-    return Peak(
-        float32 * TERA, (tf32 or float32) * TERA, bfloat16 and bfloat16 * TERA, bandwidth * TERA, NVIDIA + page
-    )
+    return Peak(float32 * TERA, (tf32 or float32) * TERA, bfloat16 and bfloat16 * TERA, bandwidth * TERA, NVIDIA + page)
 
 
 def _tpu(bfloat16: float, bandwidth: float, page: str) -> Peak:

@@ -6,8 +6,8 @@ are counted, as they stand on an accelerator, so that a network has one count wh
 
 The rules are those of XLA's cost analysis: a multiplication and an addition are two; products with the zeros around an
 image are left out (ResNet-50 has 7.95 GFLOP by this rule, and 8.2 in most papers, which count them); an elementwise
-operation is one for each number that it makes; exponentials and roots are none. In one thing they differ: XLA counts the
-body of a loop once, and here it counts as often as it runs.
+operation is one for each number that it makes; exponentials and roots are none. In one thing the counts differ: to XLA
+the body of a loop runs once, and here it counts as often as it runs.
 """
 
 import math
@@ -21,7 +21,9 @@ from galore.cutting.program import jaxprs, trace
 from galore.head_program import ELEMENTWISE, REDUCTIONS, SMOOTH
 
 Shape = tuple[int, ...]
-ARITHMETIC = (ELEMENTWISE - SMOOTH - {"stop_gradient"}) | {"square", "integer_pow", "add_any", "rem", "convert_element_type"}
+ARITHMETIC = (ELEMENTWISE - SMOOTH - {"stop_gradient"}) | frozenset(
+    {"square", "integer_pow", "add_any", "rem", "convert_element_type"}
+)
 PRODUCTS = frozenset({"dot_general", "conv_general_dilated"})
 
 

@@ -174,7 +174,9 @@ def apart(plan: Plan, limit_s: float, **options: Any) -> Record:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "record.json"
-        worker = multiprocessing.get_context("spawn").Process(target=alone, args=(plan, path), kwargs=options, daemon=True)
+        worker = multiprocessing.get_context("spawn").Process(
+            target=alone, args=(plan, path), kwargs=options, daemon=True
+        )
         worker.start()
         worker.join(limit_s)
         took_too_long = worker.is_alive()

@@ -37,7 +37,9 @@ def plans(plan: Plan, kinds: Sequence[str], available: int, processes: int = 1) 
     """
     counts = [available] if processes > 1 else _powers_of_two(available)
     if STRONG in kinds and plan.batch % max(counts):
-        raise InputError(f"--batch {plan.batch}: expected a multiple of {max(counts)}, which divides it in strong scaling")
+        raise InputError(
+            f"--batch {plan.batch}: expected a multiple of {max(counts)}, which divides it in strong scaling"
+        )
     for kind in kinds:
         for count in counts:
             batch = plan.batch * count if kind == WEAK else plan.batch
@@ -54,8 +56,9 @@ def efficiencies(rows: Sequence[Row]) -> list[Efficiency]:
     by_work: dict[tuple, list[Row]] = {}
     for row in rows:
         if row.setting.scaling and row.is_measured:
-            setting = dataclasses.replace(row.setting, devices=0, processes=0, batch=0)
-            by_work.setdefault((row.work, setting), []).append(row)
+            batch = row.setting.batch // (row.setting.devices if row.setting.scaling == WEAK else 1)
+            same = dataclasses.replace(row.setting, devices=0, processes=0, batch=batch)
+            by_work.setdefault((row.work, same), []).append(row)
     found = []
     for group in by_work.values():
         base = min(group, key=lambda row: (row.setting.devices, row.setting.processes))

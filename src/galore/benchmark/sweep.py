@@ -54,9 +54,7 @@ def growing(images_per_s: Callable[[int], float | None], step: int = 1) -> Itera
         best, batch = max(best, rate), 2 * batch
 
 
-def knee(images_per_s: Mapping[int, float]) -> int | None:
-    """The smallest batch with at least 95 % of the most images a second; None where there is none."""
-    if not images_per_s:
-        return None
+def knee(images_per_s: Mapping[int, float]) -> int:
+    """The smallest batch with at least 95 % of the most images a second, of those by batch."""
     most = max(images_per_s.values())
     return min(batch for batch, rate in images_per_s.items() if rate >= KNEE * most)
