@@ -134,7 +134,7 @@ def _makers(plan: Plan, net: Network, builders: Builders) -> dict[str, Callable[
     return made
 
 
-def _devices(plan: Plan) -> list[jax.Device]:
+def _devices(plan: Plan) -> list[Any]:
     there = jax.devices()
     if plan.devices is not None and not 1 <= plan.devices <= len(there):
         raise InputError(f"{plan.devices} devices, expected 1 to {len(there)}")

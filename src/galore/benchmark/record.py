@@ -169,9 +169,7 @@ def rows(
         forward: which of them the others are compared with; where it is not among them none is.
         reference: which of them is the same in every record; it gets no row.
     """
-    columns = dict(zip([workload.name for workload in workloads], turns.seconds.T, strict=True))
-    unknown = np.full(len(turns.seconds), np.nan)
-    base, steady = columns.get(forward, unknown), _numbers(columns.get(reference, unknown))
+    base, steady = (_of(name, workloads, turns) for name in (forward, reference))
     found = []
     for k, workload in enumerate(workloads):
         if workload.name == reference:
@@ -185,11 +183,17 @@ def rows(
             seconds=turns.seconds[:, k].tolist(),
             calls=turns.calls[k],
             ratios=_numbers(turns.seconds[:, k] / base),
-            reference_seconds=steady,
+            reference_seconds=_numbers(steady),
             joules=_numbers(turns.joules[:, k]),
         )
         found.append(_summarised(row, peak))
     return found
+
+
+def _of(name: str | None, workloads: Sequence[Workload], turns: Turns) -> np.ndarray:
+    """The seconds of one workload; NaN where it is not among them."""
+    places = [place for place, workload in enumerate(workloads) if workload.name == name]
+    return turns.seconds[:, places[0]] if places else np.full(len(turns.seconds), np.nan)
 
 
 def failure(row: Row, error: Exception, status: str = FAILED) -> Row:

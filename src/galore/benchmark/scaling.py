@@ -37,9 +37,7 @@ def plans(plan: Plan, kinds: Sequence[str], available: int, processes: int = 1) 
     """
     counts = [available] if processes > 1 else _powers_of_two(available)
     if STRONG in kinds and plan.batch % max(counts):
-        raise InputError(
-            f"--batch {plan.batch}: expected a multiple of {max(counts)}, which divides it in strong scaling"
-        )
+        raise InputError(f"--batch {plan.batch}: expected a multiple of {max(counts)}, the devices that share it")
     for kind in kinds:
         for count in counts:
             batch = plan.batch * count if kind == WEAK else plan.batch

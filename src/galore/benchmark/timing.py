@@ -139,7 +139,7 @@ def compiled(
     return Workload(name, call, images, made, repeats_of)
 
 
-def _check_room(planned: int | None, where: Sequence[jax.Device]) -> None:
+def _check_room(planned: int | None, where: Sequence[Any]) -> None:
     """CPUs do not fail where memory ends: the system ends the process."""
     limit = devices.memory_limit(where)
     if planned is not None and limit is not None and planned > limit:
@@ -203,19 +203,24 @@ def taken_in_turns(workloads: Sequence[Workload], rounds: int, minimum_s: float 
         except FAILURES as error:
             failures[index] = error
     for number, index in _turns(rounds, len(workloads)):
-        if index in failures:
-            continue
-        call, times = workloads[index].call, workloads[index].repeats_of / calls[index]
-        try:
-            before = devices.energy_joules(jax.local_devices())
-            seconds[number, index] = times * _together(lambda: [call() for _ in range(calls[index])])
-            after = devices.energy_joules(jax.local_devices())
-        except FAILURES as error:
-            failures[index] = error
-            continue
-        if before is not None and after is not None and after > before:
-            joules[number, index] = times * (after - before)
+        if index not in failures:
+            times = workloads[index].repeats_of / calls[index]
+            try:
+                seconds[number, index], joules[number, index] = _measured(workloads[index].call, calls[index], times)
+            except FAILURES as error:
+                failures[index] = error
     return Turns(seconds, joules, calls, failures)
+
+
+def _measured(call: Callable[[], Any], calls: int, times: float) -> tuple[float, float]:
+    """Seconds and joules of several calls, both times a factor; NaN joules where nobody tells."""
+    here = jax.local_devices()
+    before = devices.energy_joules(here)
+    seconds = _together(lambda: [call() for _ in range(calls)])
+    after = devices.energy_joules(here)
+    # The meter of a processor starts again at zero from time to time.
+    joules = math.nan if before is None or after is None or after <= before else after - before
+    return seconds * times, joules * times
 
 
 def _turns(rounds: int, works: int) -> Iterator[tuple[int, int]]:

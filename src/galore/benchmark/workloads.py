@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from galore import attribution, confidence, explain
@@ -106,7 +106,7 @@ def makers(
     dtype: str,
     seed: int = 0,
     size: int = 224,
-    where: Sequence[jax.Device] | None = None,
+    where: Sequence[Any] | None = None,
 ) -> dict[str, Callable[[], Workload]]:
     """What compiles each workload, by its name, so that one that fails does not take the others along.
 
@@ -142,7 +142,7 @@ def makers(
         return compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments()[0], *pairs), batch, counted=_search_pairs)
 
     others = {
-        TRAINING: lambda: _training(*arguments()),
+        TRAINING: lambda: _training(mesh, *arguments()),
         ALONE: alone,
         LOOP: lambda: _loop(net, jnp.asarray(images), jnp.asarray(counters)),
     }
@@ -162,7 +162,7 @@ def check_names(names: Sequence[str]) -> None:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join(known)}")
 
 
-def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
+def mesh_of(devices: Sequence[Any]) -> Mesh:
     """Devices in one row, as `stream.device` divides batches among them."""
     return jax.make_mesh((len(devices),), ("images",), devices=tuple(devices), axis_types=(AxisType.Auto,))
 
@@ -177,7 +177,7 @@ def reference() -> Workload:
     return compiled(REFERENCE, work, ((jnp.full((512, 512), 1 / 512), jnp.ones(2**23)),), 1, carries=True)
 
 
-def _training(net: Network, images: Array, counters: Array) -> Workload:
+def _training(mesh: Mesh, net: Network, images: Array, counters: Array) -> Workload:
     """One step of stochastic gradient descent; the devices share the batch and add up their gradients."""
     leaves, structure = jax.tree.flatten(net)
     given = {str(number): leaf for number, leaf in enumerate(leaves)}
@@ -191,10 +191,9 @@ def _training(net: Network, images: Array, counters: Array) -> Workload:
     # The weights are random, and none of the many steps may spoil them.
     optimiser = optax.sgd(1e-9, momentum=0.9)
     step = loop.make_step(loss, optimiser, seed=0)
-    whole = images.sharding.mesh, jax.sharding.PartitionSpec()
     # Each step takes the memory of the state before it, so that the network's own must not be given.
     copied = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), loop.initial_state(given, trained, optimiser))
-    state = jax.device_put(copied, jax.sharding.NamedSharding(*whole))
+    state = jax.device_put(copied, NamedSharding(mesh, PartitionSpec()))
     batch = {"image": images, "label": counters}
     return compiled(TRAINING, step, (state, batch), len(images), counted=step, carries=True)
 

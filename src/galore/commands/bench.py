@@ -232,6 +232,4 @@ def _peak(given: Sequence[str] | None) -> tuple[list[float] | None, bool]:
     try:
         return [float(text) for text in given], False
     except ValueError:
-        raise InputError(
-            f"--peak {' '.join(given)}: expected FLOP/s and bytes/s, such as 1e12 2e11, or 'measured'"
-        ) from None
+        raise InputError(f"--peak {' '.join(given)}: expected FLOP/s and bytes/s, or 'measured'") from None
