@@ -55,20 +55,20 @@ def _tpu(bfloat16: float, bandwidth: float, page: str) -> Peak:
 
 
 PEAKS = {
-    "NVIDIA H200": _gpu(67, 494.7, 989.4, 4.8, "h200/"),
+    "NVIDIA H200": _gpu(67.0, 494.7, 989.4, 4.8, "h200/"),
     "NVIDIA H100 80GB HBM3": _gpu(66.9, 494.7, 989.4, 3.35, "h100/"),
-    "NVIDIA H100 PCIe": _gpu(51, 378, 756, 2.0, "h100/"),
-    "NVIDIA A100-SXM4-80GB": _gpu(19.5, 156, 312, 2.039, "a100/"),
-    "NVIDIA A100 80GB PCIe": _gpu(19.5, 156, 312, 1.935, "a100/"),
-    "NVIDIA A100-SXM4-40GB": _gpu(19.5, 156, 312, 1.555, "a100/"),
-    "NVIDIA A100-PCIE-40GB": _gpu(19.5, 156, 312, 1.555, "a100/"),
-    "NVIDIA L4": _gpu(30.3, 60, 121, 0.3, "l4/"),
+    "NVIDIA H100 PCIe": _gpu(51.0, 378.0, 756.0, 2.0, "h100/"),
+    "NVIDIA A100-SXM4-80GB": _gpu(19.5, 156.0, 312.0, 2.039, "a100/"),
+    "NVIDIA A100 80GB PCIe": _gpu(19.5, 156.0, 312.0, 1.935, "a100/"),
+    "NVIDIA A100-SXM4-40GB": _gpu(19.5, 156.0, 312.0, 1.555, "a100/"),
+    "NVIDIA A100-PCIE-40GB": _gpu(19.5, 156.0, 312.0, 1.555, "a100/"),
+    "NVIDIA L4": _gpu(30.3, 60.0, 121.0, 0.3, "l4/"),
     "Tesla T4": _gpu(8.1, None, None, 0.32, "tesla-t4/"),
     "Tesla V100-SXM2-16GB": _gpu(15.7, None, None, 0.9, "v100/"),
-    "TPU v4": _tpu(275, 1.2, "v4"),
-    "TPU v5 lite": _tpu(197, 0.819, "v5e"),
-    "TPU v5": _tpu(459, 2.765, "v5p"),
-    "TPU v6 lite": _tpu(918, 1.638, "v6e"),
+    "TPU v4": _tpu(275.0, 1.2, "v4"),
+    "TPU v5 lite": _tpu(197.0, 0.819, "v5e"),
+    "TPU v5": _tpu(459.0, 2.765, "v5p"),
+    "TPU v6 lite": _tpu(918.0, 1.638, "v6e"),
 }
 """By JAX's name of the device (`jax.devices()[0].device_kind`)."""
 PEAKS |= {"TPU v5e": PEAKS["TPU v5 lite"], "TPU v5p": PEAKS["TPU v5"], "TPU v6e": PEAKS["TPU v6 lite"]}

@@ -56,7 +56,7 @@ def count(function: Callable[..., Any], *arguments: Any) -> Count:
     return total
 
 
-def _sum(first: Count, second: Count, times: float = 1) -> Count:
+def _sum(first: Count, second: Count, times: int = 1) -> Count:
     return Count(first.flops + times * second.flops, first.bytes + times * second.bytes)
 
 
@@ -88,14 +88,14 @@ def _run(name: str, parameters: Any) -> Iterator[Any]:
     yield from jaxprs(parameters)
 
 
-def _matrix_product(parameters: Any, inputs: Sequence[Any], output: Any) -> float:
+def _matrix_product(parameters: Any, inputs: Sequence[Any], output: Any) -> int:
     """How many products are added up."""
     (contracted, _), _ = parameters["dimension_numbers"]
     shape = np.shape(inputs[0])
     return math.prod(np.shape(output)) * math.prod(shape[axis] for axis in contracted)
 
 
-def _convolution(parameters: Any, inputs: Sequence[Any], output: Any) -> float:
+def _convolution(parameters: Any, inputs: Sequence[Any], output: Any) -> int:
     """How many products with numbers of the image are added up; those with zeros around and between are left out."""
     numbers = parameters["dimension_numbers"]
     x, kernel, y = np.shape(inputs[0]), np.shape(inputs[1]), np.shape(output)

@@ -1,4 +1,4 @@
-"""All records of a folder on one page: a table for each setting, rooflines, scaling, and the time to the first result."""
+"""All records of a folder on one page: a table for each setting, rooflines, scaling, time to the first result."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,15 +15,14 @@ PAGE = "index.md"
 ONLY_CPUS = "**No accelerator has been measured yet**: every record below is of a CPU. "
 INTRODUCTION = """# Benchmarks
 
-{first}Each record was written by `galore bench --json FILE`, and this page by `galore bench page FOLDER`; what was measured
-between other work is no proof of anything, so add the record of your own machine and compare
-(`galore bench compare A.json B.json`).
+{first}Each record was written by `galore bench --json FILE`, and this page by
+`galore bench page FOLDER`. Add the record of your own machine, and compare: `galore bench compare A.json B.json`.
 
 Times are medians of interleaved rounds, with the 5th and the 95th percentile; *of forward* is the median of the ratios
-to one forward pass in the same round. FLOP/s are those of the network's own operations, counted from shapes; *of peak*
-divides them by the device's peak, which is its maker's, or as it says. Winograd's method multiplies less than that, so that
-a CPU can come out above a measured peak. *Planned* memory is the compiler's, *used* the device's own account. *First result* is
-tracing, compilation and the first run.
+to one forward pass in the same round. *GFLOP* are the network's own operations, counted from shapes, beside those that
+the compiler counts in its program: Winograd's method multiplies less, and to the compiler a loop runs once. GFLOP/s and
+*of peak* go by the first; *GB/s* is what the compiler's program reads and writes, caches included. *Planned* memory is
+the compiler's, *used* the device's own account. *First result* is tracing, compilation and the first run.
 """
 HEADINGS = (
     "work", "median", "5 % - 95 %", "images/s", "of forward", "GFLOP", "by compiler", "GFLOP/s", "of peak", "GB/s",
@@ -99,8 +98,9 @@ def _origin(found: Record) -> str:
     commit = ((made.get("git") or {}).get("commit") or "")[:10]
     clock = f" at {made['clock_hz'] / 1e9:.2f} GHz" if made.get("clock_hz") else ""
     flags = "; ".join(f"{name}={value}" for name, value in (made.get("flags") or {}).items())
+    cores = f"{host.get('cores', '?')} cores of {host.get('processor', '')}"
     said = [
-        f"{made.get('date', '')}: {made.get('device', '')}{clock}, {host.get('cores', '?')} cores of {host.get('processor', '')}",
+        f"{made.get('date', '')}: {made.get('device', '')}{clock}, {cores}",
         f"galore {made.get('galore', '')} {commit}; {versions}",
     ]
     said += [f"flags: {flags}"] if flags else []
