@@ -1,4 +1,4 @@
-"""More devices and more processes: what is tried, what share of the ideal it is, and that it runs on virtual devices."""
+"""More devices and processes: what is tried, what share of the ideal it is, and that it runs on virtual devices."""
 
 import dataclasses
 import os
