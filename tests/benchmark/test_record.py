@@ -69,7 +69,6 @@ def test_what_made_it_is_told(monkeypatch):
     assert {"date", "git", "device", "clock_hz", "host", "galore"} <= made.keys()
 
 
-@pytest.mark.robust("results")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
