@@ -12,7 +12,6 @@ batched by leading axes, and works under `jax.jit` and `jax.vmap`.
 import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
