@@ -15,6 +15,7 @@ from galore import class_names as naming
 from galore import representation
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
+from galore.precision import Precision, computed, named
 
 Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
 Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]
@@ -166,6 +167,24 @@ class Network:
             return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
 
         return dataclasses.replace(self, params=jax.tree.map(cast, self.params))
+
+    def with_precision(self, precision: Precision | str) -> "Network":
+        """The same network, computing as exactly as this, so that every explanation of it does.
+
+        Args:
+            precision: "highest", "default" or "bfloat16", see `galore.precision.Precision`. What JAX is told elsewhere
+                (`jax.default_matmul_precision`) has no say in it any more.
+
+        Raises:
+            InputError: another one.
+        """
+        precision = named(precision)
+        features, head = (
+            None if function is None else Keyed(computed(function, precision), ("precision", precision, function))
+            for function in (self.features, self.head)
+        )
+        net = dataclasses.replace(self, features=features, head=head)
+        return net.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else net
 
 
 def _step(pixels: int, cells: int, detail: int) -> int:
