@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from galore import models
-from galore.benchmark.timing import Workload
+from galore.benchmark.timing import Made, Workload
 from galore.errors import InputError
 from galore.network import Network
 
@@ -126,4 +126,4 @@ def _workload(name: str, call: Callable[[], Any], batch: int) -> Workload:
 
     start = time.perf_counter()
     wait()
-    return Workload(name, wait, batch, time.perf_counter() - start, None)
+    return Workload(name, wait, batch, Made(compile_s=time.perf_counter() - start))
