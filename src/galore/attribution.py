@@ -68,6 +68,7 @@ def requests(
     return declared
 
 
+@jax.named_scope("attribution")
 def attribute(
     attribution: Attribution,
     scores: Callable[[Float[Array, "h w d"]], Float[Array, " K"]],

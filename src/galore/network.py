@@ -73,7 +73,8 @@ class Network:
         """
         if self.features is None:
             raise InputError(f"{self._called} has no features, so it takes activations, no images")
-        activation = self.features(self.params, image)
+        with jax.named_scope("features"):
+            activation = self.features(self.params, image)
         if not _is_array(activation, 3):
             raise InputError(f"the features of {self._called} give {_described(activation)}, expected floats [h, w, d]")
         return activation
@@ -84,7 +85,8 @@ class Network:
         Raises:
             InputError: the head gives anything but one vector of at least two numbers, one per class name.
         """
-        logits = self.head(self.params, activation)
+        with jax.named_scope("head"):
+            logits = self.head(self.params, activation)
         if not _is_array(logits, 1) or len(logits) < 2:
             raise InputError(
                 f"the head of {self._called} gives {_described(logits)}, expected floats [C], at least 2 of one example"

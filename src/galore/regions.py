@@ -15,6 +15,7 @@ SOFTNESS = 0.6
 """Of `smoothed`, in cells: enough for outlines without corners, and little enough for neighbouring cells to differ."""
 
 
+@jax.named_scope("region")
 def upsample(maps: Float[Array, "*batch h w"], size: tuple[int, int]) -> Float[Array, "*batch H W"]:
     """Bilinear upsampling with half-pixel centres and clamped edges.
 
@@ -51,6 +52,7 @@ def largest_fraction(
     return largest(upsample(map, size), fraction)
 
 
+@jax.named_scope("region")
 def smoothed(maps: Float[Array, "*batch h w"], size: tuple[int, int]) -> Float[Array, "*batch H W"]:
     """Upsampling for the eye: a pixel is the mean of the cells, by a Gaussian of its distance from their centres.
 
@@ -76,6 +78,7 @@ def _gaussian(cells: int, pixels: int) -> Float[Array, "pixels cells"]:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+@jax.named_scope("region")
 def largest(values: Float[Array, "*batch H W"], fraction: float | Float[Array, ""]) -> Bool[Array, "*batch H W"]:
     """The pixels that hold the largest `fraction` of the values, strictly above their (1 - fraction) quantile.
 
