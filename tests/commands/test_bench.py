@@ -17,11 +17,13 @@ def test_times_are_shown_and_written(tmp_path, capsys):
         "--trace",
         str(tmp_path / "trace"),
     )
-    assert main([*SMALL, "--rounds", "2", "--dtype", "float32", "bfloat16", *files]) == 0
+    assert main([*SMALL, "--rounds", "2", "--precision", "highest", "bfloat16", *files]) == 0
     printed = capsys.readouterr().out
     assert "small_cnn, batch 1, bfloat16" in printed and "images/s" in printed and "…" not in printed
-    rows = json.loads((tmp_path / "b.json").read_text())["rows"]
-    assert [(row["work"], row["setting"]["dtype"]) for row in rows] == [("forward", "float32"), ("forward", "bfloat16")]
+    assert "float32 highest" in printed and "features" in printed
+    exact, rounded = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert (exact["setting"]["precision"], rounded["setting"]["dtype"]) == ("highest", "bfloat16")
+    assert 0 < exact["error_against_float64"] < 1e-5 < rounded["error_against_float64"] < 0.1
     assert (tmp_path / "b.png").stat().st_size > 1000 and list((tmp_path / "trace").rglob("*.pb"))
 
 

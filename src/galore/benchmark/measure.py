@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import multiprocessing
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 import jax
 
 from galore import loading
-from galore.benchmark import against_torch, devices, record, streaming, workloads
+from galore.benchmark import against_torch, devices, precision, record, streaming, trace, workloads
 from galore.benchmark.devices import Peak
 from galore.benchmark.record import Record, Row, Setting
 from galore.benchmark.timing import FAILURES, FORWARD, MINIMUM_S, Turns, Workload, taken_in_turns
 from galore.errors import InputError
 from galore.network import Network
+from galore.precision import Precision
 
 Builders = dict[str, Callable[[], Any]]
 
@@ -29,8 +31,7 @@ class Plan:
         network: as `galore.load` takes it; its weights are random, which does not change the cost.
         works: names of `workloads.names()`.
         batch: images at once, on all devices together.
-        dtype: "float32" or "bfloat16".
-        precision: of matrix products, see `record.Setting`.
+        precision: of the network, see `Network.with_precision`.
         layer, classes: of the network; None: as it comes.
         rounds: how often the works take turns.
         minimum_s: seconds that a measurement lasts at least.
@@ -38,14 +39,13 @@ class Plan:
         scaling: "strong", "weak" or empty, for the row.
         stream: a folder of photos to be streamed as well.
         torch: time torch as well.
-        trace: a folder for a profile of one round.
+        trace: a folder for a profile of each work.
     """
 
     network: str
     works: tuple[str, ...] = (FORWARD,)
     batch: int = 8
-    dtype: str = "float32"
-    precision: str = "default"
+    precision: Precision = Precision.DEFAULT
     layer: str | None = None
     classes: int | None = None
     rounds: int = 7
@@ -58,7 +58,16 @@ class Plan:
 
     @property
     def title(self) -> str:
-        return f"{self.network}, batch {self.batch}, {self.dtype}"
+        return f"{self.network}, batch {self.batch}, {record.arithmetic(self.dtype, self.of_products)}"
+
+    @property
+    def dtype(self) -> str:
+        return "bfloat16" if self.precision == Precision.BFLOAT16 else "float32"
+
+    @property
+    def of_products(self) -> str:
+        """As `record.Setting` calls it."""
+        return "highest" if self.precision == Precision.HIGHEST else "default"
 
 
 @functools.lru_cache(maxsize=1)
@@ -76,7 +85,7 @@ def setting(plan: Plan) -> Setting:
         image_size=_size(net),
         batch=plan.batch,
         dtype=plan.dtype,
-        precision=plan.precision,
+        precision=plan.of_products,
         device=where[0].device_kind,
         devices=len(where),
         processes=jax.process_count(),
@@ -95,7 +104,8 @@ def rows(plan: Plan, peak: Peak | None, builders: Builders | None = None) -> lis
     Raises:
         InputError: an unknown network or work, a batch that the devices cannot share equally, torch that is not there.
     """
-    net, circumstances = network(plan.network, plan.layer, plan.classes), setting(plan)
+    known, circumstances = network(plan.network, plan.layer, plan.classes), setting(plan)
+    net = known.with_precision(plan.precision)
     made, failed = [], []
     for name, make in _makers(plan, net, builders or {}).items():
         try:
@@ -106,7 +116,14 @@ def rows(plan: Plan, peak: Peak | None, builders: Builders | None = None) -> lis
     if plan.stream is not None:
         streamed = streaming.build(net, plan.stream, plan.batch, plan.dtype)
         found += _timed(streamed, plan, circumstances, peak, streaming.FORWARDS)
-    return found + failed
+    errors = precision.errors(_exact(known, plan.works), plan.precision)
+    return [dataclasses.replace(row, error_against_float64=errors.get(row.work)) for row in found] + failed
+
+
+@functools.lru_cache(maxsize=1)
+def _exact(net: Network, works: tuple[str, ...]) -> precision.Reference:
+    """Kept for the other precisions of a network."""
+    return precision.reference(net, (FORWARD, *works), _size(net))
 
 
 def _timed(made: list[Workload], plan: Plan, circumstances: Setting, peak: Peak | None, forward: str) -> list[Row]:
@@ -115,15 +132,18 @@ def _timed(made: list[Workload], plan: Plan, circumstances: Setting, peak: Peak 
     with_reference = [*made, workloads.reference()]
     turns = taken_in_turns(with_reference, plan.rounds, plan.minimum_s)
     if plan.trace:
-        _traced(with_reference, turns, plan.trace)
+        _traced(made, turns, plan.trace / _file_name(plan.title))
     return record.rows(with_reference, turns, circumstances, peak, forward, workloads.REFERENCE)
 
 
 def _traced(made: Sequence[Workload], turns: Turns, folder: Path) -> None:
-    with jax.profiler.trace(str(folder)):
-        for index, workload in enumerate(made):
-            if index not in turns.failures:
-                workload.call()
+    for index, workload in enumerate(made):
+        if index not in turns.failures:
+            trace.profile(workload.call, workload.program, folder / _file_name(workload.name))
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text).strip("-")
 
 
 def _makers(plan: Plan, net: Network, builders: Builders) -> dict[str, Callable[[], list[Workload]]]:
@@ -214,7 +234,9 @@ UNFINISHED = "unfinished"
 def unfinished(plan: Plan, circumstances: Setting | None) -> list[Row]:
     """The rows of works that are about to be measured."""
     workloads.check_names(plan.works)
-    unknown = Setting(plan.network, plan.layer or "", 0, plan.batch, plan.dtype, plan.precision, "", plan.devices or 0)
+    unknown = Setting(
+        plan.network, plan.layer or "", 0, plan.batch, plan.dtype, plan.of_products, "", plan.devices or 0
+    )
     return [Row(work, circumstances or unknown, UNFINISHED) for work in dict.fromkeys((FORWARD, *plan.works))]
 
 

@@ -58,6 +58,15 @@ class Setting:
     processes: int = 1
     scaling: str = ""
 
+    @property
+    def arithmetic(self) -> str:
+        return arithmetic(self.dtype, self.precision)
+
+
+def arithmetic(dtype: str, precision: str) -> str:
+    """In words: "float32", "float32 highest", "bfloat16"."""
+    return dtype if precision == "default" else f"{dtype} {precision}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -88,7 +97,7 @@ class Row:
         planned_bytes: of memory on one device, by the compiler.
         used_bytes: the most that a device held, by its own account.
         joules_per_image: the median.
-        error_against_float64: how far its maps are from those in double precision.
+        error_against_float64: how far its maps are from those in double precision, see `precision.errors`.
     """
 
     work: str

@@ -16,9 +16,9 @@ def table(rows: Sequence[Row]) -> Table:
     """One setting as a table; works that failed say how."""
     setting = rows[0].setting
     where = f"{setting.devices} x {setting.device}" + (f" in {setting.processes} processes" * (setting.processes > 1))
-    shown = _empty(f"{setting.network}, batch {setting.batch}, {setting.dtype}, {where}")
+    shown = _empty(f"{setting.network}, batch {setting.batch}, {setting.arithmetic}, {where}")
     for heading in (
-        "median", "p5 - p95", "images/s", "/ forward", "(min - max)", "GFLOP/s", "of peak", "memory", "first",
+        "median", "p5 - p95", "images/s", "/ forward", "(min - max)", "GFLOP/s", "of peak", "memory", "first", "error",
     ):  # fmt: skip
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -44,6 +44,7 @@ def _cells(row: Row) -> list[str]:
         "" if row.utilisation is None else f"{100 * row.utilisation:.0f} %",
         "" if row.planned_bytes is None else f"{row.planned_bytes / 2**20:.0f} MiB",
         "" if row.first_result_s is None else f"{row.first_result_s:.1f} s",
+        "" if row.error_against_float64 is None else f"{row.error_against_float64:.0e}",
     ]
 
 
@@ -58,7 +59,7 @@ def comparison(found: Sequence[Comparison]) -> Table:
         verdict = ("slower" if one.ratio > 1 else "faster") if one.differs else "no difference"
         shown.add_row(
             one.first.work,
-            f"{setting.network}, {setting.batch}, {setting.dtype}",
+            f"{setting.network}, {setting.batch}, {setting.arithmetic}",
             seconds(one.first.median_s),
             seconds(one.second.median_s),
             f"{one.ratio:.3g}",
@@ -74,7 +75,7 @@ def knees(rows: Sequence[Row]) -> list[str]:
     rates: dict[tuple[str, str, str], dict[int, float]] = {}
     for row in rows:
         if row.images_per_s is not None:
-            work = (row.setting.network, row.setting.dtype, row.work)
+            work = (row.setting.network, row.setting.arithmetic, row.work)
             rates.setdefault(work, {})[row.setting.batch] = row.images_per_s
     return [
         f"{network}, {dtype}, {work}: batch {(batch := sweep.knee(found))} reaches {found[batch]:.3g} images/s, "
@@ -102,7 +103,7 @@ def save_figure(rows: Sequence[Row], path: str | Path) -> None:
         panel.axvline(1, color="black", linewidth=0.8)
         panel.set_xscale("log")
         panel.set_xlim(min(0.5, *values) * 0.9, max(values) * 2)
-        panel.set_title(f"{setting.network}, batch {setting.batch}, {setting.dtype}", fontsize=10, loc="left")
+        panel.set_title(f"{setting.network}, batch {setting.batch}, {setting.arithmetic}", fontsize=10, loc="left")
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("time / one forward pass", fontsize=9)

@@ -59,6 +59,7 @@ class Workload(NamedTuple):
         images: how many images one call explains.
         made: what is known of it.
         repeats_of: by how much a call is to be multiplied, for a sample of something longer.
+        program: the compiled one, where there is one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Workload(NamedTuple):
     images: int
     made: Made = Made()
     repeats_of: float = 1.0
+    program: Any = None
 
 
 class Turns(NamedTuple):
@@ -136,7 +138,7 @@ def compiled(
         compiled_bytes=in_all["bytes accessed"],
         counted=None if counted is None else flops.count(counted, *shapes),
     )
-    return Workload(name, call, images, made, repeats_of)
+    return Workload(name, call, images, made, repeats_of, program)
 
 
 def _check_room(planned: int | None, where: Sequence[Any]) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from galore.commands.explain import PRECISIONS
 from galore.errors import InputError
 
 USUAL = ("forward", "discriminant", "deliberative", "second order", "integrated gradients")
@@ -45,7 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[8],
         help="images at once (%(default)s); auto: as many as fit; sweep: 1, 2, 4 ... until more gain nothing",
     )
-    parser.add_argument("--dtype", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="%(default)s")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=PRECISIONS,
+        default=["default"],
+        help="float32 throughout, the device's own choice (such as TF32), or bfloat16 (%(default)s)",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", default=7, help="repetitions, interleaved (%(default)s)")
     parser.add_argument(
         "--minimum", type=float, metavar="SECONDS", default=0.2, help="that a measurement lasts at least (%(default)s)"
@@ -69,7 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", choices=("torch",), help="also time torch, Captum and pytorch-grad-cam")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios (.png, .svg, .pdf)")
-    parser.add_argument("--trace", type=Path, metavar="DIR", help="write a profiler trace of one round")
+    parser.add_argument(
+        "--trace", type=Path, metavar="DIR", help="write a profile of each work, and show its dearest operations"
+    )
     parser.add_argument("--list", action="store_true", help="say what can be timed, and stop")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action")
     compare = actions.add_parser("compare", help="say which works differ between two records")
@@ -122,7 +131,7 @@ def _measure(args: argparse.Namespace, console: Any, builders: dict[str, Callabl
     _check(args)
     import jax
 
-    from galore.benchmark import record, report, timing
+    from galore.benchmark import record, report, timing, trace
     from galore.training import hosts
 
     hosts.join(args.coordinator, args.process_count, args.process_index)
@@ -148,6 +157,8 @@ def _measure(args: argparse.Namespace, console: Any, builders: dict[str, Callabl
     console.print(f"The process held at most {timing.resident_bytes() / 2**20:.0f} MiB.")
     if args.figure:
         report.save_figure(everything, args.figure)
+    for path in sorted(args.trace.rglob(trace.SUMMARY)) if args.trace else ():
+        console.print(f"{path.parent.relative_to(args.trace)}\n{path.read_text(encoding='utf-8')}", soft_wrap=True)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -167,7 +178,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _records(args: argparse.Namespace, builders: dict[str, Callable[[], Any]]) -> Iterator[Any]:
     """What was found, one record a setting, as soon as it is there."""
-    from galore import terminal
+    from galore import precision, terminal
     from galore.benchmark import measure, record, workloads
 
     wanted = workloads.names() if args.works == ["all"] else args.works
@@ -183,10 +194,11 @@ def _records(args: argparse.Namespace, builders: dict[str, Callable[[], Any]]) -
             return record.Record(record.SCHEMA, known[1], known[0], measure.rows(plan, known[0], builders))
 
     has_any = False
-    for name, batch, dtype in itertools.product(args.networks, args.batch, args.dtype):
+    for name, batch, given in itertools.product(args.networks, args.batch, args.precision):
         plan = measure.Plan(
-            name, tuple(wanted), batch, dtype, layer=args.layer, classes=args.classes, rounds=args.rounds,
-            minimum_s=args.minimum, stream=args.stream, torch=args.against == "torch", trace=args.trace,
+            name, tuple(wanted), batch, precision.named(given), layer=args.layer, classes=args.classes,
+            rounds=args.rounds, minimum_s=args.minimum, stream=args.stream, torch=args.against == "torch",
+            trace=args.trace,
         )  # fmt: skip
         try:
             for found in _of_plan(plan, args.scaling, one):
