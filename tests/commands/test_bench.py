@@ -48,6 +48,7 @@ def test_a_network_of_ones_own_is_timed(tmp_path, capsys, monkeypatch):
         (["--batch", "many"], "many: expected a number, auto or sweep"),
         (["--batch", "auto", "--scaling", "weak"], "--scaling: expected --batch as numbers"),
         (["--time-limit", "0"], "--time-limit 0"),
+        (["--dtype", "float16"], "float16: expected one of float32, bfloat16"),
         (["--minimum", "-1"], "--minimum -1"),
         (["--coordinator", "here:1"], "hosts.count"),
         (["compare", "a.json", "b.json"], "a.json does not exist"),
@@ -63,7 +64,7 @@ def test_bad_input_is_one_line_and_exit_code_2(more, words, capsys):
 def test_two_records_are_compared(tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("a.json", "b.json")]
     for file in files:
-        assert main([*SMALL, "--rounds", "2", "--minimum", "0", "--json", file]) == 0
+        assert main([*SMALL, "--rounds", "2", "--minimum", "0", "--dtype", "float32", "--json", file]) == 0
     assert main(["bench", "compare", *files]) == 0
     printed = capsys.readouterr().out
     assert "second / first" in printed and "of 1 works differ" in printed

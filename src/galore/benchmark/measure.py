@@ -116,13 +116,22 @@ def rows(plan: Plan, peak: Peak | None, builders: Builders | None = None) -> lis
     if plan.stream is not None:
         streamed = streaming.build(net, plan.stream, plan.batch, plan.dtype)
         found += _timed(streamed, plan, circumstances, peak, streaming.FORWARDS)
-    errors = precision.errors(_exact(known, plan.works), plan.precision)
+    errors = _errors(known, plan.works, plan.precision) if found else {}
     return [dataclasses.replace(row, error_against_float64=errors.get(row.work)) for row in found] + failed
+
+
+@functools.lru_cache(maxsize=4)
+def _errors(net: Network, works: tuple[str, ...], of: Precision) -> dict[str, float]:
+    """Kept for other batches, on which they do not depend; none where there is no room for them."""
+    try:
+        return precision.errors(_exact(net, works), of)
+    except FAILURES:
+        return {}
 
 
 @functools.lru_cache(maxsize=1)
 def _exact(net: Network, works: tuple[str, ...]) -> precision.Reference:
-    """Kept for the other precisions of a network."""
+    """Kept for the other precisions of the network."""
     return precision.reference(net, (FORWARD, *works), _size(net))
 
 

@@ -22,11 +22,12 @@ Times are medians of interleaved rounds, with the 5th and the 95th percentile; *
 to one forward pass in the same round. *GFLOP* are the network's own operations, counted from shapes, beside those that
 the compiler counts in its program: Winograd's method multiplies less, and to the compiler a loop runs once. GFLOP/s and
 *of peak* go by the first; *GB/s* is what the compiler's program reads and writes, caches included. *Planned* memory is
-the compiler's, *used* the device's own account. *First result* is tracing, compilation and the first run.
+the compiler's, *used* the device's own account. *Error* is that of the maps against float64 on the CPU. *First result*
+is tracing, compilation and the first run.
 """
 HEADINGS = (
     "work", "median", "5 % - 95 %", "images/s", "of forward", "GFLOP", "by compiler", "GFLOP/s", "of peak", "GB/s",
-    "planned", "used", "J/image", "first result",
+    "planned", "used", "J/image", "error", "first result",
 )  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def _section(name: str, found: Record) -> str:
         rows = [row for row in found.rows if row.setting == setting]
         where = f"{setting.devices} x {setting.device}" + f", {setting.processes} processes" * (setting.processes > 1)
         scaled = f", {setting.scaling} scaling" if setting.scaling else ""
-        title = f"{setting.network}, batch {setting.batch}, {setting.dtype}, {setting.precision} precision"
+        title = f"{setting.network}, batch {setting.batch}, {setting.arithmetic}"
         lines += [f"**{_text(title)}** ({_text(where)}, {setting.image_size} pixels{scaled})", ""]
         # A column in which nothing stands says nothing.
         table = [HEADINGS, *(_cells(row) for row in rows)]
@@ -119,7 +120,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         _number(row.ratio_to_forward), _number(row.counted_flops, 1e9), _number(row.compiled_flops, 1e9),
         _number(row.flops_per_s, 1e9), "" if row.utilisation is None else f"{100 * row.utilisation:.0f} %",
         _number(row.bytes_per_s, 1e9), _mebibytes(row.planned_bytes), _mebibytes(row.used_bytes),
-        _number(row.joules_per_image), report.seconds(row.first_result_s),
+        _number(row.joules_per_image),
+        "" if row.error_against_float64 is None else f"{row.error_against_float64:.0e}",
+        report.seconds(row.first_result_s),
     )  # fmt: skip
 
 

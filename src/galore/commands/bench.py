@@ -53,6 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["default"],
         help="float32 throughout, the device's own choice (such as TF32), or bfloat16 (%(default)s)",
     )
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        dest="precision",
+        type=_precision,
+        default=argparse.SUPPRESS,
+        metavar="DTYPE",
+        help="float32, which is --precision default, or bfloat16",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", default=7, help="repetitions, interleaved (%(default)s)")
     parser.add_argument(
         "--minimum", type=float, metavar="SECONDS", default=0.2, help="that a measurement lasts at least (%(default)s)"
@@ -86,6 +95,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("second", type=Path, metavar="B.json")
     page = actions.add_parser("page", help="draw the records of a folder on one page")
     page.add_argument("folder", type=Path, metavar="DIR")
+
+
+def _precision(dtype: str) -> str:
+    """What a dtype, by which precisions were chosen once, is called now."""
+    named = {"float32": "default", "bfloat16": "bfloat16"}
+    if dtype not in named:
+        raise argparse.ArgumentTypeError(f"{dtype}: expected one of {', '.join(named)}")
+    return named[dtype]
 
 
 def _batch(text: str) -> int | str:
