@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from invented_records import SETTING, of, rows
 
-from galore import InputError
-from galore.benchmark import page, record
+from galore import InputError, terminal
+from galore.benchmark import page, record, report
 
 SECONDS = [[1.0, 2.0], [2.0, 3.0], [4.0, 4.0]]
 
@@ -56,3 +56,15 @@ def test_a_folder_without_records_is_refused(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match="expected a folder with records"):
             page.draw(place)
+
+
+def test_where_torch_was_timed_a_column_compares_with_its_compiler(tmp_path):
+    names = ("forward", "discriminant", "torch compiled: forward")
+    found = rows([[1.0, 2.0, 4.0], [2.0, 3.0, 1.0], [4.0, 4.0, 2.0]], names=names)
+    assert [record.ratio_of(row, found, names[2]) for row in found] == [2, 2, 1]
+    assert "of compiled torch" in page.draw(folder(tmp_path, a=of(found))).read_text()
+    assert record.ratio_of(found[0], found[:2], names[2]) is None
+    printed = terminal.console()
+    with printed.capture() as shown:
+        printed.print(report.table(found), width=200)
+    assert "/ torch" in shown.get()

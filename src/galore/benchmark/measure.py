@@ -159,7 +159,9 @@ def _makers(plan: Plan, net: Network, builders: Builders) -> dict[str, Callable[
     ours = workloads.makers(net, plan.works, plan.batch, plan.dtype, size=_size(net), where=_devices(plan))
     made: dict[str, Callable[[], list[Workload]]] = {name: lambda make=make: [make()] for name, make in ours.items()}
     if plan.torch and plan.dtype == "float32":
-        made["torch"] = lambda: against_torch.build(net, plan.batch, builders, _size(net))
+        made["torch"] = lambda: against_torch.build(
+            net, plan.batch, builders, _size(net), plan.precision == Precision.HIGHEST
+        )
     return made
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from galore import atomic, foreign
 from galore.benchmark import record, report, scaling
+from galore.benchmark.against_torch import COMPILED
 from galore.benchmark.record import Record, Row
 from galore.errors import InputError
 
@@ -26,7 +27,7 @@ the compiler's, *used* the device's own account. *Error* is that of the maps aga
 is tracing, compilation and the first run.
 """
 HEADINGS = (
-    "work", "median", "5 % - 95 %", "images/s", "of forward", "GFLOP", "by compiler", "GFLOP/s", "of peak", "GB/s",
+    "work", "median", "5 % - 95 %", "images/s", "of forward", "of compiled torch", "GFLOP", "by compiler", "GFLOP/s", "of peak", "GB/s",
     "planned", "used", "J/image", "error", "first result",
 )  # fmt: skip
 
@@ -84,7 +85,7 @@ def _section(name: str, found: Record) -> str:
         title = f"{setting.network}, batch {setting.batch}, {setting.arithmetic}"
         lines += [f"**{_text(title)}** ({_text(where)}, {setting.image_size} pixels{scaled})", ""]
         # A column in which nothing stands says nothing.
-        table = [HEADINGS, *(_cells(row) for row in rows)]
+        table = [HEADINGS, *(_cells(row, rows) for row in rows)]
         kept = [k for k in range(len(HEADINGS)) if k == 0 or any(cells[k] for cells in table[1:])]
         lines += [_line([cells[k] for k in kept]) for cells in table]
         lines.insert(len(lines) - len(rows), _line(["---"] + ["---:"] * (len(kept) - 1)))
@@ -111,13 +112,13 @@ def _origin(found: Record) -> str:
     return _text(". ".join(said) + ".")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, others: Sequence[Row]) -> tuple[str, ...]:
     if not row.is_measured:
         return (_text(row.work), f"{row.status}: {_text(row.reason)}", *[""] * (len(HEADINGS) - 2))
     low, high = report.seconds(row.p5_s), report.seconds(row.p95_s)
     return (
         _text(row.work), report.seconds(row.median_s), f"{low} - {high}", _number(row.images_per_s),
-        _number(row.ratio_to_forward), _number(row.counted_flops, 1e9), _number(row.compiled_flops, 1e9),
+        _number(row.ratio_to_forward), _number(record.ratio_of(row, others, COMPILED)), _number(row.counted_flops, 1e9), _number(row.compiled_flops, 1e9),
         _number(row.flops_per_s, 1e9), "" if row.utilisation is None else f"{100 * row.utilisation:.0f} %",
         _number(row.bytes_per_s, 1e9), _mebibytes(row.planned_bytes), _mebibytes(row.used_bytes),
         _number(row.joules_per_image),

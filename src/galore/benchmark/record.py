@@ -272,6 +272,14 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def ratio_of(row: Row, others: Sequence[Row], work: str) -> float | None:
+    """The median of a row's ratios to another work of its setting in the same round; None where one has none."""
+    bases = [other.ratios for other in others if other.work == work and other.setting == row.setting]
+    if not bases or not bases[0] or not row.ratios:
+        return None
+    return float(np.median(np.array(row.ratios) / np.array(bases[0])))
+
+
 def save(record: Record, path: str | Path) -> None:
     """Writes a record, whole or not at all, over the one that may be there."""
     plain = dataclasses.asdict(record) | {"peak": record.peak and record.peak._asdict()}

@@ -7,13 +7,14 @@ from rich import box
 from rich.table import Table
 
 from galore import atomic
-from galore.benchmark import sweep
+from galore.benchmark import record, sweep
+from galore.benchmark.against_torch import COMPILED
 from galore.benchmark.compare import Comparison
 from galore.benchmark.record import Row
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """One setting as a table; works that failed say how."""
+    """One setting as a table; works that failed say how. Where torch was timed, a column compares with its compiler."""
     setting = rows[0].setting
     where = f"{setting.devices} x {setting.device}" + (f" in {setting.processes} processes" * (setting.processes > 1))
     shown = _empty(f"{setting.network}, batch {setting.batch}, {setting.arithmetic}, {where}")
@@ -21,8 +22,13 @@ def table(rows: Sequence[Row]) -> Table:
         "median", "p5 - p95", "images/s", "/ forward", "(min - max)", "GFLOP/s", "of peak", "memory", "first", "error",
     ):  # fmt: skip
         shown.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        shown.add_row(row.work, *(_cells(row) if row.is_measured else [row.status]))
+    beside = [record.ratio_of(row, rows, COMPILED) for row in rows]
+    if any(beside):
+        shown.add_column("/ torch", justify="right", no_wrap=True)
+    for row, ratio in zip(rows, beside, strict=True):
+        shown.add_row(
+            row.work, *([*_cells(row), *([_number(ratio)] if any(beside) else [])] if row.is_measured else [row.status])
+        )
     return shown
 
 
