@@ -27,8 +27,8 @@ the compiler's, *used* the device's own account. *Error* is that of the maps aga
 is tracing, compilation and the first run.
 """
 HEADINGS = (
-    "work", "median", "5 % - 95 %", "images/s", "of forward", "of compiled torch", "GFLOP", "by compiler", "GFLOP/s", "of peak", "GB/s",
-    "planned", "used", "J/image", "error", "first result",
+    "work", "median", "5 % - 95 %", "images/s", "of forward", "of compiled torch", "GFLOP", "by compiler", "GFLOP/s",
+    "of peak", "GB/s", "planned", "used", "J/image", "error", "first result",
 )  # fmt: skip
 
 
@@ -115,16 +115,24 @@ def _origin(found: Record) -> str:
 def _cells(row: Row, others: Sequence[Row]) -> tuple[str, ...]:
     if not row.is_measured:
         return (_text(row.work), f"{row.status}: {_text(row.reason)}", *[""] * (len(HEADINGS) - 2))
-    low, high = report.seconds(row.p5_s), report.seconds(row.p95_s)
     return (
-        _text(row.work), report.seconds(row.median_s), f"{low} - {high}", _number(row.images_per_s),
-        _number(row.ratio_to_forward), _number(record.ratio_of(row, others, COMPILED)), _number(row.counted_flops, 1e9), _number(row.compiled_flops, 1e9),
-        _number(row.flops_per_s, 1e9), "" if row.utilisation is None else f"{100 * row.utilisation:.0f} %",
-        _number(row.bytes_per_s, 1e9), _mebibytes(row.planned_bytes), _mebibytes(row.used_bytes),
+        _text(row.work),
+        report.seconds(row.median_s),
+        f"{report.seconds(row.p5_s)} - {report.seconds(row.p95_s)}",
+        _number(row.images_per_s),
+        _number(row.ratio_to_forward),
+        _number(record.ratio_of(row, others, COMPILED)),
+        _number(row.counted_flops, 1e9),
+        _number(row.compiled_flops, 1e9),
+        _number(row.flops_per_s, 1e9),
+        "" if row.utilisation is None else f"{100 * row.utilisation:.0f} %",
+        _number(row.bytes_per_s, 1e9),
+        _mebibytes(row.planned_bytes),
+        _mebibytes(row.used_bytes),
         _number(row.joules_per_image),
         "" if row.error_against_float64 is None else f"{row.error_against_float64:.0e}",
         report.seconds(row.first_result_s),
-    )  # fmt: skip
+    )
 
 
 def _text(value: str) -> str:
