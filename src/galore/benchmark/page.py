@@ -262,4 +262,4 @@ def _figure(panels: int) -> tuple[Any, Sequence[Any]]:
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in axes[panels:]:
         unused.set_axis_off()
-    return figure, axes[:panels]
+    return figure, list(axes[:panels])
