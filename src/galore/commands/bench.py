@@ -213,10 +213,18 @@ def _records(args: argparse.Namespace, builders: dict[str, Callable[[], Any]]) -
     has_any = False
     for name, batch, given in itertools.product(args.networks, args.batch, args.precision):
         plan = measure.Plan(
-            name, tuple(wanted), batch if isinstance(batch, int) else 1, precision.named(given), layer=args.layer, classes=args.classes,
-            rounds=args.rounds, minimum_s=args.minimum, stream=args.stream, torch=args.against == "torch",
+            network=name,
+            works=tuple(wanted),
+            batch=batch if isinstance(batch, int) else 1,
+            precision=precision.named(given),
+            layer=args.layer,
+            classes=args.classes,
+            rounds=args.rounds,
+            minimum_s=args.minimum,
+            stream=args.stream,
+            torch=args.against == "torch",
             trace=args.trace,
-        )  # fmt: skip
+        )
         try:
             for found in _of_plan(plan, batch, args.scaling, one):
                 yield found
