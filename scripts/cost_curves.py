@@ -28,7 +28,7 @@ import numpy as np
 
 import galore
 from galore import Network, atomic, stream
-from galore.benchmark import timing, workloads
+from galore.benchmark import record, timing, workloads
 from galore.data import loader
 from galore.stream import photos
 
@@ -68,8 +68,8 @@ def devices(data: Path) -> list[Point]:
             flags = f"--xla_force_host_platform_device_count={count}"
             subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags}, stdout=subprocess.DEVNULL)
             points += [
-                _point("devices", row["work"], count, row["median_s"] / row["batch"], row["spread"])
-                for row in json.loads(out.read_text())
+                _point("devices", row.work, count, row.median_s / row.setting.batch, row.spread)
+                for row in record.read(out).rows
             ]
     return points
 
@@ -144,8 +144,11 @@ def _convolution(params, F):
 def _timed(axis: str, x: int, net: Network, names: list[str] | tuple[str, ...]) -> list[Point]:
     side = int(net.name)
     built = workloads.build(net, list(names), BATCH, "float32", size=side)
-    rows = timing.records(built, timing.interleaved(built, ROUNDS), net.name, BATCH, "float32")
-    return [_point(axis, row.work, x, row.median_s / BATCH, row.spread) for row in rows]
+    seconds = timing.taken_in_turns(built, ROUNDS, minimum_s=0.0).seconds
+    low, medians, high = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
+    spreads = (high - low) / medians
+    columns = zip(built, medians.tolist(), spreads.tolist(), strict=True)
+    return [_point(axis, work.name, x, median / BATCH, spread) for work, median, spread in columns]
 
 
 def _point(axis: str, work: str, x: float, value: float, spread: float = 0.0) -> Point:

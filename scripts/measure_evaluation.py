@@ -1,6 +1,7 @@
 """What scoring maps costs beside making them, in time and in memory.
 
     python scripts/measure_evaluation.py                                         64 images, EfficientNet-Lite0
+    python scripts/measure_evaluation.py --scenes                                masks of objects in place of parts
     python scripts/measure_evaluation.py --memory --images 5794 --classes 200    as many as CUB-200-2011 has for testing
 
 The images are noise and the annotations drawn: neither changes what the work costs. All maps of
@@ -27,9 +28,9 @@ from galore.evaluation import queries
 from galore.evaluation.evaluate import evaluate, maps_of, over_batches
 from galore.evaluation.methods import GRADIENT, Method, Score, all_rules
 from galore.evaluation.queries import Queries
-from galore.evaluation.test_set import Parts, TestSet
+from galore.evaluation.test_set import Annotations, Parts, Scenes, TestSet
 
-PARTS = 15
+PARTS, OBJECTS = 15, 150
 
 
 def main() -> None:
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="side of the input in pixels; as the network was published")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--scenes", action="store_true", help="objects in place of parts, as ADE20K has them")
     parser.add_argument("--memory", action="store_true", help="evaluate once, and measure the memory alone")
     options = parser.parse_args()
     weights = None if options.weights == "random" else options.weights
@@ -49,7 +51,7 @@ def main() -> None:
     if net.preprocessing is None:
         sys.exit(f"{options.network} has no preprocessing, so that the size of its input is unknown")
     side = options.size or net.preprocessing.crop
-    test_set = noise(net, options.images, options.classes, side)
+    test_set = noise(net, options.images, options.classes, side, options.scenes)
     methods = all_rules(GRADIENT, (Score.SOFTMAX, Score.CERTAINTY))
     user_queries = queries.beginner(test_set, 0)
     result: dict[str, object] = {"network": options.network, "images": options.images, "classes": options.classes}
@@ -60,22 +62,17 @@ def main() -> None:
     print(json.dumps(result | {"peak memory, GB": round(resident_bytes() / 1e9, 3)}))
 
 
-def noise(net: galore.Network, images: int, classes: int, side: int) -> TestSet:
+def noise(net: galore.Network, images: int, classes: int, side: int, scenes: bool = False) -> TestSet:
     """A test set of noise that the network is said to classify rightly."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, images).astype(np.int32)
     labels[:classes] = np.arange(classes)[:images]
-    parts = Parts(
-        rng.uniform(0, side, (images, PARTS, 2)).astype(np.float32),
-        rng.random((images, PARTS)) < 0.8,
-        np.tile(np.array([side / 4, side / 4, side / 2, side / 2], np.float32), (images, 1)),
-        (side, side),
-    )
-    different = rng.random((classes, classes, PARTS)) < 0.8
+    annotations = objects_in(rng, images, side) if scenes else parts_in(rng, images, side)
+    different = rng.random((classes, classes, OBJECTS if scenes else PARTS)) < 0.8
     return TestSet(
         net=net,
         images=rng.integers(0, 256, (images, side, side, 3), np.uint8),
-        annotations=parts,
+        annotations=annotations,
         labels=labels,
         logits=np.eye(classes, dtype=np.float32)[labels],
         discriminant=different,
@@ -83,6 +80,23 @@ def noise(net: galore.Network, images: int, classes: int, side: int) -> TestSet:
         class_names=tuple(map(str, range(classes))),
         image_ids=np.arange(images),
     )
+
+
+def parts_in(rng: np.random.Generator, images: int, side: int) -> Annotations:
+    """Parts at random places."""
+    return Parts(
+        rng.uniform(0, side, (images, PARTS, 2)).astype(np.float32),
+        rng.random((images, PARTS)) < 0.8,
+        np.tile(np.array([side / 4, side / 4, side / 2, side / 2], np.float32), (images, 1)),
+        (side, side),
+    )
+
+
+def objects_in(rng: np.random.Generator, images: int, side: int) -> Annotations:
+    """Squares of a seventh of the side, each of a random object or of none."""
+    cells = rng.integers(0, OBJECTS + 1, (images, 7, 7), np.uint8)
+    places = np.arange(side) * 7 // side
+    return Scenes(cells[:, places][:, :, places], (side, side), OBJECTS)
 
 
 def times(

@@ -12,7 +12,7 @@ SOURCE = ROOT / "src" / "galore"
 LAYERS = [
     ["errors", "moved", "representation", "statistics"],
     ["foreign"],
-    ["options", "class_names", "atomic", "npz", "processes", "program", "terminal", "batching"],
+    ["options", "class_names", "atomic", "npz", "processes", "program", "terminal", "batching", "precision"],
     ["cache"],
     ["data"],
     ["network", "head_program", "regions", "provenance"],

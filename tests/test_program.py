@@ -229,3 +229,28 @@ def test_an_import_ends_before_the_interruption_does_unless_it_takes_long(tmp_pa
     assert program.ended("galore", work) == 130 and reached in ([True], [])
     assert (name in sys.modules) == ends
     sys.modules.pop(name, None)
+
+
+KEEPING = """
+import ctypes, resource
+from galore import program
+program.guard("__main__" if {kept} else "imported")
+libc = ctypes.CDLL("libc.so.6")
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    piece = libc.malloc(80 << 20)
+    libc.memset(piece, 1, 80 << 20)
+    libc.free(piece)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not os.path.exists("/lib64/ld-linux-x86-64.so.2"), reason="glibc's")
+def test_a_program_is_given_the_same_pages_again():
+    faults = [
+        int(subprocess.run([sys.executable, "-c", KEEPING.format(kept=kept)], capture_output=True, check=True).stdout)
+        for kept in (False, True)
+    ]
+    assert faults[1] < 100 < 15_000 < faults[0]

@@ -2,7 +2,8 @@
 
 Every method takes a score, a function of `F` that returns one number, or a vector of K numbers. A vector gives K maps
 [K, h, w] at hardly more than the price of one, since one linearisation of the score serves them all. Maps are raw:
-signed, unnormalised and in float32, whatever the dtype of `F`. Nothing here is jitted; wrap the caller in `jax.jit`.
+signed, unnormalised and in float32 whatever the dtype of `F`, or in float64 where it is that. Nothing here is jitted;
+wrap the caller in `jax.jit`.
 
 `positive_gradient` clips the gradient at zero before it meets the activation, the sign rule that the papers' code
 applies to confidence and difficulty scores, Grad-CAM's excepted. It is one boolean, or one per score. What else a
@@ -27,7 +28,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from galore.curvature import location_curvature
 from galore.errors import InputError
-from galore.head_structure import SumFirst, at_least_float32, structure, sums_over_locations
+from galore.head_structure import SumFirst, structure, sums_over_locations
+from galore.precision import at_least_float32
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 Maps = Float[Array, "h w"] | Float[Array, "K h w"]
@@ -66,6 +68,7 @@ def requests(
     return declared
 
 
+@jax.named_scope("attribution")
 def attribute(
     attribution: Attribution,
     scores: Callable[[Float[Array, "h w d"]], Float[Array, " K"]],
@@ -376,7 +379,7 @@ def _by_directions(
     """
     sums = sums_over_locations(F)
     _, change = jax.linearize(of_sums, sums)
-    maps = jnp.moveaxis(jax.vmap(jax.vmap(change))(F.astype(sums.dtype)), -1, 0).astype(jnp.float32)
+    maps = jnp.moveaxis(jax.vmap(jax.vmap(change))(F.astype(sums.dtype)), -1, 0).astype(sums.dtype)
     if not clipped.size:
         return maps
     gradients = _gradient(lambda total: of_sums(total)[clipped], sums)
@@ -386,7 +389,8 @@ def _by_directions(
 def _product(gradients: Array, F: Float[Array, "h w d"]) -> Maps:
     """<g_ij, f_ij>, of gradients of either shape."""
     axes = "...hwd" if gradients.ndim >= 3 else "...d"
-    return jnp.einsum(f"{axes},hwd->...hw", gradients, F, preferred_element_type=jnp.float32)
+    dtype = at_least_float32(jnp.result_type(gradients, F))
+    return jnp.einsum(f"{axes},hwd->...hw", gradients, F, precision="highest", preferred_element_type=dtype)
 
 
 def _clip(gradients: Array, positive: Clip) -> Array:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from galore import representation
+from galore.precision import at_least_float32
 
 Confidence = Callable[[Float[Array, " C"]], Float[Array, ""]]
 
@@ -50,7 +51,7 @@ def _below_the_largest(logits: Float[Array, "*batch C"]) -> tuple[Float[Array, "
     Where the network is sure, 1 - max_y p_y is a small number; through a softmax, whose largest entry rounds to 1, its
     gradient would be noise from a margin of about 15 on, and zero from 20 on.
     """
-    logits = logits.astype(jnp.float32)
+    logits = logits.astype(at_least_float32(logits))
     is_largest = jnp.arange(logits.shape[-1]) == jnp.argmax(logits, axis=-1, keepdims=True)
     largest = jnp.sum(jnp.where(is_largest, logits, 0), axis=-1, keepdims=True)
     # A class that is ruled out, with a logit of -inf, has the probability 0, and 0 log 0 is 0.

@@ -1,6 +1,7 @@
 """The second derivative of a score along the activation of each single location, exactly, without a Hessian."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from galore.head_structure import DenseFirst, SumFirst, structure, sums_over_locations
+from galore.precision import at_least_float32
 
 Score = Callable[[Float[Array, "h w d"]], Float[Array, ""] | Float[Array, " K"]]
 
@@ -43,7 +45,8 @@ def location_curvature(
         curvature = _mapped(
             lambda mask: _second_derivative(lambda e: score(F + e * jnp.where(mask, F, 0)), F.dtype), masks, chunk
         )
-    return jnp.moveaxis(curvature, 0, -1).reshape(*curvature.shape[1:], height, width).astype(jnp.float32)
+    by_location = jnp.moveaxis(curvature, 0, -1).astype(at_least_float32(curvature))
+    return by_location.reshape(*by_location.shape[:-1], height, width)
 
 
 def _second_derivative(path: Callable[[Array], Array], dtype: jnp.dtype) -> Array:
@@ -69,17 +72,18 @@ def _through_dense(head: DenseFirst, F: Float[Array, "h w d"]) -> tuple[Float[Ar
     def derivative(colour: Array) -> Array:
         return jax.jvp(head.before, (F,), (jnp.where(place == colour, F, 0),))[1]
 
+    by_weights = partial(jnp.matmul, precision=head.precision)
     of_colour = jax.vmap(derivative)(jnp.arange(colours.max() + 1))
     groups = _sharing_entries(head)
     entries, valid = head.affected[groups[:, 0]], head.valid[groups[:, 0]]
 
     def products(group: tuple[Array, Array, Array]) -> Array:
         colour, columns, counts = group
-        return jnp.where(counts, of_colour[colour[:, None], columns], 0) @ head.weights[columns]
+        return by_weights(jnp.where(counts, of_colour[colour[:, None], columns], 0), head.weights[columns])
 
     grouped = jax.lax.map(products, jax.tree.map(jnp.asarray, (colours[groups], entries, valid)))
     by_location = grouped.reshape(groups.size, -1)[np.argsort(groups.reshape(-1))]
-    return head.before(F) @ head.weights, by_location
+    return by_weights(head.before(F), head.weights), by_location
 
 
 def _colours(head: DenseFirst) -> Int[np.ndarray, " hw"]:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend import core
@@ -35,6 +34,7 @@ from galore.head_program import (
     is_variable,
     moved,
 )
+from galore.precision import at_least_float32
 
 MOST_ENTRIES = 2**28
 """Dependence tables beyond this size (locations times entries of F) are not made; the structure counts as unknown."""
@@ -64,6 +64,7 @@ class DenseFirst(NamedTuple):
         valid: which of the columns of `affected` count.
         after: z[m] -> whatever the head returns.
         is_piecewise_linear: whether `before` is certain to be, as pooling is.
+        precision: of the product, as `jax.numpy.matmul` takes it.
     """
 
     before: Callable[[Float[Array, "h w d"]], Float[Array, " n"]]
@@ -72,15 +73,12 @@ class DenseFirst(NamedTuple):
     valid: Bool[np.ndarray, "hw c"]
     after: Callable[[Float[Array, " m"]], Any]
     is_piecewise_linear: bool
+    precision: Any
 
 
 def sums_over_locations(F: Float[Array, "h w d"]) -> Float[Array, " d"]:
     """What a `SumFirst` head sees, in float32 at least: in float16 the sum of a large map is infinite."""
     return F.sum((0, 1), dtype=at_least_float32(F))
-
-
-def at_least_float32(array: Any) -> jnp.dtype:
-    return jnp.promote_types(array.dtype, jnp.float32)
 
 
 def structure(head: Callable[[Array], Any], F: Float[Array, "h w d"]) -> SumFirst | DenseFirst | None:
@@ -206,7 +204,7 @@ def _dense_first(program: Program, F: Array) -> DenseFirst | None:
     reached = reached.transpose(0, *(axis + 1 for axis in order)).reshape(len(reached), -1)
     affected, valid = _as_columns(reached)
     straight = all(is_piecewise_linear(equation, program.depends) for _, equation in program.dependent(before=number))
-    return DenseFirst(before, weights, affected, valid, after, straight)
+    return DenseFirst(before, weights, affected, valid, after, straight, product.params["precision"])
 
 
 def _as_columns(reached: Bool[np.ndarray, "hw n"]) -> tuple[Int[np.ndarray, "hw c"], Bool[np.ndarray, "hw c"]]:

@@ -15,6 +15,7 @@ from galore import class_names as naming
 from galore import representation
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
+from galore.precision import Precision, computed, named
 
 Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
 Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]
@@ -72,7 +73,8 @@ class Network:
         """
         if self.features is None:
             raise InputError(f"{self._called} has no features, so it takes activations, no images")
-        activation = self.features(self.params, image)
+        with jax.named_scope("features"):
+            activation = self.features(self.params, image)
         if not _is_array(activation, 3):
             raise InputError(f"the features of {self._called} give {_described(activation)}, expected floats [h, w, d]")
         return activation
@@ -83,7 +85,8 @@ class Network:
         Raises:
             InputError: the head gives anything but one vector of at least two numbers, one per class name.
         """
-        logits = self.head(self.params, activation)
+        with jax.named_scope("head"):
+            logits = self.head(self.params, activation)
         if not _is_array(logits, 1) or len(logits) < 2:
             raise InputError(
                 f"the head of {self._called} gives {_described(logits)}, expected floats [C], at least 2 of one example"
@@ -166,6 +169,24 @@ class Network:
             return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
 
         return dataclasses.replace(self, params=jax.tree.map(cast, self.params))
+
+    def with_precision(self, precision: Precision | str) -> "Network":
+        """The same network, computing as exactly as this, so that every explanation of it does.
+
+        Args:
+            precision: "highest", "default" or "bfloat16", see `galore.precision.Precision`. What JAX is told elsewhere
+                (`jax.default_matmul_precision`) has no say in it any more.
+
+        Raises:
+            InputError: another one.
+        """
+        precision = named(precision)
+        features, head = (
+            None if function is None else Keyed(computed(function, precision), ("precision", precision, function))
+            for function in (self.features, self.head)
+        )
+        net = dataclasses.replace(self, features=features, head=head)
+        return net.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else net
 
 
 def _step(pixels: int, cells: int, detail: int) -> int:

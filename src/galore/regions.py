@@ -15,6 +15,7 @@ SOFTNESS = 0.6
 """Of `smoothed`, in cells: enough for outlines without corners, and little enough for neighbouring cells to differ."""
 
 
+@jax.named_scope("region")
 def upsample(maps: Float[Array, "*batch h w"], size: tuple[int, int]) -> Float[Array, "*batch H W"]:
     """Bilinear upsampling with half-pixel centres and clamped edges.
 
@@ -51,6 +52,7 @@ def largest_fraction(
     return largest(upsample(map, size), fraction)
 
 
+@jax.named_scope("region")
 def smoothed(maps: Float[Array, "*batch h w"], size: tuple[int, int]) -> Float[Array, "*batch H W"]:
     """Upsampling for the eye: a pixel is the mean of the cells, by a Gaussian of its distance from their centres.
 
@@ -76,6 +78,7 @@ def _gaussian(cells: int, pixels: int) -> Float[Array, "pixels cells"]:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+@jax.named_scope("region")
 def largest(values: Float[Array, "*batch H W"], fraction: float | Float[Array, ""]) -> Bool[Array, "*batch H W"]:
     """The pixels that hold the largest `fraction` of the values, strictly above their (1 - fraction) quantile.
 
@@ -98,13 +101,20 @@ def largest(values: Float[Array, "*batch H W"], fraction: float | Float[Array, "
     return values > _order_statistic(flat, place)[..., None, None]
 
 
+def order_keys(values: Float[Array, "*n"]) -> UInt32[Array, "*n"]:
+    """Whole numbers in the order of the values, equal where those are; NaN comes last. On CPUs XLA sorts them in an
+    eighth of the time that it takes for floats."""
+    # -0 and 0 are equal, and so are all NaN.
+    values = jnp.where(jnp.isnan(values), jnp.nan, jnp.where(values == 0, 0, values.astype(jnp.float32)))
+    bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
+    # Of negative values all bits are flipped, of others the sign.
+    return jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
+
+
 def _order_statistic(values: Float[Array, "*batch N"], place: Int[Array, ""]) -> Float[Array, "*batch"]:
     """The value at a place of the sorted ones, NaN where one is; bit by bit: on CPUs a sixteenth of the time that
     sorting takes."""
-    bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
-    # Unsigned numbers in the order of the values: of negative ones all bits are flipped, of others the sign.
-    keys = jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
-    nothing = jnp.zeros(values.shape[:-1], jnp.uint32)
+    nothing, keys = jnp.zeros(values.shape[:-1], jnp.uint32), order_keys(values)
     found, _, _ = jax.lax.fori_loop(0, 32, _set_bit, (nothing, keys, place))
     bits = jnp.where(found >> 31 == 1, found & jnp.uint32((1 << 31) - 1), ~found)
     number = jax.lax.bitcast_convert_type(bits, jnp.float32)

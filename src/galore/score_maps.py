@@ -16,6 +16,7 @@ from galore.attribution import Attribution, attribute, gradient_x_activation
 from galore.confidence import Confidence, Predictor
 from galore.errors import InputError
 from galore.network import Network
+from galore.precision import at_least_float32
 
 ClassScores = Callable[[Float[Array, " C"]], Float[Array, " C"]]
 
@@ -153,7 +154,8 @@ def _alone(
         score_of = lambda G: confidence(_logits(net, placed(G)))  # noqa: E731
 
     def score(G: Array) -> Array:
-        value = _number(score_of(G)).astype(jnp.float32)
+        value = _number(score_of(G))
+        value = value.astype(at_least_float32(value))
         return 1 - value if difficulty else value
 
     attribution = options.confidence_attribution or options.attribution
@@ -177,7 +179,8 @@ def _number(score: Any) -> Float[Array, "1"]:
 
 
 def _logits(net: Network, F: Array) -> Float[Array, " C"]:
-    return net.logits(F).astype(jnp.float32)
+    logits = net.logits(F)
+    return logits.astype(at_least_float32(logits))
 
 
 def _count(net: Network, F: Array) -> int:

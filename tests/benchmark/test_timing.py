@@ -1,33 +1,17 @@
 """A benchmark's numbers mean what they say: checked on workloads of known duration."""
 
-import dataclasses
-import json
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from invented_records import SETTING, rows
 from photographs import tiny_network, write_photos
 
 from galore import InputError, Network
-from galore.benchmark import report, streaming, timing, workloads
+from galore.benchmark import record, report, streaming, timing, workloads
 from galore.benchmark.timing import FORWARD, Workload
-
-FIELDS = [
-    "work",
-    "network",
-    "batch",
-    "dtype",
-    "device",
-    "devices",
-    "median_s",
-    "spread",
-    "images_per_s",
-    "ratio_to_forward",
-    "peak_bytes",
-    "compile_s",
-]
 
 
 def sleeping(name, seconds, images=4, repeats_of=1.0):
@@ -36,13 +20,46 @@ def sleeping(name, seconds, images=4, repeats_of=1.0):
 
 def test_ratios_and_rates_of_works_of_known_duration():
     sleepers = [sleeping(FORWARD, 0.02), sleeping("double", 0.04), sleeping("sampled", 0.02, repeats_of=10)]
-    seconds = timing.interleaved(sleepers, rounds=3)
-    rows = timing.records(sleepers, seconds, "net", 4, "float32")
-    assert [row.work for row in rows] == [FORWARD, "double", "sampled"]
-    assert rows[0].ratio_to_forward == 1
-    assert rows[1].ratio_to_forward == pytest.approx(2, rel=0.3)
-    assert rows[2].ratio_to_forward == pytest.approx(10, rel=0.3)
-    assert rows[1].images_per_s == pytest.approx(100, rel=0.3)
+    found = record.rows(sleepers, timing.taken_in_turns(sleepers, rounds=3, minimum_s=0.0), SETTING, None)
+    assert [row.work for row in found] == [FORWARD, "double", "sampled"]
+    assert found[0].ratio_to_forward == 1
+    assert found[1].ratio_to_forward == pytest.approx(2, rel=0.3)
+    assert found[2].ratio_to_forward == pytest.approx(10, rel=0.3)
+    assert found[1].images_per_s == pytest.approx(100, rel=0.3)
+
+
+def test_a_short_work_repeats_until_it_has_lasted_long_enough():
+    calls = []
+    short = Workload("short", lambda: (time.sleep(0.002), calls.append(1)), 1)
+    turns = timing.taken_in_turns([short, sleeping("long", 0.05)], rounds=2, minimum_s=0.04)
+    assert 10 <= turns.calls[0] <= 20 and turns.calls[1] == 1
+    assert turns.seconds[:, 0] == pytest.approx(0.002, rel=0.6)
+    assert len(calls) == pytest.approx(2 * turns.calls[0], abs=12)
+
+
+def test_a_work_is_warm_when_two_calls_take_equally_long():
+    durations = iter([0.2, 0.05, 0.03, *[0.02] * 20])
+    calls = []
+    settling = Workload("settling", lambda: (calls.append(1), time.sleep(next(durations))), 1)
+    turns = timing.taken_in_turns([settling], rounds=1, minimum_s=0.0)
+    assert turns.seconds[0, 0] == pytest.approx(0.02, rel=0.4) and len(calls) >= 6
+
+
+def test_energy_is_that_of_one_call_and_none_where_the_meter_began_anew(monkeypatch):
+    meter = iter([10.0, 16.0, 99.0, 3.0])
+    monkeypatch.setattr(timing.devices, "energy_joules", lambda where: next(meter))
+    turns = timing.taken_in_turns([sleeping(FORWARD, 0.01)], rounds=2, minimum_s=0.02)
+    assert turns.joules[0, 0] == pytest.approx(6 / turns.calls[0]) and np.isnan(turns.joules[1, 0])
+
+
+def test_several_processes_begin_together_and_the_slowest_counts(monkeypatch):
+    """As jax.distributed has it, played by one."""
+    barriers = []
+    monkeypatch.setattr(timing.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(timing.multihost_utils, "sync_global_devices", barriers.append)
+    monkeypatch.setattr(timing.multihost_utils, "process_allgather", lambda seconds: np.array([seconds, 0.5]))
+    turns = timing.taken_in_turns([sleeping(FORWARD, 0.001)], rounds=2, minimum_s=0.0)
+    assert (turns.seconds == 0.5).all() and len(barriers) >= 4
 
 
 def test_works_take_turns_and_the_order_turns():
@@ -64,19 +81,8 @@ def test_a_slow_round_slows_every_workload_and_no_ratio():
     assert (timing.ratios(seconds)[:, 1] == 2).all()
 
 
-def test_records_have_exactly_the_documented_fields(tmp_path):
-    row = timing.Record("forward", "net", 8, "float32", "cpu", 1, 0.5, 0.1, 16.0, 1.0, None, 2.0)
-    report.save_json([row, row], tmp_path / "bench.json")
-    read = json.loads((tmp_path / "bench.json").read_text())
-    assert [list(entry) for entry in read] == [FIELDS, FIELDS]
-    assert read[0] == dataclasses.asdict(row)
-
-
 def test_a_figure_is_drawn(tmp_path):
-    rows = [
-        timing.Record(w, "net", 8, "float32", "cpu", 1, 0.5, 0.1, 16.0, r, 1, 2.0) for w, r in (("a", 1.0), ("b", 30.0))
-    ]
-    report.save_figure(rows, tmp_path / "bench.png")
+    report.save_figure(rows([[1.0, 30.0]]), tmp_path / "bench.png")
     assert (tmp_path / "bench.png").stat().st_size > 5000
 
 
@@ -92,7 +98,7 @@ def test_every_work_compiles_runs_and_knows_its_memory():
     assert built[0].name == FORWARD
     for workload in built:
         workload.call()
-        assert workload.name == workloads.LOOP or (workload.peak_bytes or 0) > 0
+        assert workload.name == workloads.LOOP or (workload.made.planned_bytes or 0) > 0
         assert workloads.description(workload.name)
 
 
@@ -100,7 +106,7 @@ def test_a_folder_is_streamed_whole_and_so_are_the_forward_passes(tmp_path, monk
     passed = []
     monkeypatch.setattr(streaming.stream, "save_ranking", lambda folder: passed.append(len(folder.column("maps")[0])))
     forward, streamed = streaming.build(tiny_network(), write_photos(tmp_path, 7), 2 * jax.device_count(), "float32")
-    assert (forward.images, streamed.images) == (7, 7) and forward.compile_s and streamed.compile_s
+    assert (forward.images, streamed.images) == (7, 7) and forward.made.compile_s and streamed.made.compile_s
     forward.call(), streamed.call()
     assert passed == [7]
 

@@ -19,6 +19,7 @@ from galore import cli, plotting
 from galore.commands import explain
 from galore.data import photo as photo_module
 from galore.models import factory
+from galore.precision import Precision
 from galore.report import build, figures
 
 OUTPUTS = {
@@ -405,7 +406,7 @@ def test_the_options_offer_every_method_there_is():
     explain.add_arguments(parser)
     choices = {action.dest: action.choices for action in parser._actions if action.choices}
     names = {"attribution": build.ATTRIBUTIONS, "confidence": build.CONFIDENCES, "rule": build.RULES}
-    assert choices == {option: tuple(known) for option, known in names.items()}
+    assert choices == {option: tuple(known) for option, known in names.items()} | {"precision": tuple(Precision)}
 
 
 def test_the_help_names_every_network_and_the_ends_of_its_layers():

@@ -191,7 +191,33 @@ def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
         assert value == pytest.approx((region & mask).sum() / (region | mask).sum(), abs=1e-6)
     pixels = np.asarray(upsample(map_, SIZE))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
-    assert metrics.pixel_auroc(map_, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-4)
+    assert metrics.pixel_auroc(map_, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).normal(size=(4, 5)),
+        np.random.default_rng(1).integers(-1, 2, (4, 5)),
+        np.array([[-0.0, 0.0], [-1.0, 1e-7]]),
+        np.full((3, 3), 7.0),
+    ],
+)
+def test_the_rank_of_a_pixel_is_how_many_sorted_pixels_come_before_it(values):
+    maps = jnp.asarray(values, jnp.float32)
+    pixels = np.asarray(upsample(maps, SIZE)).ravel()
+    expected = np.searchsorted(np.sort(pixels), pixels).reshape(SIZE)
+    np.testing.assert_array_equal(metrics.pixel_ranks(maps, SIZE), expected)
+
+
+def test_the_auroc_of_a_photo_is_exact_where_few_pixels_are_true():
+    rng = np.random.default_rng(2)
+    map_, mask = jnp.asarray(rng.normal(size=(14, 14)), jnp.float32), rng.random((224, 224)) < 0.002
+    pixels = np.asarray(upsample(map_, (224, 224)))
+    expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
+    for true, value in ((mask, expected), (~mask, 1 - expected)):
+        assert metrics.pixel_auroc(map_, jnp.asarray(true)) == pytest.approx(value, abs=2e-7)
+    assert metrics.pixel_auroc(jnp.zeros((2, 2)), jnp.asarray(mask)) == 0.5
 
 
 def test_hand_computed():

@@ -85,18 +85,37 @@ def test_validation_decides_what_is_best_and_when_to_stop():
 
 
 @pytest.mark.robust("shapes and numbers")
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved():
+@pytest.mark.parametrize("bad", [4, 5])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(bad):
     saves = []
 
     def poisoned(start):
         for number, batch in enumerate(batches(start)):
-            yield batch if number != 5 else batch | {"image": np.full((8, 16, 16, 3), np.nan, np.float32)}
+            yield batch if number != bad else batch | {"image": np.full((8, 16, 16, 3), np.nan, np.float32)}
 
     step, state = start()
     keep = lambda state, progress, links: saves.append(int(state.step))  # noqa: E731
-    with pytest.raises(InputError, match=r"loss is nan .* at batch 5; the last checkpoint, after 4 batches, is kept"):
+    with pytest.raises(InputError, match=rf"nan .* at batch {bad}; the last checkpoint, after 4 batches, is kept"):
         fit(step, state, poisoned, device_mesh(), steps=8, save=keep, save_every=2)
     assert saves == [2, 4]
+
+
+def test_a_step_is_looked_at_once_the_next_is_under_way_and_before_it_is_saved():
+    told, (step, state) = [], start()
+
+    def asked(start):
+        for number, batch in enumerate(batches(start), 1):
+            told.append(f"batch {number}")
+            yield batch
+
+    fit(
+        step, state, asked, device_mesh(), steps=4, on_record=lambda record: told.append(f"record {record['step']}"),
+        save=lambda state, *_: told.append(f"saved {state.step}"), save_every=3,
+    )  # fmt: skip
+    assert told == [
+        "batch 1", "batch 2", "record 1", "batch 3", "record 2", "record 3", "saved 3",
+        "batch 4", "record 4", "saved 4",
+    ]  # fmt: skip
 
 
 @pytest.mark.robust("shapes and numbers")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from galore import models
-from galore.benchmark.timing import Workload
+from galore.benchmark.timing import Made, Workload
 from galore.errors import InputError
 from galore.network import Network
 
@@ -18,8 +18,15 @@ INSTALL = "pip install torch torchvision captum grad-cam"
 LAYERS = {"vgg16": ("features", 29), "vgg16_bn": ("features", 42), "alexnet": ("features", 11)}
 
 
+COMPILED = "torch compiled: forward"
+
+
 def build(
-    net: Network, batch: int, builders: dict[str, Callable[[], Any]] | None = None, size: int = 224
+    net: Network,
+    batch: int,
+    builders: dict[str, Callable[[], Any]] | None = None,
+    size: int = 224,
+    is_exact: bool = False,
 ) -> list[Workload]:
     """Forward pass, discriminant maps and Grad-CAM in torch.
 
@@ -31,6 +38,7 @@ def build(
         batch: images at once.
         builders: torch modules by name, for networks that torchvision does not have.
         size: of the images in pixels.
+        is_exact: float32 throughout; else products may be rounded to TF32 on GPUs, as JAX does there unless asked.
 
     Returns:
         The workloads, or none where torch does not know the network.
@@ -42,6 +50,8 @@ def build(
         raise InputError(f"--against torch: torch is not installed; {INSTALL}")
     import torch  # pyright: ignore[reportMissingImports]
 
+    torch.set_float32_matmul_precision("highest" if is_exact else "high")
+    torch.backends.cudnn.allow_tf32 = not is_exact
     module = _module(net, builders or {})
     if module is None:
         return []
@@ -56,7 +66,7 @@ def build(
 
     workloads = [_workload("torch eager: forward", lambda: forward(module), batch)]
     faster = torch.compile(module)
-    workloads.append(_workload("torch compiled: forward", lambda: forward(faster), batch))
+    workloads.append(_workload(COMPILED, lambda: forward(faster), batch))
     layer = _layer(module, net.name)
     if importlib.util.find_spec("captum"):
         workloads.append(
@@ -126,4 +136,4 @@ def _workload(name: str, call: Callable[[], Any], batch: int) -> Workload:
 
     start = time.perf_counter()
     wait()
-    return Workload(name, wait, batch, time.perf_counter() - start, None)
+    return Workload(name, wait, batch, Made(compile_s=time.perf_counter() - start))

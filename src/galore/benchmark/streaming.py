@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from galore import stream
-from galore.benchmark.timing import Workload
+from galore.benchmark.timing import Made, Workload
 from galore.errors import InputError
 from galore.network import Network
 from galore.stream import device, photos
@@ -49,8 +49,8 @@ def build(net: Network, data: Path, batch: int, dtype: str) -> list[Workload]:
         pass_on(answer, batches[:1])
         compile_s.append(time.perf_counter() - start)
     return [
-        Workload(FORWARDS, lambda: pass_on(_logits, batches), count, compile_s[0]),
-        Workload(STREAM, streamed, count, compile_s[1]),
+        Workload(FORWARDS, lambda: pass_on(_logits, batches), count, Made(compile_s=compile_s[0])),
+        Workload(STREAM, streamed, count, Made(compile_s=compile_s[1])),
     ]
 
 

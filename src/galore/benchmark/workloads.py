@@ -1,21 +1,26 @@
-"""What is timed: a forward pass, every explanation, and counterfactual search in its fast and its naive form."""
+"""What is timed: a forward pass, every explanation, a training step, counterfactual search, fast and naive."""
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from galore import attribution, explain
-from galore.benchmark.timing import FORWARD, Workload, compiled
+from galore import attribution, confidence, explain
+from galore.benchmark.timing import FORWARD, Made, Workload, compiled
 from galore.errors import InputError
 from galore.evaluation import search
 from galore.network import Network
-from galore.stream.device import all_devices, divided, placed
+from galore.score_maps import map_options, score_maps
+from galore.stream.device import divided, placed
+from galore.training import loop, losses
 
 STEPS, TOP, SAMPLED_CANDIDATES = 50, 5, 100
 Call = Callable[[Network, Float[Array, "B H W c"], Int[Array, " B"]], Any]
@@ -46,6 +51,16 @@ def _pair(net: Network, images: Array, counters: Array) -> Any:
     return pair.query.maps, pair.counter.maps
 
 
+def _every_class(net: Network, images: Array, counters: Array) -> Any:
+    options = map_options(attribution.gradient_x_activation, None, explain.AUTHORS, explain.logits_as_scores)
+
+    def one(image: Array) -> Any:
+        F, logits = net(image)
+        return score_maps(net, image, F, jnp.arange(len(logits)), (confidence.softmax_score,), options)
+
+    return jax.vmap(one)(images)
+
+
 WORKLOADS: dict[str, Call] = {
     FORWARD: _forward,
     "attributive": lambda net, x, c: explain.attributive(net, x).maps,
@@ -57,52 +72,130 @@ WORKLOADS: dict[str, Call] = {
         explain.discriminant(net, x, None, c, attribution=_integrated).maps
     ),
     "grad-cam": lambda net, x, c: explain.attributive(net, x, attribution=attribution.grad_cam).maps,
+    "maps of every class": _every_class,
     "counterfactual pair": _pair,
     "exhaustive search, first edit": _search,
 }
 ALONE, LOOP = "exhaustive search alone", "exhaustive search by a loop"
 """Without the forward passes, so that the two can be compared."""
+TRAINING, REFERENCE = "training step", "reference"
+"""The reference is the same in every record: by it one sees how fast the machine was at that time."""
 
 
 def names() -> tuple[str, ...]:
     """Every workload that can be asked for."""
-    return (*WORKLOADS, ALONE, LOOP)
+    return (*WORKLOADS, TRAINING, ALONE, LOOP)
 
 
-def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Workload]:
+def build(net: Network, names: Sequence[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Workload]:
     """Compiles the workloads for one network, batch size and dtype, on all devices.
 
     Args:
+        net, names, batch, dtype, seed, size: see `makers`.
+
+    Raises:
+        InputError: as `makers`.
+    """
+    return [make() for make in makers(net, names, batch, dtype, seed, size).values()]
+
+
+def makers(
+    net: Network,
+    names: Sequence[str],
+    batch: int,
+    dtype: str,
+    seed: int = 0,
+    size: int = 224,
+    where: Sequence[Any] | None = None,
+) -> dict[str, Callable[[], Workload]]:
+    """What compiles each workload, by its name, so that one that fails does not take the others along.
+
+    Args:
         net: the network, float32.
-        names: of the workloads; the forward pass is always among them.
+        names: of the workloads; the forward pass is always among them, and comes first.
         batch: images at once, divided among the devices.
         dtype: "float32" or "bfloat16".
         seed: of the images, which are noise: their content does not change the cost.
         size: of the images in pixels.
+        where: the devices; None: all, those of other processes too.
 
     Raises:
         InputError: an unknown workload, or a batch that the devices cannot share equally.
     """
-    known = (*WORKLOADS, ALONE, LOOP)
+    check_names(names)
+    mesh = mesh_of(jax.devices() if where is None else where)
+    if batch < 1 or batch % mesh.size:
+        raise InputError(f"a batch of {batch} cannot be shared equally by {mesh.size} devices")
+    net = net.astype(jnp.dtype(dtype))
+    images = np.random.default_rng(seed).normal(size=(batch, size, size, 3)).astype(jnp.dtype(dtype))
+    classes = jax.eval_shape(lambda net, x: net(x)[1], net, images[0]).shape[-1]
+    counters = (np.arange(batch) % classes).astype(np.int32)
+    # Made once, when the first of them needs it, which may be more than there is room for.
+    arguments = functools.cache(lambda: placed(mesh, net, images, counters))
+
+    def shared(name: str) -> Workload:
+        call = WORKLOADS[name]
+        return compiled(name, divided(call, mesh, 2), arguments(), batch, counted=call)
+
+    def alone() -> Workload:
+        pairs = jax.jit(divided(_forward_twice, mesh, 2))(*arguments())
+        return compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments()[0], *pairs), batch, counted=_search_pairs)
+
+    others = {
+        TRAINING: lambda: _training(mesh, *arguments()),
+        ALONE: alone,
+        LOOP: lambda: _loop(net, jnp.asarray(images), jnp.asarray(counters)),
+    }
+    wanted = [FORWARD, *dict.fromkeys(name for name in names if name != FORWARD)]
+    return {name: others.get(name) or partial(shared, name) for name in wanted}
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuses works that are not known.
+
+    Raises:
+        InputError: with those that are.
+    """
+    known = (*WORKLOADS, TRAINING, ALONE, LOOP)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join(known)}")
-    mesh, net = all_devices(), net.astype(jnp.dtype(dtype))
-    if batch < 1 or batch % mesh.size:
-        raise InputError(f"a batch of {batch} cannot be shared equally by {mesh.size} devices")
-    images = jax.random.normal(jax.random.key(seed), (batch, size, size, 3), jnp.dtype(dtype))
-    classes = jax.eval_shape(lambda net, x: net(x)[1], net, images[0]).shape[-1]
-    counters = jnp.arange(batch) % classes
-    arguments = placed(mesh, net, images, counters)
-    workloads = [
-        compiled(name, divided(WORKLOADS[name], mesh, 2), arguments, batch)
-        for name in {FORWARD: None, **dict.fromkeys(names)}
-        if name in WORKLOADS
-    ]
-    if ALONE in names:
-        pairs = jax.jit(divided(_forward_twice, mesh, 2))(*arguments)
-        workloads.append(compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments[0], *pairs), batch))
-    return workloads + ([_loop(net, images, counters)] if LOOP in names else [])
+
+
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """Devices in one row, as `stream.device` divides batches among them."""
+    return jax.make_mesh((len(devices),), ("images",), devices=tuple(devices), axis_types=(AxisType.Auto,))
+
+
+def reference() -> Workload:
+    """A matrix product and a sum over more numbers than a cache holds, on one device of this process."""
+
+    def work(held: tuple[Array, Array]) -> tuple[tuple[Array, Array]]:
+        square, column = held
+        return ((square @ square, column + 1),)
+
+    return compiled(REFERENCE, work, ((jnp.full((512, 512), 1 / 512), jnp.ones(2**23)),), 1, carries=True)
+
+
+def _training(mesh: Mesh, net: Network, images: Array, counters: Array) -> Workload:
+    """One step of stochastic gradient descent; the devices share the batch and add up their gradients."""
+    leaves, structure = jax.tree.flatten(net)
+    given = {str(number): leaf for number, leaf in enumerate(leaves)}
+    trained = tuple(name for name, leaf in given.items() if jnp.issubdtype(leaf.dtype, jnp.floating))
+
+    def loss(params: Any, batch: Any, key: Any) -> Any:
+        whole = jax.tree.unflatten(structure, [params[name] for name in given])
+        logits = jax.vmap(whole)(batch["image"])[1].astype(jnp.float32)
+        return losses.cross_entropy(logits, batch["label"], 0.0).mean(), ({}, {})
+
+    # The weights are random, and none of the many steps may spoil them.
+    optimiser = optax.sgd(1e-9, momentum=0.9)
+    step = loop.make_step(loss, optimiser, seed=0)
+    # Each step takes the memory of the state before it, so that the network's own must not be given.
+    copied = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), loop.initial_state(given, trained, optimiser))
+    state = jax.device_put(copied, NamedSharding(mesh, PartitionSpec()))
+    batch = {"image": images, "label": counters}
+    return compiled(TRAINING, step, (state, batch), len(images), counted=step, carries=True)
 
 
 def _loop(net: Network, images: Array, counters: Array) -> Workload:
@@ -123,7 +216,7 @@ def _loop(net: Network, images: Array, counters: Array) -> Workload:
 
     call()
     repeats = len(images) * candidates / SAMPLED_CANDIDATES
-    return Workload(LOOP, call, len(images), time.perf_counter() - start, None, repeats)
+    return Workload(LOOP, call, len(images), Made(compile_s=time.perf_counter() - start), repeats)
 
 
 @functools.cache
@@ -138,6 +231,8 @@ def description(name: str) -> str:
         "integrated gradients": f"of the prediction, activation path, {STEPS} steps",
         "discriminant, integrated gradients": f"three maps, {STEPS} steps each",
         "grad-cam": "Grad-CAM of the prediction",
+        "maps of every class": "one map for each class, and of the confidence",
+        TRAINING: "cross-entropy, its gradient, SGD with momentum; as in use, BatchNorm does not count anew",
         "counterfactual pair": "two images, three maps each",
         "exhaustive search, first edit": "two images, every pair of cells, exact",
         ALONE: "the same, the forward passes left out",

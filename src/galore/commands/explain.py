@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PRINTED = 3
 ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
+PRECISIONS = ("highest", "default", "bfloat16")
+"""Likewise, those of galore.precision."""
 FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -108,6 +110,13 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="finer maps: N times as many cells a side, from N x N crops that overlap, up to 4 (%(default)s)",
     )
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        metavar="PRECISION",
+        help="how exactly the network computes: highest, float32 throughout; default, the device's own choice, such as "
+        "TF32; or bfloat16 (as JAX is told)",
+    )
     add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
 
@@ -160,10 +169,11 @@ def check_report(args: argparse.Namespace) -> None:
 
 
 def load(args: argparse.Namespace) -> "Network":
-    """The network of the method's arguments; what is finer is its maps."""
+    """The network of the method's arguments, with its precision; what is finer is its maps."""
     from galore import loading
 
-    return loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+    net = loading.load(args.model, args.weights or "imagenet", layer=args.layer)
+    return net if args.precision is None else net.with_precision(args.precision)
 
 
 class Explainer:

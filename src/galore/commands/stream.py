@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--why-not", metavar="CLASS", help="discriminant, both: the other class (each photo's second choice)")
     explain.add_method_arguments(parser)
-    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the network (%(default)s)")
     add("--batch", metavar="N", type=int, default=32, help="photos at once (%(default)s)")
     add("--shard", metavar="N", type=int, default=256, help="photos a file (%(default)s)")
     add("--threads", metavar="N", type=int, help="threads that decode (one a processor)")
@@ -60,7 +59,7 @@ def _stream(args: argparse.Namespace, part: tuple[int, int] | None) -> int:
 
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
-        net = explain.load(args).finer(args.detail).astype(args.dtype)
+        net = explain.load(args).finer(args.detail)
     answer, settings = _answer(args, net)
     with terminal.progress(f"Explaining {foreign.text(args.data)}") as on_images:
         folder = stream.run(
@@ -103,6 +102,7 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
 
     names = ("explanation", "attribution", "confidence", "detail")
     settings: dict[str, Any] = {name: getattr(args, name) for name in names}
+    settings |= {} if args.precision is None else {"precision": args.precision}
     options: dict[str, Any] = {"confidence": build.CONFIDENCES[args.confidence]}
     methods = build.ATTRIBUTIONS[args.attribution]
     if args.explanation == "attributive":

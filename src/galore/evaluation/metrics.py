@@ -2,7 +2,7 @@
 
 A part lies in the region "largest fraction t of the map's pixels" (`galore.regions.largest_fraction`) exactly where
 enough pixels are strictly smaller than the pixel under the part. So one count per part, its *rank*, answers the
-question for every t: maps are looked at once (`ranks`, `ranked_region`), and all curves follow from small arrays.
+question for every t: maps are looked at once (`ranks`, `pixel_ranks`), and all curves follow from small arrays.
 
 Definitions: Wang & Vasconcelos, SCOUT, CVPR 2020, and GALORE, TPAMI 2023. Numbers that an image cannot have (no
 ground-truth part is visible, no part lies in the region) are NaN, so that callers can count them. Everything is jax,
@@ -12,12 +12,11 @@ batched by leading axes, and works under `jax.jit` and `jax.vmap`.
 import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from galore.regions import upsample
+from galore.regions import order_keys, upsample
 
 FRACTIONS = (0.005, *(percent / 100 for percent in range(1, 100)))
 """The 100 region sizes of the papers' curves: 0.5 %, 1 %, 2 %, ..., 99 % of the image."""
@@ -285,19 +284,31 @@ class RankedRegion(NamedTuple):
     truth: Int[Array, "*n"]
 
 
+def pixel_ranks(map: Float[Array, "h w"], size: tuple[int, int]) -> Int[Array, "H W"]:
+    """`ranks` of every pixel: how many pixels of the upsampled map are strictly smaller, int32."""
+    keys = order_keys(upsample(map, size)).reshape(-1)
+    return jnp.searchsorted(jnp.sort(keys, stable=False), keys).reshape(size)
+
+
 def ranked_region(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> RankedRegion:
-    """Sorts the upsampled map once and counts what the region of every size shares with a mask of true pixels.
+    """Ranks the pixels of the upsampled map once and counts what the region of every size shares with true pixels.
 
     Args:
         map: of one image, [h, w].
         mask: the true pixels, at the network's input size.
         fractions: T region sizes between 0 and 1.
     """
-    ascending, truth = _sorted(map, mask)
-    threshold = ascending[_smallest_rank(mask.shape, fractions)]
-    below = jnp.searchsorted(ascending, threshold, side="right")
-    before = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(truth)])
-    return RankedRegion(ascending.size - below, before[-1] - before[below], before[-1])
+    size = (mask.shape[0], mask.shape[1])
+    ranks, smallest = pixel_ranks(map, size), _smallest_rank(size, fractions)
+    upto = jnp.cumsum(_by_rank(ranks, jnp.ones_like(mask))), jnp.cumsum(_by_rank(ranks, mask))
+    area, hits = (counts[-1] - counts[smallest] for counts in upto)
+    return RankedRegion(area, hits, upto[1][-1])
+
+
+def _by_rank(ranks: Int[Array, "H W"], counted: Bool[Array, "H W"]) -> Int[Array, " N"]:
+    """How many pixels with each rank there are among those that are counted."""
+    counts = jnp.zeros(ranks.size, jnp.int32)
+    return counts.at[ranks.reshape(-1)].add(counted.reshape(-1).astype(jnp.int32))
 
 
 def iou(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
@@ -322,25 +333,14 @@ def pixel_auroc(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> Float[Arr
     Returns:
         A number in [0, 1], exact including ties (they count half); NaN where the mask is empty or full.
     """
-    ascending, sorted_mask = _sorted(map, mask)
-    truth = sorted_mask.astype(jnp.float32)
-    # Where runs of equal values begin and end; searching for each value would be many times slower.
-    place = jnp.arange(ascending.size)
-    changes = ascending[1:] != ascending[:-1]
-    smaller = jax.lax.cummax(jnp.where(jnp.append(True, changes), place, 0))
-    not_larger = jax.lax.cummin(jnp.where(jnp.append(changes, True), place + 1, ascending.size), reverse=True)
-    positives = jnp.sum(truth)
-    negatives = ascending.size - positives
-    # Mann-Whitney: the mean rank of the true pixels (ties share theirs) minus what they contribute themselves.
-    mean_rank = jnp.sum(truth * (smaller + not_larger) / (2 * ascending.size)) * ascending.size
-    wins = mean_rank - positives * positives / 2
-    return wins / _nan_if_zero(positives * negatives)
-
-
-def _sorted(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> tuple[Float[Array, " N"], Int[Array, " N"]]:
-    """The upsampled map's pixels in ascending order, and which of them are true; XLA sorts once for all that ask."""
-    values = upsample(map, (mask.shape[0], mask.shape[1])).reshape(-1)
-    return jax.lax.sort_key_val(values, mask.reshape(-1).astype(jnp.int32))
+    ranks = pixel_ranks(map, (mask.shape[0], mask.shape[1]))
+    tied = _by_rank(ranks, jnp.ones_like(mask))[ranks]
+    # Mann-Whitney by twice the mean rank, less that of all pixels: whole numbers, summed in two parts that fit 32 bits.
+    centred = jnp.where(mask, 2 * ranks + tied - ranks.size, 0)
+    high, low = (jnp.sum(part).astype(jnp.float32) for part in jnp.divmod(centred, 256))
+    wins = 256 * high + low
+    positives = jnp.sum(mask, dtype=jnp.float32)
+    return 0.5 + wins / _nan_if_zero(2 * positives * (ranks.size - positives))
 
 
 def _smallest_rank(size: tuple[int, ...], fractions: Fractions) -> Int[np.ndarray, " T"]:

@@ -144,8 +144,9 @@ def fit(
         save: called with the state, the progress and which of "best" and "last" this is.
         save_every: after how many steps, besides every evaluation and the end.
         progress: that of the checkpoint; None: a new run.
-        on_record: told "step", "loss" and other metrics of every step, "waited" and "seconds"; and those of every
-            evaluation under "validation".
+        on_record: told "step", "loss" and other metrics of every step, the "seconds" since the one before, and how
+            many of them the devices "waited" for a batch; and those of every evaluation under "validation". A step is
+            told once the next one is under way, or before anything is evaluated or saved.
 
     Returns:
         The state after the last step, and the progress.
@@ -160,35 +161,72 @@ def fit(
     )
     compiled = jax.jit(step, donate_argnums=0)
     saved = count = int(state.step)
+    underway, tell = None, _teller(on_record)
     with contextlib.closing(batches_from(count)) as batches:  # pyright: ignore[reportArgumentType]
         while count < steps and not (patience is not None and progress["worse"] >= patience):
-            began = time.perf_counter()
+            before, began = underway, time.perf_counter()
             batch = next(batches)
-            waited = time.perf_counter() - began
+            waited = 0.0 if before is not None and not before.is_done() else time.perf_counter() - began
             state, metrics = compiled(state, _sharded(batch, mesh))
             count += 1
-            # Waits for the step.
-            values = {name: float(value) for name, value in metrics.items()}
-            if not (math.isfinite(values["loss"]) and math.isfinite(values["update_norm"])):
-                raise InputError(
-                    f"the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
-                    f"{count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
-                )
-            on_record({"step": count} | values | {"waited": waited, "seconds": time.perf_counter() - began})
+            underway = _Taken(count, metrics, waited, began)
+            # The devices have their next step before the host looks at the last one, so that neither waits.
+            if before is not None:
+                tell(before, saved)
+            evaluates = count == steps or _is_due(count, evaluate_every)
+            saves = count == steps or _is_due(count, save_every)
+            if saves or (evaluates and evaluate is not None):
+                tell(underway, saved)
+                underway = None
             links: tuple[str, ...] = ()
-            if evaluate is not None and (count == steps or (evaluate_every and count % evaluate_every == 0)):
+            if evaluates and evaluate is not None:
                 result = dict(evaluate(state.params))
                 is_better = result["value"] > progress["best"]
                 progress |= {"best": result["value"], "best_step": count, "worse": 0} if is_better else {}
                 progress["worse"] += not is_better
                 links = ("best", "last") if is_better else ("last",)
                 on_record({"step": count, "validation": result})
-            elif count == steps or (save_every and count % save_every == 0):
+            elif saves:
                 links = ("last",) if evaluate is not None else ("best", "last")
             if save is not None and links:
                 save(state, dict(progress), links)
                 saved = count
     return state, progress
+
+
+def _is_due(count: int, every: int) -> bool:
+    return bool(every) and count % every == 0
+
+
+class _Taken(NamedTuple):
+    """A step that the devices were given."""
+
+    count: int
+    metrics: dict[str, Array]
+    waited: float
+    began: float
+
+    def is_done(self) -> bool:
+        return self.metrics["loss"].is_ready()
+
+
+def _teller(on_record: OnRecord) -> Callable[[_Taken, int], None]:
+    """What waits for a step, tells its record, and refuses one that is no number, given when it was saved last."""
+    last = -math.inf
+
+    def tell(taken: _Taken, saved: int) -> None:
+        nonlocal last
+        values = {name: float(value) for name, value in jax.device_get(taken.metrics).items()}
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["update_norm"])):
+            raise InputError(
+                f"the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
+                f"{taken.count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
+            )
+        now = time.perf_counter()
+        seconds, last = now - max(taken.began, last), now
+        on_record({"step": taken.count} | values | {"waited": taken.waited, "seconds": seconds})
+
+    return tell
 
 
 def _sharded(batch: Mapping[str, Shaped[np.ndarray, "b ..."]], mesh: Mesh) -> Batch:

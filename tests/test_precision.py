@@ -1,0 +1,74 @@
+"""Precision is a setting of a network, and reaches every product of every explanation of it."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from heads import images, plain_network, smooth_head, smooth_params
+from jax.extend import core
+from jax.lax import Precision as OfProduct
+
+from galore import InputError, attribution, explain
+from galore.precision import Precision
+
+DENSE = dataclasses.replace(
+    plain_network(), params=plain_network().params | smooth_params(3, 8 * 8 * 6), head=smooth_head
+)
+
+
+def precisions(jaxpr) -> list:
+    """Of every product and convolution of a program, whatever is called in it."""
+    found = []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            found.append(equation.params["precision"])
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: isinstance(v, core.ClosedJaxpr)):
+            inner = getattr(value, "jaxpr", value)
+            found += precisions(inner) if hasattr(inner, "eqns") else []
+    return found
+
+
+EXPLANATIONS = {
+    "discriminant": explain.discriminant,
+    "second order": functools.partial(explain.discriminant, confidence_attribution=attribution.second_order),
+    "deliberative": lambda net, x, *_: explain.deliberative(net, x),
+    "integrated gradients": functools.partial(explain.margin, attribution="integrated_gradients"),
+}
+
+
+@pytest.mark.parametrize("net", [plain_network(), DENSE], ids=["pooled", "dense"])
+@pytest.mark.parametrize("name", EXPLANATIONS)
+def test_the_highest_precision_is_that_of_every_product(net, name):
+    with jax.default_matmul_precision("bfloat16"):
+        program = jax.make_jaxpr(EXPLANATIONS[name])(net.with_precision("highest"), images(), 0, 1)
+    found = precisions(program.jaxpr)
+    assert len(found) > 3 and all(one == (OfProduct.HIGHEST, OfProduct.HIGHEST) for one in found), found
+
+
+def test_the_default_precision_is_the_devices_whatever_jax_was_told():
+    with jax.default_matmul_precision("highest"):
+        program = jax.make_jaxpr(lambda net, x: jax.vmap(net)(x))(DENSE.with_precision("default"), images())
+    found = precisions(program.jaxpr)
+    assert len(found) == 3 and all(one in (None, (OfProduct.DEFAULT, OfProduct.DEFAULT)) for one in found), found
+
+
+def test_bfloat16_is_that_of_parameters_and_images():
+    maps = explain.discriminant(DENSE.with_precision(Precision.BFLOAT16), images(), 0, 1).maps
+    expected = explain.discriminant(DENSE.astype(jnp.bfloat16), images().astype(jnp.bfloat16), 0, 1).maps
+    assert maps.dtype == jnp.float32
+    np.testing.assert_array_equal(maps, expected)
+
+
+def test_the_same_setting_is_compiled_once():
+    compiled = jax.jit(explain.attributive)
+    for _ in range(2):
+        compiled(plain_network().with_precision("highest"), images())
+    assert compiled._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def test_another_name_is_refused():
+    with pytest.raises(InputError, match="precision 'float16': expected highest, default, bfloat16"):
+        plain_network().with_precision("float16")
