@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from galore import attribution, explain
+from galore import attribution, explain, part_tables
 from galore.benchmark.timing import FORWARD, Workload, compiled
 from galore.errors import InputError
 from galore.evaluation import search
@@ -18,6 +18,8 @@ from galore.network import Network
 from galore.stream.device import all_devices, divided, placed
 
 STEPS, TOP, SAMPLED_CANDIDATES = 50, 5, 100
+COMPARED = 200
+"""Classes of the part tables, or all where there are fewer."""
 Call = Callable[[Network, Float[Array, "B H W c"], Int[Array, " B"]], Any]
 
 _second_order = partial(attribution.second_order, absolute_curvature=True)
@@ -46,6 +48,22 @@ def _pair(net: Network, images: Array, counters: Array) -> Any:
     return pair.query.maps, pair.counter.maps
 
 
+def _part_tables(net: tuple[Network, part_tables.PartTables], images: Array, counters: Array) -> Any:
+    return explain.by_part_tables(net[0], images, net[1], None, counters).maps
+
+
+def _tables(channels: int, classes: int) -> part_tables.PartTables:
+    """Tables of the sizes that `part_tables.fit` gives, of noise."""
+    compared, places = min(classes, COMPARED), min(channels, part_tables.DIMENSIONS)
+    normal = lambda *shape: jax.random.normal(jax.random.key(0), shape)  # noqa: E731
+    clusterings = tuple(
+        part_tables.Clustering(normal(parts, places), jnp.float32(1), normal(compared, compared, parts))
+        for parts in part_tables.PARTS
+        for _ in range(part_tables.STARTS)
+    )
+    return part_tables.PartTables(normal(channels), normal(channels, places), clusterings, jnp.arange(compared))
+
+
 WORKLOADS: dict[str, Call] = {
     FORWARD: _forward,
     "attributive": lambda net, x, c: explain.attributive(net, x).maps,
@@ -57,16 +75,19 @@ WORKLOADS: dict[str, Call] = {
         explain.discriminant(net, x, None, c, attribution=_integrated).maps
     ),
     "grad-cam": lambda net, x, c: explain.attributive(net, x, attribution=attribution.grad_cam).maps,
+    "standardised": lambda net, x, c: explain.standardised(net, x, None, c).maps,
     "counterfactual pair": _pair,
     "exhaustive search, first edit": _search,
 }
+PART_TABLES = "part tables"
+"""Takes tables besides."""
 ALONE, LOOP = "exhaustive search alone", "exhaustive search by a loop"
 """Without the forward passes, so that the two can be compared."""
 
 
 def names() -> tuple[str, ...]:
     """Every workload that can be asked for."""
-    return (*WORKLOADS, ALONE, LOOP)
+    return (*WORKLOADS, PART_TABLES, ALONE, LOOP)
 
 
 def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Workload]:
@@ -83,7 +104,7 @@ def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0,
     Raises:
         InputError: an unknown workload, or a batch that the devices cannot share equally.
     """
-    known = (*WORKLOADS, ALONE, LOOP)
+    known = (*WORKLOADS, PART_TABLES, ALONE, LOOP)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join(known)}")
@@ -99,6 +120,9 @@ def build(net: Network, names: list[str], batch: int, dtype: str, seed: int = 0,
         for name in {FORWARD: None, **dict.fromkeys(names)}
         if name in WORKLOADS
     ]
+    if PART_TABLES in names:
+        (with_tables,) = placed(mesh, (net, _tables(jax.eval_shape(net.activation, images[0]).shape[-1], classes)))
+        workloads.append(compiled(PART_TABLES, divided(_part_tables, mesh, 2), (with_tables, *arguments[1:]), batch))
     if ALONE in names:
         pairs = jax.jit(divided(_forward_twice, mesh, 2))(*arguments)
         workloads.append(compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments[0], *pairs), batch))
@@ -138,6 +162,8 @@ def description(name: str) -> str:
         "integrated gradients": f"of the prediction, activation path, {STEPS} steps",
         "discriminant, integrated gradients": f"three maps, {STEPS} steps each",
         "grad-cam": "Grad-CAM of the prediction",
+        "standardised": "the maps of all classes, compared at each cell",
+        PART_TABLES: f"against all classes of the tables, at most {COMPARED}",
         "counterfactual pair": "two images, three maps each",
         "exhaustive search, first edit": "two images, every pair of cells, exact",
         ALONE: "the same, the forward passes left out",
