@@ -53,7 +53,7 @@ CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_s
 class Maps:
     """Everything about one photo that needs the network.
 
-    Where another rule than the papers' was asked for, `apart` is its map, and `candidates` those against each candidate.
+    Where another rule than the papers' was asked for, `apart` is its map, `candidates` those against each candidate.
     Regions are packed, eight pixels a byte. `also` holds the same by other attributions, without regions.
     """
 
@@ -68,8 +68,8 @@ class Maps:
 
 
 class HostMaps(NamedTuple):
-    """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `Discriminant`; `candidates` by their class,
-    those alone that part tables know."""
+    """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `Discriminant`; `candidates` by their
+    classes, those that part tables have."""
 
     deliberative: Any
     discriminant: Any
@@ -300,10 +300,9 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path, known: tuple[int
     is_candidate, occurs = logits[hesitation["classes"][0]] > -np.inf, hesitation["occurs"][0]
     hesitation |= {name: hesitation[name][:, is_candidate] for name in ("classes", "class_maps")}
     apart = None if maps.apart is None else np.asarray(maps.apart)
-    by_class = (
-        () if maps.candidates is None else zip(hesitation["classes"][0], np.asarray(maps.candidates)[is_candidate])
-    )
-    candidates = {int(index): values for index, values in by_class if known is None or index in known}
+    against = () if maps.candidates is None else np.asarray(maps.candidates)[is_candidate]
+    by_class = zip(hesitation["classes"][0].tolist(), against)
+    candidates = {index: values for index, values in by_class if known is None or index in known}
     hesitation |= {name: hesitation[name][:, occurs] for name in ("maps", "pairs", "strengths", "occurs")}
     numbers = [values for part in (hesitation, difference) for name, values in part.items() if name != "logits"]
     numbers += [*candidates.values(), *([] if apart is None else [apart])]
@@ -317,9 +316,8 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path, known: tuple[int
 def _known(classes: Sequence[int], names: Sequence[str]) -> str:
     """What part tables can be asked about, in words."""
     some = ", ".join(class_names.label(index, names) for index in classes[: class_names.SHOWN])
-    return f"they compare {some}" + (
-        f" and {len(classes) - class_names.SHOWN} more" * (len(classes) > class_names.SHOWN)
-    )
+    more = len(classes) - class_names.SHOWN
+    return f"they compare {some}" + (f" and {more} more" if more > 0 else "")
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:

@@ -140,9 +140,9 @@ def rule(answer: Answer) -> str:
         "discriminant": f"The map is the discriminant one: what speaks for {predicted}, times what does not speak for "
         f"{counter}, times where the network is sure.",
         "margin": f"The map is that of the margin: of the score of {predicted} minus the score of {counter}.",
-        "standardised": f"The map is what speaks against {counter}, compared with what speaks against every other class "
-        f"at the same place; {predicted} is one class among them. Such maps follow the question better than others; "
-        "what the decision hangs on they find no better.",
+        "standardised": f"The map is what speaks against {counter}, compared at each place with what speaks against "
+        f"all other classes; {predicted} is one class among them. Such maps follow the question better than others, and "
+        "find no better what the decision hangs on.",
         "part-tables": f"The map is the classes' difference, placed on this photo's parts: by which parts {predicted} "
         f"and {counter} differ was found in other photos. Whether this photo shows the difference the map does not "
         "ask, nor whether the network looked at it.",

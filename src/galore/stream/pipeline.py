@@ -176,10 +176,10 @@ def _complete(answers: Iterable[tuple[loader.Example, HostColumns]]) -> Iterator
         valid = batch["valid"]
         rows = {name: np.array(values[valid]) for name, values in columns.items()}
         problem = np.array(batch["problem"][valid])
-        finite = np.ones(len(problem), bool)
+        known, finite = rows.pop("known", np.True_), np.ones(len(problem), bool)
         for values in rows.values():
             finite &= np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        problem[(problem == "") & ~rows.get("known", finite | True)] = UNKNOWN
+        problem[(problem == "") & ~known] = UNKNOWN
         problem[(problem == "") & ~finite] = NOT_FINITE
         explained = problem == ""
         for values in rows.values():
