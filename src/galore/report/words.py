@@ -141,8 +141,8 @@ def rule(answer: Answer) -> str:
         f"{counter}, times where the network is sure.",
         "margin": f"The map is that of the margin: of the score of {predicted} minus the score of {counter}.",
         "standardised": f"The map is what speaks against {counter}, compared at each place with what speaks against "
-        f"all other classes; {predicted} is one class among them. Such maps follow the question better than others, and "
-        "find no better what the decision hangs on.",
+        f"all other classes; {predicted} is one class among them. Such maps follow the question better than others, "
+        "and find no better what the decision hangs on.",
         "part-tables": f"The map is the classes' difference, placed on this photo's parts: by which parts {predicted} "
         f"and {counter} differ was found in other photos. Whether this photo shows the difference the map does not "
         "ask, nor whether the network looked at it.",
