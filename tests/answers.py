@@ -1,5 +1,6 @@
 """Answers and a tiny network to make reports of, shared by the tests."""
 
+import dataclasses
 import functools
 import importlib.resources
 
@@ -75,7 +76,8 @@ def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
 def tables(*classes: int) -> part_tables.PartTables:
     """Part tables of the tiny network, of noise."""
     F = np.random.default_rng(0).uniform(0, 1, (3 * len(classes), 4, 4, 3)).astype(np.float32)
-    return part_tables.fit(F, np.repeat(classes, 3), jax.random.key(0))
+    found = part_tables.fit(F, np.repeat(classes, 3), jax.random.key(0))
+    return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
 @functools.cache

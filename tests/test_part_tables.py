@@ -112,8 +112,8 @@ def test_classes_are_no_more_than_names(tables, asked):
 
 
 def test_classes_that_do_not_differ_anywhere_have_maps_of_numbers():
-    F = np.ones((4, 3, 4, 6), np.float32)
-    tables = part_tables.fit(F, np.array([0, 1, 0, 1]), jax.random.key(0))
+    F = np.ones((6, 3, 4, 6), np.float32)
+    tables = part_tables.fit(F, np.array([0, 1, 2, 0, 1, 2]), jax.random.key(0))
     assert np.isfinite(part_tables.maps(tables, jnp.asarray(F[0]), 0)).all()
 
 

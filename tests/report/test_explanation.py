@@ -134,7 +134,7 @@ def test_another_ending_is_one_sentence(tmp_path, explained, name):
         ({"counter_image": 3}, "counter image of type int"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(explained, arguments, said):
+def test_what_cannot_be_is_one_sentence(explained, arguments, said, without_shape_types):
     given = {"net": answers.tiny_network(), "image": explained.answer.photo.path} | arguments
     with pytest.raises(InputError, match=said):
         galore.explain_photo(**given)

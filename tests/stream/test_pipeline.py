@@ -169,7 +169,8 @@ def test_deliberative_explanations_are_ranked_within_their_image(data, tmp_path)
 
 def tables(*classes, seed=0):
     F = np.random.default_rng(seed).uniform(size=(4 * len(classes), 4, 4, 8)).astype(np.float32)
-    return part_tables.fit(F, np.repeat(classes, 4), jax.random.key(0))
+    found = part_tables.fit(F, np.repeat(classes, 4), jax.random.key(0))
+    return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
 @pytest.mark.parametrize(
