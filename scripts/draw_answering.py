@@ -17,32 +17,34 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 import galore
-from galore import cli, overlay, part_tables, plotting
+from galore import cli, overlay, part_tables, plotting, regions
 from galore.data.synthetic import birds, scenes
+from galore.data.synthetic.scenes_drawing import LABEL
 
 ROOT = Path(__file__).resolve().parents[1]
 BIRD, SPECIES = 1629, (9, 10, 12, 17)
 """Of images.txt and of classes.txt."""
 SCENE, SCENES = 267, ("highway", "harbor", "park", "beach")
-SIZE, PIXELS = 384, 176
-"""Of the drawings, and of a panel."""
+SIZE, WIDTH = 384, 1000
+"""Pixels, of the drawings and of the picture."""
 RARE = 0.05
 """An object that scenes of a class hold less often sets a scene apart from them."""
-COLOURS = 160
+FRACTION, COLOURS = 0.1, 256
 
 RULES = {
-    "papers": "the papers' map\na(h_y) · comp(a(h_c)) · a(s)",
-    "margin": "the margin\na(h_y − h_c)",
-    "standardised": "absence of c, standard-\nised over the classes",
-    "part tables": "part tables: the classes'\ndifference on its parts",
+    "papers": "the papers' map:\nfor y, not for c,\nwhere it is sure",
+    "margin": "the margin:\nfor y minus for c",
+    "standardised": "standardised:\nless for c than for\nother classes",
+    "part tables": "part tables:\nthe classes' difference,\nplaced on these parts",
 }
+"""Each in words: y is the class of the image, c the other one."""
 
 
 class Question(NamedTuple):
@@ -80,9 +82,9 @@ def draw_bird(checkout: Path, picture: Path) -> None:
         differs = np.isin(photo.part_map, parts)
         what = " and ".join(kinds) if len(kinds) < 3 else f"{len(kinds)} of {len(birds.KIND_GROUPS)} kinds of parts"
         questions.append(Question(drawn.species[number - 1].name.replace("_", " "), other, differs, what))
-    said = "Above: the same bird, drawn with the parts of the other species. White line: the parts that differ."
+    first = "the same bird with the parts of the other species"
     maps = of_rules(network, data, drawn.draw(BIRD).image, [one.name for one in questions])
-    plotting.save(figure(drawn.species[own - 1].name.replace("_", " "), photo.image, questions, maps, said), picture)
+    plotting.save(figure(drawn.species[own - 1].name.replace("_", " "), photo.image, questions, maps, first), picture)
     smaller(picture)
 
 
@@ -95,12 +97,14 @@ def draw_scene(checkout: Path, picture: Path) -> None:
         example = drawn.class_names.index(name) * drawn.per_class + 1
         often = scenes.SCENES[name]
         apart = [one for one in photo.objects if one not in ("sky", "wall", "floor") and often.get(one, 0) < RARE]
-        differs = np.isin(photo.mask, [scenes.OBJECTS.index(one) + 1 for one in apart])
+        differs = np.isin(photo.mask, [LABEL[one] for one in apart])
         shown = drawn.draw(example, size=SIZE).image
-        questions.append(Question(name, shown, differs, ", ".join(apart)))
-    said = "Above: a scene of the other class. White line: the objects that such scenes do not hold."
+        there = sum(one in LABEL for one in photo.objects) - 1  # without the sky
+        what = "all objects" if len(apart) == there else ", ".join(apart)
+        questions.append(Question(name, shown, differs, what))
+    first = "a scene of the other class"
     maps = of_rules(network, data, drawn.draw(SCENE).image, SCENES)
-    plotting.save(figure(drawn.class_name(SCENE), photo.image, questions, maps, said), picture)
+    plotting.save(figure(drawn.class_name(SCENE), photo.image, questions, maps, first), picture)
     smaller(picture)
 
 
@@ -129,40 +133,44 @@ def figure(
     photo: UInt8[np.ndarray, "height width 3"],
     questions: list[Question],
     maps: dict[str, list[Float[np.ndarray, "h w"]]],
-    said: str,
+    first: str,
 ) -> Figure:
-    """Classes from left to right, rules from top to bottom."""
-    rows, columns = len(maps) + 1, len(questions) + 1
-    drawn = Figure(figsize=(columns * 1.5, rows * 1.5 + 0.85))
+    """Classes from left to right; from top to bottom what they look like, what differs, and what each rule lights."""
+    rows, columns = len(maps) + 2, len(questions) + 1
+    width, height = columns * 1.5, rows * 1.5 + 0.75
+    drawn = Figure(figsize=(width, height))
     axes = drawn.subplots(rows, columns)
-    drawn.subplots_adjust(0.005, 0.055, 0.995, 0.9, 0.03, 0.04)
+    drawn.subplots_adjust(0.004, 0.25 / height, 0.996, 1 - 0.5 / height, 0.03, 0.03)
     for axis in axes.flat:
         axis.set_axis_off()
+    lit = {"what really differs": [question.differs for question in questions]}
+    lit |= {RULES[rule]: [largest(values) for values in of_classes] for rule, of_classes in maps.items()}
     axes[0, 0].imshow(photo)
-    axes[0, 0].set_title(f"Why {name} ...", fontsize=8, fontweight="bold", pad=15)
+    axes[0, 0].set_title(f"Why\n{name} ...", fontsize=9, fontweight="bold")
     for axis, question in zip(axes[0, 1:], questions, strict=True):
         axis.imshow(question.shown)
-        axis.set_title(f"... and not {question.name}?", fontsize=8, fontweight="bold", pad=15)
-        axis.text(0.5, 1.03, question.what, fontsize=7, ha="center", va="bottom", transform=axis.transAxes)
-    for row, (rule, of_classes) in zip(axes[1:], maps.items(), strict=True):
-        row[0].text(0.02, 0.5, RULES[rule], fontsize=8, va="center", transform=row[0].transAxes)
-        for axis, values, question in zip(row[1:], of_classes, questions, strict=True):
-            axis.imshow(overlay.heat(photo, values))
-            outlined(axis, question.differs)
-    low = "Colours: from the lowest (dark) to the highest value (bright) of each map."
-    drawn.text(0.5, 0.008, f"{said}\n{low}", fontsize=8, ha="center", va="bottom", color=plotting.GREY)
+        axis.set_title(f"... and not\n{question.name}?", fontsize=9, fontweight="bold")
+    for axis, question in zip(axes[1, 1:], questions, strict=True):
+        axis.text(0.03, 0.03, question.what, fontsize=7, color="white", transform=axis.transAxes, wrap=True)
+    for row, (said, regions_of_classes) in zip(axes[1:], lit.items(), strict=True):
+        row[0].text(0.04, 0.5, said, fontsize=9, va="center", transform=row[0].transAxes)
+        for axis, region in zip(row[1:], regions_of_classes, strict=True):
+            axis.imshow(overlay.lit(photo, region, (12, 12)))
+    foot = f"Above: {first}. Lit by each rule: the {FRACTION:.0%} of the picture with the highest values."
+    drawn.text(0.5, 0.06 / height, foot, fontsize=8, ha="center", va="bottom", color=plotting.GREY)
     return drawn
 
 
-def outlined(axis: Axes, region: Bool[np.ndarray, "height width"]) -> None:
-    for colour, width in (("black", 1.8), ("white", 0.9)):
-        axis.contour(region, [0.5], colors=colour, linewidths=width)
+def largest(values: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "height width"]:
+    """What a report would light."""
+    return np.asarray(regions.largest(regions.smoothed(jnp.asarray(values), (SIZE, SIZE)), FRACTION))
 
 
 def smaller(picture: Path) -> None:
-    """The same in few colours, which nobody sees and which takes a third of the bytes."""
+    """The same in fewer pixels and colours, which takes a fifth of the bytes."""
     with Image.open(picture) as image:
-        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        size = WIDTH, round(WIDTH * image.height / image.width)
+        few = image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(picture, optimize=True)
 
 

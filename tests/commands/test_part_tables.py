@@ -7,6 +7,7 @@ from pathlib import Path
 import answers
 import folders
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -50,7 +51,7 @@ def test_the_tables_are_those_of_the_photos_by_the_networks_classes(tiny, capsys
     assert "6 photos of 3 classes" in capsys.readouterr().out
     net = answers.tiny_network()
     paths = [tiny / "photos" / name / f"{k}.png" for name in COLOURS for k in range(2)]
-    F = np.stack([net.activation(net.preprocessing.apply(read_image(path))) for path in paths])
+    F = np.stack([net.activation(jnp.asarray(net.preprocessing.apply(read_image(path)))) for path in paths])
     expected = part_tables.fit(F, np.array([0, 0, 1, 1, 2, 2]), jax.random.key(3))
     found = part_tables.load("parts.npz", net)
     assert found.classes.tolist() == [0, 1, 2]
@@ -92,7 +93,7 @@ def test_of_a_data_set_the_training_images_are_taken(monkeypatch, tmp_path, caps
     ("arguments", "said"),
     [
         (["nowhere"], "nowhere is not a folder"),
-        (["photos/blue"], "images of 0 classes"),
+        (["photos/blue"], "photos/blue has no folders with photos"),
         (["photos", "--per-class", "0"], "--per-class 0"),
         (["photos", "--batch", "0"], "--batch 0"),
         (["photos", "--seed", "-1"], "--seed -1"),

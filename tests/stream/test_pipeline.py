@@ -187,10 +187,10 @@ def tables(*classes, seed=0):
 def test_by_another_rule_maps_are_the_cores_alone_and_beside_the_hesitation(data, whole, tmp_path, answer, ask):
     found = columns_of(run(data, tmp_path / "out", answer))
     both = columns_of(run(data, tmp_path / "both", functools.partial(stream.both, why_not=answer, top=3)))
-    there, ask = found["explained"], jax.jit(lambda x: ask(NET, x, None, None))
+    there = found["explained"]
     names = [name for name, explained in zip(whole.image_paths(), there) if explained]
     images = np.stack([NET.preprocessing.apply(read_image(data / name)) for name in names])
-    expected = ask(jnp.asarray(images))
+    expected = jax.jit(lambda x: ask(NET, x, None, None))(jnp.asarray(images))
     for columns in (found, both):
         np.testing.assert_allclose(columns["maps"][there], expected.maps, rtol=1e-3, atol=1e-3)
         np.testing.assert_array_equal(columns["counter"][there], expected.counter)

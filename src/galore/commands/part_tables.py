@@ -96,6 +96,7 @@ def labelled(data: Path, net: "Network") -> list[Labelled]:
 
 def _by_name(data: Path) -> dict[str, list[str]]:
     """The paths of the photos of each class, as the data set or the folders call it."""
+    from galore import foreign
     from galore.data import ade20k, cub
     from galore.stream import photos
 
@@ -111,6 +112,8 @@ def _by_name(data: Path) -> dict[str, list[str]]:
         folder, _, rest = name.partition("/")
         if rest:
             found[folder].append(str(root / name))
+    if not found:
+        raise InputError(f"{foreign.text(data)} has no folders with photos, expected one for each class")
     return found
 
 
