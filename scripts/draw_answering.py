@@ -32,19 +32,18 @@ ROOT = Path(__file__).resolve().parents[1]
 BIRD, SPECIES = 1629, (9, 10, 12, 17)
 """Of images.txt and of classes.txt."""
 SCENE, SCENES = 267, ("highway", "harbor", "park", "beach")
-SIZE, WIDTH = 384, 1000
+SIZE, WIDTH = 256, 900
 """Pixels, of the drawings and of the picture."""
 RARE = 0.05
 """An object that scenes of a class hold less often sets a scene apart from them."""
 FRACTION, COLOURS = 0.1, 256
 
 RULES = {
-    "papers": "the papers' map:\nfor y, not for c,\nwhere it is sure",
-    "margin": "the margin:\nfor y minus for c",
-    "standardised": "standardised:\nless for c than for\nother classes",
-    "part tables": "part tables:\nthe classes' difference,\nplaced on these parts",
+    "papers": "the papers' map:\nfor this class, not for\nthe other, where sure",
+    "margin": "the margin:\nfor this class minus\nfor the other",
+    "standardised": "standardised:\nless for the other class\nthan for all the rest",
+    "part tables": "part tables:\nwhere the two classes\ndiffer, on these parts",
 }
-"""Each in words: y is the class of the image, c the other one."""
 
 
 class Question(NamedTuple):
@@ -80,7 +79,7 @@ def draw_bird(checkout: Path, picture: Path) -> None:
         other = drawn.draw(BIRD, dict.fromkeys(kinds, number), SIZE).image
         parts = [index for index, part in enumerate(birds.PARTS, 1) if birds.kind_of(part) in kinds]
         differs = np.isin(photo.part_map, parts)
-        what = " and ".join(kinds) if len(kinds) < 3 else f"{len(kinds)} of {len(birds.KIND_GROUPS)} kinds of parts"
+        what = " and ".join(kinds) if len(kinds) < 3 else "all parts"
         questions.append(Question(drawn.species[number - 1].name.replace("_", " "), other, differs, what))
     first = "the same bird with the parts of the other species"
     maps = of_rules(network, data, drawn.draw(BIRD).image, [one.name for one in questions])
@@ -156,7 +155,7 @@ def figure(
         row[0].text(0.04, 0.5, said, fontsize=9, va="center", transform=row[0].transAxes)
         for axis, region in zip(row[1:], regions_of_classes, strict=True):
             axis.imshow(overlay.lit(photo, region, (12, 12)))
-    foot = f"Above: {first}. Lit by each rule: the {FRACTION:.0%} of the picture with the highest values."
+    foot = f"Top row: {first}. Lit by each rule: the {FRACTION:.0%} of the picture with the highest values."
     drawn.text(0.5, 0.06 / height, foot, fontsize=8, ha="center", va="bottom", color=plotting.GREY)
     return drawn
 
