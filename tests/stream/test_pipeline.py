@@ -173,14 +173,17 @@ def tables(*classes, seed=0):
     return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
+ALL = tables(*range(CLASSES))
+
+
 @pytest.mark.parametrize(
     ("answer", "ask"),
     [
         (stream.margin, explain.margin),
         (stream.standardised, explain.standardised),
         (
-            functools.partial(stream.by_part_tables, tables=tables(*range(CLASSES))),
-            lambda net, x, y, c: explain.by_part_tables(net, x, tables(*range(CLASSES)), y, c),
+            functools.partial(stream.by_part_tables, tables=ALL),
+            lambda net, x, y, c: explain.by_part_tables(net, x, ALL, y, c),
         ),
     ],
 )

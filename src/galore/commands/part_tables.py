@@ -2,7 +2,7 @@
 
 galore part-tables PHOTOS --out parts.npz
 galore part-tables CUB_200_2011 --model runs/birds --out parts.npz
-galore explain PHOTO.jpg --model runs/birds --rule part-tables --part-tables parts.npz
+galore part-tables PHOTOS --per-class 50 --out parts.npz
 """
 
 import argparse
