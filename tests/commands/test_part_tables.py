@@ -110,6 +110,14 @@ def test_bad_input_is_one_line(tiny, capsys, arguments, said):
 
 
 @pytest.mark.robust("options")
+def test_too_few_classes_are_refused_before_anything_slow(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(part_tables, "fit", lambda *_: pytest.fail("it began"))
+    write(tiny / "two", dict(list(COLOURS.items())[:2]))
+    said = refused(capsys, "part-tables", "two", "--out", "parts.npz")
+    assert "two has photos of 2 of the network's classes, expected at least 3" in said
+
+
+@pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("folder", "said"),
     [

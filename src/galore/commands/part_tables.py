@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from galore import cache
+from galore import atomic, cache, foreign
 from galore.commands import explain
 from galore.errors import InputError
 
@@ -51,25 +51,28 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--seed {args.seed}: expected a number from 0 to {2**32 - 1}")
     if args.out.suffix != ".npz":
         raise InputError(f"--out {args.out}: expected a name that ends in .npz")
-    with cache.compiled(not args.no_cache):
-        _make(args)
+    with atomic.file(args.out) as unfinished, cache.compiled(not args.no_cache):
+        _make(args, unfinished)
+    print(f"Written: {foreign.text(args.out, foreign.LONGEST_PATH)}")
 
 
-def _make(args: argparse.Namespace) -> None:
+def _make(args: argparse.Namespace, out: Path) -> None:
     import jax
 
-    from galore import foreign, part_tables, terminal
+    from galore import part_tables, terminal
 
     with terminal.step(f"Loading {args.model}"):
         net = explain.load(args)
     classes = [Labelled(one.label, one.paths[: args.per_class]) for one in labelled(args.data, net)]
+    if len(classes) < part_tables.FEWEST:
+        found = f"{foreign.text(args.data)} has photos of {len(classes)} of the network's classes"
+        raise InputError(f"{found}, expected at least {part_tables.FEWEST}, and better ten")
     F, labels = _activations(net.finer(args.detail), classes, args.batch)
     with terminal.step("Comparing the classes"):
         tables = part_tables.fit(F, labels, jax.random.key(args.seed))
-    part_tables.save(args.out, tables, net)
+    part_tables.save(out, tables, net)
     parts = " or ".join(map(str, part_tables.PARTS))
     print(f"{len(labels)} photos of {len(classes)} classes, compared by {parts} parts.")
-    print(f"Written: {foreign.text(args.out, foreign.LONGEST_PATH)}")
 
 
 def labelled(data: Path, net: "Network") -> list[Labelled]:
@@ -79,7 +82,7 @@ def labelled(data: Path, net: "Network") -> list[Labelled]:
         InputError: no such folder, no photos in folders, or a folder whose name is no class of the network, or that of
             the same class as another.
     """
-    from galore import class_names, foreign
+    from galore import class_names
     from galore.report import build
 
     names, found = build.names_of(net), {}
@@ -96,7 +99,6 @@ def labelled(data: Path, net: "Network") -> list[Labelled]:
 
 def _by_name(data: Path) -> dict[str, list[str]]:
     """The paths of the photos of each class, as the data set or the folders call it."""
-    from galore import foreign
     from galore.data import ade20k, cub
     from galore.stream import photos
 
@@ -118,7 +120,7 @@ def _by_name(data: Path) -> dict[str, list[str]]:
 
 
 def _activations(net: "Network", classes: list[Labelled], batch: int) -> tuple["np.ndarray", "np.ndarray"]:
-    """Of the photos that can be read, where maps are made, and their labels.
+    """Of the photos, at the places of maps, and their labels.
 
     Raises:
         InputError: a photo cannot be read.
