@@ -117,7 +117,7 @@ def of_rules(
         file = str(Path(folder) / "parts.npz")
         cli.main(["part-tables", str(data), "--model", str(network), "--out", file])
         tables = part_tables.load(file, net)
-    x = net.preprocessing.apply(image)[None]
+    x = jnp.asarray(net.preprocessing.apply(image))[None]
     ask = {
         "papers": lambda c: galore.explain.discriminant(net, x, None, c),
         "margin": lambda c: galore.explain.margin(net, x, None, c),
