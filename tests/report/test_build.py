@@ -80,7 +80,7 @@ def test_candidates_that_the_tables_do_not_have_have_no_map(tmp_path):
     assert {key for key in answer.maps if key.startswith("part-tables_")} == {"part-tables_4", "part-tables_2"}
     asked = [question for question in ask.questions(answer) if question.kind == "part-tables"]
     assert [(question.photo, question.classes) for question in asked] == [(0, (0, 4)), (0, (0, 2)), (1, (2, 0))]
-    assert asked[1].meaning == "what shows parts by which red thing and blue thing differ"
+    assert asked[1].meaning == "parts by which red thing and blue thing differ"
 
 
 @pytest.mark.robust("options")

@@ -133,7 +133,7 @@ def _supports(name: str, index: int) -> Question:
 
 
 def _apart(group: str, speaks: str, against: str, photo: int, rule: str, classes: tuple[int, int]) -> Question:
-    meaning = f"what {words.says(rule, speaks, against)}"
+    meaning = words.meaning(rule, speaks, against)
     return Question(group, f"Why {speaks} and not {against}?", meaning, photo, rule, classes)
 
 

@@ -174,7 +174,7 @@ def _counterfactual(answer: Answer) -> str:
     why_not, example = answer.why_not, answer.why_not.example
     predicted, counter = answer.prediction.name, why_not.counter.name
     rule = answer.methods["rule"]
-    meaning, reverse = (f"what {words.says(rule, *two)}" for two in ((predicted, counter), (counter, predicted)))
+    meaning, reverse = (words.meaning(rule, *two) for two in ((predicted, counter), (counter, predicted)))
     caption = f"<strong>This photo.</strong> Lit: {escape(meaning)}."
     query = elements.lit_figure(answer.photo, why_not.finding, meaning, caption)
     scale = elements.scale(why_not.finding, *([example.finding] if example else []))

@@ -125,6 +125,12 @@ def says(rule: str, speaks: str, against: str) -> str:
     }.get(rule, f"speaks for {speaks} and not for {against}")
 
 
+def meaning(rule: str, speaks: str, against: str) -> str:
+    """What such a map shows."""
+    said = says(rule, speaks, against)
+    return said.removeprefix("shows ") if rule == "part-tables" else f"what {said}"
+
+
 def counterfactual(answer: Answer) -> str:
     why_not = answer.why_not
     said = says(answer.methods["rule"], answer.prediction.name, why_not.counter.name)
