@@ -4,9 +4,9 @@
     .venv/bin/python scripts/fuzz.py --only photos --cases 1000
 
 Right inputs are mutated (hypothesis draws how): photos, weights, headers of checkpoints, tables of data sets, arrays,
-records of trainings, sheets and results of learners, options. Anything but an answer or an `InputError` is a failure,
-and so is an answer that takes longer than `PATIENCE`; the input and the traceback are kept in --out, one of each kind
-of failure. Exit code 1 after one.
+part tables, records of trainings, sheets and results of learners, options. Anything but an answer or an `InputError`
+is a failure, and so is an answer that takes longer than `PATIENCE`; the input and the traceback are kept in --out, one
+of each kind of failure. Exit code 1 after one.
 """
 
 from galore import program
@@ -31,13 +31,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import hypothesis
+import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from hydra.errors import HydraException
 from hypothesis import strategies as st
 from PIL import Image
 
-from galore import foreign, npz
+from galore import Network, foreign, npz, part_tables
 from galore.data import ade20k, cub
 from galore.data.photo import read_image, read_size
 from galore.data.preprocessing import Preprocessing
@@ -332,6 +333,20 @@ def archives() -> Subject:
     return of_files(originals, ask)
 
 
+def part_tables_files() -> Subject:
+    """The tables of a small network."""
+    net = Network(params=np.zeros(2, np.float32), features=None, head=lambda params, F: F)
+    numbers = [np.ones(shape, np.float32) for shape in ((2, 3), (), (3, 3, 2), (4,), (4, 3))]
+    centres, scale, table, mean, projection = map(jnp.asarray, numbers)
+    clustering = part_tables.Clustering(centres, scale, table)
+    tables = part_tables.PartTables(mean, projection, (clustering,), jnp.arange(3))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "parts.npz")
+        part_tables.save(path, tables, net)
+        content = path.read_bytes()
+    return of_files({"parts.npz": content}, lambda path: part_tables.load(path, net))
+
+
 def records() -> Subject:
     """What a training writes about its steps."""
     steps = [{"step": k, "loss": 1.0 / k, "accuracy": 0.5, "waited": 0.1, "seconds": 0.2} for k in range(1, 5)]
@@ -435,6 +450,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "checkpoint-headers": checkpoint_headers,
     "tables": tables,
     "archives": archives,
+    "part-tables": part_tables_files,
     "records": records,
     "sheets": sheets,
     "signed-sheets": signed_sheets,

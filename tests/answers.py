@@ -1,13 +1,15 @@
 """Answers and a tiny network to make reports of, shared by the tests."""
 
+import dataclasses
 import functools
 import importlib.resources
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from galore import Network
+from galore import Network, part_tables
 from galore.data.photo import read_image
 from galore.data.preprocessing import Preprocessing
 from galore.report import build
@@ -22,6 +24,7 @@ METHODS = {
     "attribution": "gradient",
     "confidence": "softmax",
     "rule": "discriminant",
+    "part_tables": None,
     "top": 4,
     "fraction": 0.1,
     "also": (),
@@ -70,6 +73,14 @@ def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
 
 
 @functools.cache
+def tables(*classes: int) -> part_tables.PartTables:
+    """Part tables of the tiny network, of noise."""
+    F = np.random.default_rng(0).uniform(0, 1, (3 * len(classes), 4, 4, 3)).astype(np.float32)
+    found = part_tables.fit(F, np.repeat(classes, 3), jax.random.key(0))
+    return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
+
+
+@functools.cache
 def compile_explanations(
     attribution="gradient", confidence="softmax", top=4, fraction=0.1, rule="discriminant", also=()
 ) -> build.ExplainPhoto:
@@ -78,7 +89,7 @@ def compile_explanations(
     return compile_anew(**choices, top=top, fraction=fraction)
 
 
-def answer(folder, counter: bool = True, net: Network | None = None, **changes) -> Answer:
+def answer(folder, counter: bool = True, net: Network | None = None, compared=(0, 1, 2, 3, 4, 5), **changes) -> Answer:
     """The tiny network's answer about a red photo, with a blue one to compare."""
     red, blue = write_photo(folder / "red.png"), write_photo(folder / "blue.png", (40, 60, 210))
     return build.build(
@@ -88,6 +99,7 @@ def answer(folder, counter: bool = True, net: Network | None = None, **changes) 
         METHODS | changes,
         why_not="blue",
         counter_image=blue if counter else None,
+        tables=tables(*compared) if changes.get("rule") == "part-tables" else None,
     )
 
 

@@ -12,7 +12,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from galore import InputError, Network, attribution, confidence, explain
+from galore import InputError, Network, attribution, confidence, explain, part_tables
 
 NET = heads.plain_network()
 IMAGES = heads.images(3)
@@ -213,6 +213,58 @@ class TestStandardised:
         F, head = jax.vmap(NET)(IMAGES)[0], dataclasses.replace(NET, features=None)
         found = jax.jit(lambda F: explain.standardised(head, None, None, COUNTER, activations=F))(F)
         chex.assert_trees_all_close(found, ask(explain.standardised, NET, IMAGES, None, COUNTER), rtol=1e-3, atol=1e-4)
+
+
+def tables_of(*classes, channels=heads.DEPTH):
+    F, labels = heads.normal(21, 4 * len(classes), 8, 8, channels), np.repeat(classes, 4)
+    found = part_tables.fit(F, labels, jax.random.key(0))
+    return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
+
+
+FOUND = jax.vmap(NET)(IMAGES)[0]
+TABLES = tables_of(*range(heads.CLASSES))
+
+
+class TestByPartTables:
+    def test_is_the_tables_map_of_the_counter_class(self):
+        explanation = ask(explain.by_part_tables, NET, IMAGES, TABLES, None, COUNTER)
+        for i, F in enumerate(FOUND):
+            y = int(jnp.argmax(NET.logits(F)))
+            assert (explanation.predicted[i], explanation.counter[i]) == (y, COUNTER)
+            chex.assert_trees_all_close(explanation.maps[i], part_tables.maps(TABLES, F, y)[COUNTER], atol=1e-3)
+
+    def test_takes_activations_and_tables_that_are_traced(self):
+        head = dataclasses.replace(NET, features=None)
+        ask_by = jax.jit(lambda tables, F: explain.by_part_tables(head, None, tables, None, COUNTER, activations=F))
+        expected = ask(explain.by_part_tables, NET, IMAGES, TABLES, None, COUNTER)
+        chex.assert_trees_all_close(ask_by(TABLES, FOUND), expected, atol=1e-3)
+
+    def test_of_classes_that_the_tables_do_not_have_is_nan(self):
+        some = tables_of(1, 3, 4)
+        ask_about = jax.jit(lambda y, c: explain.by_part_tables(NET, IMAGES, some, y, c).maps)
+        chex.assert_trees_all_close(ask_about(1, 3)[0], part_tables.maps(some, FOUND[0], 1)[1], atol=1e-3)
+        assert jnp.isnan(ask_about(2, 3)).all() and jnp.isnan(ask_about(3, 2)).all()
+
+    def test_without_a_counter_class_it_is_about_the_runner_up(self):
+        explanation = ask(explain.by_part_tables, NET, IMAGES, TABLES)
+        chex.assert_trees_all_equal(explanation.counter, jnp.argsort(explanation.logits, axis=1)[:, -2])
+
+    def test_plots_itself(self):
+        figure = ask(explain.by_part_tables, NET, IMAGES, TABLES, 1, 2).plot(IMAGES, class_names=tuple("abcdef"))
+        assert figure.axes[0].get_title() == "where b\nand c differ"
+
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize(
+        ("tables", "said"),
+        [
+            ("parts.npz", "tables of type str: expected galore.part_tables.PartTables"),
+            (tables_of(0, 1, 2, channels=heads.DEPTH + 1), "channels and the part tables are of"),
+        ],
+    )
+    def test_other_tables_are_refused(self, tables, said, monkeypatch):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        with pytest.raises(InputError, match=said):
+            explain.by_part_tables(NET, IMAGES, tables)
 
 
 JUDGE = {"convolution": 0.3 * heads.normal(11, 3, 3, 3, heads.DEPTH), "weight": heads.normal(12, heads.DEPTH)}

@@ -21,6 +21,7 @@ from galore.errors import LONGEST_MESSAGE, harmless
 COMMANDS = (
     "explain",
     "demo",
+    "part-tables",
     "stream",
     "data",
     "make-birds",

@@ -6,6 +6,7 @@
                                                                    D(x; y, c) = a(h_y) * complement(a(h_c)) * a(s)
     margin           what moves y away from c?                     a(h_y - h_c), which the papers did not try
     standardised     what lacks c more than it lacks others?       -a(h_c), standardised over all classes at each cell
+    by_part_tables   by which parts do the classes y and c differ? no attribution: a table of classes, placed on parts
 
 Every function takes a batch of images and is pure; jit it at your own boundary, with the functions bound:
 `jax.jit(functools.partial(galore.explain.deliberative, top=5))(net, images)`. All scores of one image share one
@@ -40,12 +41,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from galore import arguments
+from galore import arguments, part_tables
 from galore.attribution import Attribution, gradient_x_activation
 from galore.confidence import Confidence, Predictor, softmax_score
 from galore.errors import InputError
-from galore.explanation_types import Attributive, Counterfactual, Deliberative, Discriminant, Margin, Standardised
+from galore.explanation_types import (
+    Attributive,
+    ByPartTables,
+    Counterfactual,
+    Deliberative,
+    Discriminant,
+    Margin,
+    Standardised,
+)
 from galore.network import Network
+from galore.part_tables import PartTables
 from galore.score_maps import (
     AUTHORS,
     RAW,
@@ -58,6 +68,7 @@ from galore.score_maps import (
     logits_as_scores,
     map_options,
     score_maps,
+    standardised_maps,
 )
 from galore.score_maps import margin as margin_of_scores
 
@@ -65,6 +76,7 @@ __all__ = [
     "AUTHORS",
     "RAW",
     "Attributive",
+    "ByPartTables",
     "Counterfactual",
     "Deliberative",
     "Discriminant",
@@ -74,6 +86,7 @@ __all__ = [
     "Signs",
     "Standardised",
     "attributive",
+    "by_part_tables",
     "complement",
     "counterfactual",
     "deliberative",
@@ -110,12 +123,6 @@ def margin_map(
 ) -> Float[Array, "*batch h w"]:
     """a(h_y) - a(h_c), of signed class maps; what `margin` gives for attributions that are linear in the score."""
     return predicted_map - counter_map
-
-
-def standardised_maps(maps: Float[Array, "*batch C h w"]) -> Float[Array, "*batch C h w"]:
-    """Less the mean over the C classes at each cell, in units of their standard deviation; 0 where all are equal."""
-    centred = maps - jnp.mean(maps, axis=-3, keepdims=True)
-    return centred / (jnp.sqrt(jnp.mean(centred**2, axis=-3, keepdims=True)) + 1e-9)
 
 
 def insecurity_map(
@@ -289,6 +296,53 @@ def standardised(
         maps = score_maps(net, example.image, F, jnp.arange(len(logits)), (), options).classes
         exist = exists(jnp.stack([y, c]), len(logits)).all()
         return Standardised(jnp.where(exist, standardised_maps(-maps)[c], jnp.nan), y, c, logits)
+
+    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+
+
+def by_part_tables(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    tables: PartTables,
+    predicted: Any = None,
+    counter: Any = None,
+    *,
+    activations: Float[Array, "B h w d"] | None = None,
+) -> ByPartTables:
+    """By which parts two classes differ: their difference, found in other images, placed on the parts of this one.
+
+    It answers the question better than the papers' map does (docs/answering.md), and it is no attribution: neither does
+    it ask whether this image shows the difference, nor whether the network's decision hangs on it.
+
+    It needs tables of a few labelled images a class, fitted once (`galore.part_tables`, `galore part-tables`). One
+    image then costs a product of its cells with each clustering's centres, whatever the number of counter classes.
+
+    Args:
+        net: the network.
+        images: its inputs, [B, H, W, c]; None where the activations are given.
+        tables: fitted to activations of this network at this cut.
+        predicted: the classes y, one or B indices or names; None: the predicted ones.
+        counter: the classes c, likewise; None: the most probable ones that are not y.
+        activations: of the images at the cut, [B, h, w, d]; None: the network's features make them.
+
+    Returns:
+        Maps [B, h, w], the classes and the logits. Where the tables know no y or no c, the map is NaN.
+
+    Raises:
+        InputError: as `discriminant`; no part tables, or some of activations with another number of channels.
+    """
+    if not isinstance(tables, PartTables):
+        raise InputError(f"tables of type {type(tables).__name__}: expected galore.part_tables.PartTables")
+    arguments.check_examples(net, images, activations)
+    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
+    counter = arguments.class_indices(net, images, activations, counter, "counter")
+
+    def one(example: _Example, y: Array | None, c: Array | None) -> ByPartTables:
+        F, logits = _forward(net, example)
+        y, c = _asked(logits, y, c)
+        maps = part_tables.maps(tables, net.locations(F)[0], y)
+        known = (tables.classes == y).any() & (tables.classes == c).any()
+        return ByPartTables(jnp.where(known, maps[jnp.argmax(tables.classes == c)], jnp.nan), y, c, logits)
 
     return jax.vmap(one)(_Example(images, activations), predicted, counter)
 

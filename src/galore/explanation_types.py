@@ -134,6 +134,27 @@ class Standardised:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class ByPartTables:
+    """By which parts the classes `predicted` and `counter` differ.
+
+    `maps` [B, h, w]: above 0 at parts by which they differ more than `predicted` and other classes do; signed.
+    """
+
+    maps: Float[Array, "*B h w"]
+    predicted: Int[Array, "*B"]
+    counter: Int[Array, "*B"]
+    logits: Float[Array, "*B C"]
+
+    __repr__ = representation.fields
+    plot = _plot
+
+    def _drawn(self, index: int, name: ClassName, images: Any) -> Drawn:
+        caption = f"where {name(self.predicted[index])}\nand {name(self.counter[index])} differ"
+        return [(self.maps[index], images, index, caption)]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Counterfactual:
     """Why the prediction and not the counter class: the same question put to both images.
 

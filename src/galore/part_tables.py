@@ -9,21 +9,24 @@ only says where its parts are:
 
 standardised over c, summed over several clusterings, standardised again. It is the difference of two *classes*, placed
 on this image's parts; whether this very image shows it, the map does not ask. docs/answering.md says what it is worth.
+
+`galore.explain.by_part_tables` gives the maps of a batch, `galore part-tables` makes the tables of a folder of photos.
 """
 
 import dataclasses
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.cluster.vq
 from jaxtyping import Array, Float, Int, Key, Num
 
-from galore import representation
+from galore import atomic, foreign, npz, provenance, representation
 from galore.errors import InputError
-from galore.explain import standardised_maps
+from galore.network import Network
+from galore.score_maps import standardised_maps
 
 # All of these were tried on species 1-16 of CUB and kept for 17-25; none moves the result by more than .01.
 PARTS = (8, 12, 16, 24)
@@ -42,6 +45,9 @@ FLOOR = 1e-3
 """Of the largest variance, added to every component's, so that no noise is blown up."""
 SAMPLED, CLUSTERED, ROUNDS, EVERY = 60_000, 20_000, 12, 5
 """Cells for the components and for a clustering, its rounds, and every how many images the scatter is taken of."""
+FEWEST = 3
+"""Classes: of two, standardised over the classes, every cell says the same."""
+EXPECTED, FORMAT = "part tables, as galore part-tables makes them", "galore.part_tables/1"
 
 
 @jax.tree_util.register_dataclass
@@ -65,11 +71,15 @@ class Clustering:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class PartTables:
-    """What `fit` found: a cell f has the place (f - mean) @ projection, where `clusterings` have their centres."""
+    """What `fit` found: a cell f has the place (f - mean) @ projection, where `clusterings` have their centres.
+
+    `classes` are those that were compared, as the network counts them, in the order of the tables.
+    """
 
     mean: Float[Array, "*B d"]
     projection: Float[Array, "*B d e"]
     clusterings: tuple[Clustering, ...]
+    classes: Int[Array, "*B C"]
 
     __repr__ = representation.fields
 
@@ -79,19 +89,20 @@ def fit(F: Num[np.ndarray, "n h w d"], labels: Int[np.ndarray, " m"], key: Key[A
 
     Args:
         F: activations of the images at the cut.
-        labels: their classes, 0 to C - 1.
+        labels: their classes, as the network counts them; some of its classes are enough.
         key: of the cells that are drawn.
 
     Raises:
-        InputError: another number of labels than of images, a class without an image, fewer than two classes, or fewer
-            cells than parts.
+        InputError: another number of labels than of images, fewer than three classes, fewer cells than parts, or
+            activations that are not finite.
     """
-    classes = _checked(F, labels)
+    _check(F, labels)
+    classes, labels = np.unique(labels, return_inverse=True)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     cells = np.asarray(F, np.float32).reshape(len(F), -1, F.shape[-1])
     mean, vectors, spread = _components(_drawn(cells.reshape(-1, F.shape[-1]), SAMPLED, rng))
     Z = (cells - mean) @ vectors
-    free = _without_classes(np.stack([Z[labels == c].mean((0, 1)) for c in range(classes)]), spread)
+    free = _without_classes(np.stack([Z[labels == c].mean((0, 1)) for c in range(len(classes))]), spread)
     X = Z @ free
     unit = X.std() or np.float32(1)
     X /= unit
@@ -100,7 +111,8 @@ def fit(F: Num[np.ndarray, "n h w d"], labels: Int[np.ndarray, " m"], key: Key[A
         for parts in PARTS
         for _ in range(STARTS)
     ]
-    return PartTables(jnp.asarray(mean), jnp.asarray(vectors @ free / unit), tuple(clusterings))
+    projection, of_network = jnp.asarray(vectors @ free / unit), jnp.asarray(classes.astype(np.int32))
+    return PartTables(jnp.asarray(mean), projection, tuple(clusterings), of_network)
 
 
 def maps(tables: PartTables, F: Float[Array, "h w d"], predicted: Int[Array, ""] | int) -> Float[Array, "C h w"]:
@@ -109,33 +121,112 @@ def maps(tables: PartTables, F: Float[Array, "h w d"], predicted: Int[Array, ""]
     Args:
         tables: of the same network and layer.
         F: the activation of one image at the cut.
-        predicted: the class y.
+        predicted: the class y, one of `tables.classes`.
 
     Returns:
-        Standardised over the classes at each cell; that of c = y means nothing.
+        In the order of `tables.classes`, standardised over them at each cell; that of c = y means nothing.
+
+    Raises:
+        InputError: the tables are of activations with another number of channels.
     """
-    X = (F.astype(jnp.float32) - tables.mean) @ tables.projection
+    if F.shape[-1] != tables.mean.shape[-1]:
+        channels = f"{F.shape[-1]} channels and the part tables are of {tables.mean.shape[-1]}"
+        raise InputError(f"the activation has {channels}: expected those of the same network and layer")
+    X, y = (F.astype(jnp.float32) - tables.mean) @ tables.projection, jnp.argmax(tables.classes == predicted)
 
     def by(some: Clustering) -> Float[Array, "C h w"]:
         memberships = _memberships(_distances(X, some.centres), some.scale)
-        return standardised_maps(jnp.einsum("hwk,ck->chw", memberships, some.table[predicted]))
+        return standardised_maps(jnp.einsum("hwk,ck->chw", memberships, some.table[y]))
 
     return standardised_maps(_sum(by(some) for some in tables.clusterings))
 
 
-def _checked(F: np.ndarray, labels: np.ndarray) -> int:
-    """How many classes there are."""
+def save(path: str | Path, tables: PartTables, net: Network) -> None:
+    """Writes tables into an .npz file, whole or not at all, with what tells whose they are.
+
+    Args:
+        path: of the file.
+        tables: of activations of the network at its cut.
+        net: the network.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    arrays = {"mean": tables.mean, "projection": tables.projection, "classes": tables.classes}
+    for number, one in enumerate(tables.clusterings):
+        arrays |= {f"{number} {name}": values for name, values in vars(one).items()}
+    texts = {"format": FORMAT, "network": net.name, **_identity(net)}
+    with atomic.file(path) as unfinished, open(unfinished, "wb") as file:
+        np.savez(file, allow_pickle=False, **{name: np.asarray(value) for name, value in (texts | arrays).items()})
+
+
+def load(path: str | Path, net: Network) -> PartTables:
+    """Reads tables that `save` wrote.
+
+    Args:
+        path: of the file, which somebody else may have made.
+        net: the network that will use them; with other parameters, or cut elsewhere, its cells mean something else.
+
+    Raises:
+        InputError: no such file, a damaged or hostile one, or tables of another network.
+    """
+    with foreign.open_regular(path, EXPECTED) as file, foreign.understood(path, EXPECTED), npz.opened(file) as arrays:
+        if (found := str(arrays["format"])) != FORMAT:
+            raise ValueError(f"the format {found}")
+        name, identity = str(arrays["network"]), {key: str(arrays[key]) for key in _identity(net)}
+        tables = _read(arrays)
+    if identity != _identity(net):
+        whose = f"{foreign.name(name)} cut at {foreign.name(identity['layer'])}"
+        raise InputError(
+            f"the part tables {foreign.text(path)} are of another network ({whose}), expected those that galore "
+            f"part-tables makes of {foreign.name(net.name)} cut at {foreign.name(net.layer)} with these parameters"
+        )
+    return tables
+
+
+def _identity(net: Network) -> dict[str, str]:
+    return {"layer": net.layer, "params_sha256": provenance.params_sha256(net.params)}
+
+
+def _read(arrays: Mapping[str, np.ndarray]) -> PartTables:
+    """The tables in an archive.
+
+    Raises:
+        KeyError, ValueError: it holds others.
+    """
+
+    def of(name: str, *shape: int | None) -> Array:
+        """Numbers of a shape, of which None may be anything."""
+        values = arrays[name]
+        fits = values.ndim == len(shape) and all(size in (None, given) for size, given in zip(shape, values.shape))
+        if not fits or 0 in values.shape or values.dtype != np.float32 or not np.isfinite(values).all():
+            raise ValueError(f"{name} of {values.dtype} {values.shape}")
+        return jnp.asarray(values)
+
+    classes, mean = arrays["classes"], of("mean", None)
+    count, projection = classes.size, of("projection", len(mean), None)
+    if classes.dtype != np.int32 or classes.ndim != 1 or count < FEWEST or np.diff(classes, prepend=-1).min() < 1:
+        raise ValueError(f"classes of {classes.dtype} {classes.shape}")
+    clusterings = []
+    for number in range(sum(name.endswith(" centres") for name in arrays)):
+        centres, scale = of(f"{number} centres", None, projection.shape[1]), of(f"{number} scale")
+        if scale <= 0:
+            raise ValueError(f"scale of {scale}")
+        clusterings.append(Clustering(centres, scale, of(f"{number} table", count, count, len(centres))))
+    if not clusterings:
+        raise ValueError("no clustering")
+    return PartTables(mean, projection, tuple(clusterings), jnp.asarray(classes))
+
+
+def _check(F: np.ndarray, labels: np.ndarray) -> None:
     if len(labels) != len(F):
         raise InputError(f"{len(labels)} labels of {len(F)} images: expected as many")
-    counts = np.bincount(labels) if len(labels) else np.zeros(0, int)
-    if len(counts) < 2 or not counts.all():
-        missing = np.flatnonzero(counts == 0)
-        raise InputError(
-            f"class {missing[0]} has no image to compare parts with" if len(missing) else "parts need two classes"
-        )
+    if (classes := len(np.unique(labels))) < FEWEST:
+        raise InputError(f"images of {classes} classes: expected at least {FEWEST}, to say what is more than usual")
     if F[..., 0].size < max(PARTS):
         raise InputError(f"{F[..., 0].size} cells of all images: expected at least {max(PARTS)}, one for each part")
-    return len(counts)
+    if not np.isfinite(F).all():
+        raise InputError("the activations are not finite, so there is nothing to compare")
 
 
 def _components(
@@ -160,9 +251,11 @@ def _without_classes(means: Float[np.ndarray, "C e"], spread: Float[np.ndarray, 
 
 
 def _centres(X: Float[np.ndarray, "m e"], parts: int, rng: np.random.Generator) -> Float[np.ndarray, "K e"]:
+    from scipy.cluster import vq  # a tenth of a second, and few callers need it
+
     some = _drawn(X, CLUSTERED, rng)
     with warnings.catch_warnings(action="ignore"):  # a part that no cell belongs to does no harm
-        return scipy.cluster.vq.kmeans2(some, _drawn(some, parts, rng), iter=ROUNDS, minit="matrix")[0]
+        return vq.kmeans2(some, _drawn(some, parts, rng), iter=ROUNDS, minit="matrix")[0]
 
 
 def _clustering(

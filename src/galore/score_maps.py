@@ -44,6 +44,12 @@ def floored(maps: Float[Array, "*batch h w"], signs: Signs = AUTHORS) -> Float[A
     return maps if signs.class_floor is None else jnp.where(maps < 0, signs.class_floor, maps)
 
 
+def standardised_maps(maps: Float[Array, "*batch C h w"]) -> Float[Array, "*batch C h w"]:
+    """Less the mean over the C classes at each cell, in units of their standard deviation; 0 where all are equal."""
+    centred = maps - jnp.mean(maps, axis=-3, keepdims=True)
+    return centred / (jnp.sqrt(jnp.mean(centred**2, axis=-3, keepdims=True)) + 1e-9)
+
+
 def logits_as_scores(logits: Float[Array, " C"]) -> Float[Array, " C"]:
     """The class scores of the papers' code: the logits themselves."""
     return logits

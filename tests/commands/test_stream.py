@@ -57,6 +57,16 @@ def test_finer_maps_are_another_run(place, tmp_path, capsys):
     assert "holds another run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rule", ["margin", "standardised"])
+def test_another_rule_sets_the_classes_apart(place, tmp_path, rule, capsys):
+    """It was left out in silence once."""
+    assert stream(place, tmp_path / "out", "--explanation", "both", "--rule", rule) == 0
+    with np.load(tmp_path / "out" / "shard-000000.npz") as columns:
+        assert columns["maps"].min() < 0 and {"pairs", "counter", "difficulty"} <= set(columns)
+    assert stream(place, tmp_path / "out", "--explanation", "both") == 2
+    assert f"whose rule is {rule} and not None" in capsys.readouterr().err
+
+
 def test_parts_say_what_is_left(place, tmp_path, capsys):
     assert stream(place, tmp_path / "out", "--part", "2/2", "--explanation", "attributive") == 0
     assert "2 photos are explained, 4 are left to other parts" in capsys.readouterr().out
@@ -78,6 +88,10 @@ def test_photos_that_cannot_be_read_are_counted(place, tmp_path, capsys):
         (["--part", "half"], "--part half"),
         (["--why-not", "1", "--explanation", "deliberative"], "--why-not asks"),
         (["--why-not", "9"], "class 9 does not exist"),
+        (
+            ["--rule", "margin", "--explanation", "attributive"],
+            "--rule margin asks for --explanation discriminant or both",
+        ),
         (["--batch", "0"], "batch of 0"),
         (["--shard", "0"], "shards of 0"),
     ],

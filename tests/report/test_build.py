@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from galore import InputError, explain, regions
-from galore.report import build, record
+from galore.report import ask, build, record
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,42 @@ def test_by_the_margin_what_sets_the_classes_apart_is_the_cores_margin(tmp_path)
     assert (shown.finding.key, shown.example.finding.key) == ("margin", "counter_margin")
     assert (shown.finding.region != region_of(shown.finding.map)).mean() < 1e-3
     assert answer.attributive.map.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "ask"),
+    [
+        ("standardised", explain.standardised),
+        ("part-tables", lambda net, x, y, c: explain.by_part_tables(net, x, answers.tables(*range(6)), y, c)),
+    ],
+)
+def test_by_another_rule_what_sets_the_classes_apart_is_the_cores_map_against_every_candidate(tmp_path, rule, ask):
+    answer = answers.answer(tmp_path, rule=rule)
+    net, shown, ask = answers.tiny_network(), answer.why_not, jax.jit(ask)
+    red, blue = network_input(net, answer.photo.path), network_input(net, shown.example.photo.path)
+    np.testing.assert_allclose(shown.finding.map, ask(net, red, 0, 2).maps[0], atol=1e-3)
+    np.testing.assert_allclose(shown.example.finding.map, ask(net, blue, 2, 0).maps[0], atol=1e-3)
+    assert (shown.finding.key, shown.example.finding.key) == (rule, f"counter_{rule}")
+    assert (shown.finding.region != region_of(shown.finding.map)).mean() < 1e-3
+    for candidate in answer.candidates[1:]:
+        expected = ask(net, red, 0, candidate.index).maps[0]
+        np.testing.assert_allclose(answer.maps[f"{rule}_{candidate.index}"], expected, atol=1e-3)
+
+
+def test_candidates_that_the_tables_do_not_have_have_no_map(tmp_path):
+    answer = answers.answer(tmp_path, rule="part-tables", compared=(0, 2, 4))
+    assert {candidate.index for candidate in answer.candidates} == {0, 1, 3, 4}
+    assert {key for key in answer.maps if key.startswith("part-tables_")} == {"part-tables_4", "part-tables_2"}
+    asked = [question for question in ask.questions(answer) if question.kind == "part-tables"]
+    assert [(question.photo, question.classes) for question in asked] == [(0, (0, 4)), (0, (0, 2)), (1, (2, 0))]
+    assert asked[1].meaning == "parts by which red thing and blue thing differ"
+
+
+@pytest.mark.robust("options")
+@pytest.mark.parametrize(("compared", "missing"), [((1, 2, 3), "red thing"), ((0, 1, 3), "blue thing")])
+def test_a_class_that_the_tables_do_not_have_is_one_sentence(tmp_path, compared, missing):
+    with pytest.raises(InputError, match=f"the part tables have no {missing}, about which .*they compare "):
+        answers.answer(tmp_path, counter=False, rule="part-tables", compared=compared)
 
 
 def test_a_margin_that_is_the_same_everywhere_is_noted(tmp_path):

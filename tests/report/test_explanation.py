@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 import galore
-from galore import InputError, plotting
+from galore import InputError, plotting, provenance
 from galore.report import record
 
 
@@ -47,6 +47,16 @@ def test_another_photo_of_another_size_about_another_class_compiles_nothing(tmp_
     assert not compilations
     galore.explain_photo(answers.tiny_network(), other, 3, fraction=0.2)
     assert compilations
+
+
+def test_by_part_tables_the_record_says_by_which(explained):
+    tables = answers.tables(*range(6))
+    found = galore.explain_photo(
+        answers.tiny_network(), explained.answer.photo.path, "blue", rule="part-tables", part_tables=tables
+    )
+    assert found.answer.methods["part_tables"] == provenance.params_sha256(tables)
+    assert explained.answer.methods["part_tables"] is None
+    assert repr(found).splitlines()[2].startswith("The lit region shows parts by which red thing and blue thing differ")
 
 
 @pytest.mark.parametrize("kind", ["PIL", "array"])
@@ -112,6 +122,9 @@ def test_another_ending_is_one_sentence(tmp_path, explained, name):
         ({"attribution": "lime"}, "attribution 'lime': expected gradient"),
         ({"confidence": "entropy"}, "confidence 'entropy'"),
         ({"rule": "product"}, "rule 'product'"),
+        ({"rule": "part-tables"}, "belong together"),
+        ({"part_tables": answers.tables(0, 1, 2)}, "belong together"),
+        ({"rule": "part-tables", "part_tables": "parts.npz"}, "belong together"),
         ({"fraction": 1.5}, "fraction=1.5"),
         ({"top": 1}, "top=1"),
         ({"why_not": "jay"}, "no class is called"),
@@ -121,7 +134,7 @@ def test_another_ending_is_one_sentence(tmp_path, explained, name):
         ({"counter_image": 3}, "counter image of type int"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(explained, arguments, said):
+def test_what_cannot_be_is_one_sentence(explained, arguments, said, without_shape_types):
     given = {"net": answers.tiny_network(), "image": explained.answer.photo.path} | arguments
     with pytest.raises(InputError, match=said):
         galore.explain_photo(**given)

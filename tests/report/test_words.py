@@ -1,4 +1,5 @@
 import dataclasses
+from html import escape
 
 import answers
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galore.report import words
+from galore.report import notebook, page, words
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,25 @@ def test_how_the_map_of_the_difference_was_made_is_said(tmp_path):
     assert words.rule(answer).startswith("The map is the discriminant one: what speaks for red thing, times")
     by_margin = dataclasses.replace(answer, methods=answer.methods | {"rule": "margin"})
     assert words.rule(by_margin).endswith("the score of red thing minus the score of blue thing.")
+
+
+@pytest.mark.parametrize(
+    ("rule", "region", "made"),
+    [
+        (
+            "standardised",
+            "speaks less for blue thing than for other classes (",
+            "what speaks against blue thing, compared",
+        ),
+        ("part-tables", "shows parts by which red thing and blue thing differ (", "placed on this photo's parts"),
+    ],
+)
+def test_what_another_rule_shows_is_said_and_what_it_does_not(tmp_path, rule, region, made):
+    answer = answers.answer(tmp_path, rule=rule)
+    assert words.counterfactual(answer).startswith(f"The lit region {region}")
+    assert made in words.rule(answer)
+    html = page.page(answer)
+    assert html.count("what speaks for red thing and not for blue thing") == 0
+    assert escape(words.rule(answer)) in html and escape(words.meaning(rule, "red thing", "blue thing")) in html
+    assert ("where two classes differ" in html) == (rule == "part-tables")
+    assert words.says(rule, "red thing", "blue thing")[1:] in notebook.html(answer)

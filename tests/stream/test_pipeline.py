@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from photographs import CLASSES, tiny_network, write_photos
 
-from galore import InputError, explain, foreign, stream
+from galore import InputError, explain, foreign, part_tables, stream
 from galore.data.photo import read_image
 from galore.stream import device, photos
-from galore.stream.pipeline import NOT_FINITE
+from galore.stream.pipeline import NOT_FINITE, UNKNOWN
 
 COUNT = 23
 NET = tiny_network()
@@ -165,6 +165,54 @@ def test_deliberative_explanations_are_ranked_within_their_image(data, tmp_path)
     first = np.where(found["occurs"], found["strengths"], -np.inf)[there]
     assert (np.diff(first, axis=1)[np.isfinite(first[:, 1:])] <= 0).all()
     assert found["pairs"][there].max() < CLASSES
+
+
+def tables(*classes, seed=0):
+    F = np.random.default_rng(seed).uniform(size=(4 * len(classes), 4, 4, 8)).astype(np.float32)
+    found = part_tables.fit(F, np.repeat(classes, 4), jax.random.key(0))
+    return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
+
+
+ALL = tables(*range(CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ask"),
+    [
+        (stream.margin, explain.margin),
+        (stream.standardised, explain.standardised),
+        (
+            functools.partial(stream.by_part_tables, tables=ALL),
+            lambda net, x, y, c: explain.by_part_tables(net, x, ALL, y, c),
+        ),
+    ],
+)
+def test_by_another_rule_maps_are_the_cores_alone_and_beside_the_hesitation(data, whole, tmp_path, answer, ask):
+    found = columns_of(run(data, tmp_path / "out", answer))
+    both = columns_of(run(data, tmp_path / "both", functools.partial(stream.both, why_not=answer, top=3)))
+    there = found["explained"]
+    names = [name for name, explained in zip(whole.image_paths(), there) if explained]
+    images = np.stack([NET.preprocessing.apply(read_image(data / name)) for name in names])
+    expected = jax.jit(lambda x: ask(NET, x, None, None))(jnp.asarray(images))
+    for columns in (found, both):
+        np.testing.assert_allclose(columns["maps"][there], expected.maps, rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(columns["counter"][there], expected.counter)
+    assert "known" not in found and both["pairs"].shape[1] == 3
+    np.testing.assert_allclose(found["difficulty"], columns_of(whole)["difficulty"], rtol=1e-5, atol=1e-6)
+
+
+def test_photos_of_classes_that_part_tables_do_not_have_say_so(data, whole, tmp_path):
+    some = functools.partial(stream.by_part_tables, tables=tables(0, 1, 2))
+    folder, expected = run(data, tmp_path / "out", some), columns_of(whole)
+    lacking = (np.maximum(expected["predicted"], expected["counter"]) > 2) & expected["explained"]
+    assert 0 < lacking.sum() < COUNT
+    assert [row for row, problem in folder.problems().items() if problem == UNKNOWN] == np.flatnonzero(lacking).tolist()
+
+
+def test_other_part_tables_are_another_run(data, tmp_path):
+    run(data, tmp_path / "out", functools.partial(stream.by_part_tables, tables=tables(0, 1, 2)), part=(0, 9))
+    with pytest.raises(InputError, match="holds another run, whose tables is"):
+        run(data, tmp_path / "out", functools.partial(stream.by_part_tables, tables=tables(0, 1, 2, seed=1)))
 
 
 def test_several_devices_share_the_batches(data, whole, tmp_path):

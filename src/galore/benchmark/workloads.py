@@ -13,7 +13,7 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from galore import attribution, confidence, explain
+from galore import attribution, confidence, explain, part_tables
 from galore.benchmark.timing import FORWARD, Made, Workload, compiled
 from galore.errors import InputError
 from galore.evaluation import search
@@ -23,6 +23,8 @@ from galore.stream.device import divided, placed
 from galore.training import loop, losses
 
 STEPS, TOP, SAMPLED_CANDIDATES = 50, 5, 100
+COMPARED = 200
+"""Classes of the part tables, or all where there are fewer."""
 Call = Callable[[Network, Float[Array, "B H W c"], Int[Array, " B"]], Any]
 
 _second_order = partial(attribution.second_order, absolute_curvature=True)
@@ -61,6 +63,22 @@ def _every_class(net: Network, images: Array, counters: Array) -> Any:
     return jax.vmap(one)(images)
 
 
+def _part_tables(net: tuple[Network, part_tables.PartTables], images: Array, counters: Array) -> Any:
+    return explain.by_part_tables(net[0], images, net[1], None, counters).maps
+
+
+def _tables(channels: int, classes: int) -> part_tables.PartTables:
+    """Tables of the sizes that `part_tables.fit` gives, of noise."""
+    compared, places = min(classes, COMPARED), min(channels, part_tables.DIMENSIONS)
+    normal = lambda *shape: jax.random.normal(jax.random.key(0), shape)  # noqa: E731
+    clusterings = tuple(
+        part_tables.Clustering(normal(parts, places), jnp.float32(1), normal(compared, compared, parts))
+        for parts in part_tables.PARTS
+        for _ in range(part_tables.STARTS)
+    )
+    return part_tables.PartTables(normal(channels), normal(channels, places), clusterings, jnp.arange(compared))
+
+
 WORKLOADS: dict[str, Call] = {
     FORWARD: _forward,
     "attributive": lambda net, x, c: explain.attributive(net, x).maps,
@@ -73,9 +91,12 @@ WORKLOADS: dict[str, Call] = {
     ),
     "grad-cam": lambda net, x, c: explain.attributive(net, x, attribution=attribution.grad_cam).maps,
     "maps of every class": _every_class,
+    "standardised": lambda net, x, c: explain.standardised(net, x, None, c).maps,
     "counterfactual pair": _pair,
     "exhaustive search, first edit": _search,
 }
+PART_TABLES = "part tables"
+"""Takes tables besides."""
 ALONE, LOOP = "exhaustive search alone", "exhaustive search by a loop"
 """Without the forward passes, so that the two can be compared."""
 TRAINING, REFERENCE = "training step", "reference"
@@ -84,7 +105,7 @@ TRAINING, REFERENCE = "training step", "reference"
 
 def names() -> tuple[str, ...]:
     """Every workload that can be asked for."""
-    return (*WORKLOADS, TRAINING, ALONE, LOOP)
+    return (*WORKLOADS, PART_TABLES, TRAINING, ALONE, LOOP)
 
 
 def build(net: Network, names: Sequence[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Workload]:
@@ -141,7 +162,13 @@ def makers(
         pairs = jax.jit(divided(_forward_twice, mesh, 2))(*arguments())
         return compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments()[0], *pairs), batch, counted=_search_pairs)
 
+    def by_part_tables() -> Workload:
+        (with_tables,) = placed(mesh, (net, _tables(jax.eval_shape(net.activation, images[0]).shape[-1], classes)))
+        given = (with_tables, *arguments()[1:])
+        return compiled(PART_TABLES, divided(_part_tables, mesh, 2), given, batch, counted=_part_tables)
+
     others = {
+        PART_TABLES: by_part_tables,
         TRAINING: lambda: _training(mesh, *arguments()),
         ALONE: alone,
         LOOP: lambda: _loop(net, jnp.asarray(images), jnp.asarray(counters)),
@@ -156,7 +183,7 @@ def check_names(names: Sequence[str]) -> None:
     Raises:
         InputError: with those that are.
     """
-    known = (*WORKLOADS, TRAINING, ALONE, LOOP)
+    known = names()
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join(known)}")
@@ -233,6 +260,8 @@ def description(name: str) -> str:
         "grad-cam": "Grad-CAM of the prediction",
         "maps of every class": "one map for each class, and of the confidence",
         TRAINING: "cross-entropy, its gradient, SGD with momentum; as in use, BatchNorm does not count anew",
+        "standardised": "the maps of all classes, compared at each cell",
+        PART_TABLES: f"against all classes of the tables, at most {COMPARED}",
         "counterfactual pair": "two images, three maps each",
         "exhaustive search, first edit": "two images, every pair of cells, exact",
         ALONE: "the same, the forward passes left out",

@@ -5,6 +5,7 @@ galore explain bird.jpg --why-not finch --counter-image finch.jpg
 galore explain bird.jpg --model resnet50 --layer layer3
 galore explain bird.jpg --model runs/birds --attribution grad-cam
 galore explain bird.jpg --model my_models:network --out report
+galore explain bird.jpg --model runs/birds --rule part-tables --part-tables parts.npz
 """
 
 import argparse
@@ -18,6 +19,7 @@ from galore.errors import InputError
 
 if TYPE_CHECKING:
     from galore.network import Network
+    from galore.part_tables import PartTables
     from galore.report.answer import Answer
 
 PRINTED = 3
@@ -25,6 +27,8 @@ ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
 PRECISIONS = ("highest", "default", "bfloat16")
 """Likewise, those of galore.precision."""
+RULES = ("discriminant", "margin", "standardised", "part-tables")
+"""Likewise."""
 FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -80,14 +84,22 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--rule",
-        choices=("discriminant", "margin"),
+        choices=RULES,
         default="discriminant",
         metavar="RULE",
-        help="what sets the two classes apart: discriminant, the papers' product of maps, or margin, the map of the "
-        "difference of the two scores (%(default)s)",
+        help="what sets the two classes apart: discriminant, the papers' product of maps; margin, the map of the "
+        "difference of the two scores; standardised, what speaks less for the other class than for all others; or "
+        "part-tables, the parts by which the classes differ (%(default)s)",
     )
+    add("--part-tables", metavar="FILE", type=Path, help="for that rule: a file that galore part-tables has made")
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
+    add_network_arguments(parser)
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which network, and what it computes with."""
+    add = parser.add_argument
     add(
         "--model",
         metavar="NAME|DIR|MODULE:FUNCTION",
@@ -157,6 +169,8 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
+    if (args.rule == "part-tables") != (args.part_tables is not None):
+        raise InputError("--rule part-tables and --part-tables FILE belong together; galore part-tables makes the file")
     for photo in photos:
         if photo is not None:
             read_image(photo)
@@ -176,6 +190,13 @@ def load(args: argparse.Namespace) -> "Network":
     return net if args.precision is None else net.with_precision(args.precision)
 
 
+def tables_of(args: argparse.Namespace, net: "Network") -> "PartTables | None":
+    """The part tables of the method's arguments."""
+    from galore import part_tables
+
+    return None if args.part_tables is None else part_tables.load(args.part_tables, net)
+
+
 class Explainer:
     """A loaded network and the choices for its explanations, for any number of photos."""
 
@@ -189,6 +210,7 @@ class Explainer:
         self.net = dataclasses.replace(net, name=net.name or args.model)
         names = ("attribution", "confidence", "rule", "top", "fraction", "detail")
         choices = {name: getattr(args, name) for name in names} | {"also": also(args.also)}
+        choices["part_tables"] = tables_of(args, net)
         options = {name: value for name, value in vars(args).items() if name not in ("run", "no_cache")}
         self.explain_photo = functools.partial(explain_photo, self.net, **choices, options=options)
         self.formats = formats(args.figures)
@@ -236,7 +258,7 @@ def show(answer: "Answer") -> None:
         line("nowhere between two classes")
     question(f"Why {predicted} and not {counter}?")
     line(words.parts(answer.why_not.finding))
-    if answer.methods.get("rule") == "margin":
+    if answer.methods["rule"] != "discriminant":
         line(words.rule(answer))
     line(words.example_hint(answer))
     if not answer.why_not.named:

@@ -3,6 +3,7 @@
 galore stream PHOTOS --out OUT
 galore stream PHOTOS --out OUT --explanation deliberative
 galore stream PHOTOS --out OUT --model runs/birds --why-not finch
+galore stream PHOTOS --out OUT --rule part-tables --part-tables parts.npz
 galore stream PHOTOS --out OUT --part 1/4
 """
 
@@ -18,6 +19,7 @@ from galore.errors import InputError
 
 if TYPE_CHECKING:
     from galore.network import Network
+    from galore.part_tables import PartTables
     from galore.stream import Folder
 
 SHOWN = 5
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     explain.check(args)
     if args.why_not is not None and args.explanation not in ("discriminant", "both"):
         raise InputError(f"--why-not asks for --explanation discriminant or both, not {args.explanation}")
+    if args.rule != "discriminant" and args.explanation not in ("discriminant", "both"):
+        raise InputError(f"--rule {args.rule} asks for --explanation discriminant or both, not {args.explanation}")
     part = None if args.part is None else _part(args.part)
     with cache.compiled(not args.no_cache):
         return _stream(args, part)
@@ -59,8 +63,10 @@ def _stream(args: argparse.Namespace, part: tuple[int, int] | None) -> int:
 
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
-        net = explain.load(args).finer(args.detail)
-    answer, settings = _answer(args, net)
+        net = explain.load(args)
+        tables = explain.tables_of(args, net)
+        net = net.finer(args.detail)
+    answer, settings = _answer(args, net, tables)
     with terminal.progress(f"Explaining {foreign.text(args.data)}") as on_images:
         folder = stream.run(
             net,
@@ -95,9 +101,9 @@ def _part(text: str) -> tuple[int, int]:
     return int(number) - 1, int(count)
 
 
-def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, Any]]:
+def _answer(args: argparse.Namespace, net: "Network", tables: "PartTables | None") -> tuple[Any, dict[str, Any]]:
     """The function of a batch, and the settings behind it."""
-    from galore import class_names, stream
+    from galore import class_names, provenance, stream
     from galore.report import build
 
     names = ("explanation", "attribution", "confidence", "detail")
@@ -111,10 +117,21 @@ def _answer(args: argparse.Namespace, net: "Network") -> tuple[Any, dict[str, An
         own = {"top": args.top, "fraction": args.fraction}
         return partial(stream.deliberative, **methods, **options, **own), settings | own
     counter = None if args.why_not is None else class_names.find(args.why_not, build.names_of(net))
+    why_not = None
+    if args.rule != "discriminant":
+        settings["rule"] = args.rule
+        options_of_two = {"counter": counter, "confidence": options["confidence"]}
+        if tables is None:
+            of_two = stream.margin if args.rule == "margin" else stream.standardised
+            why_not = partial(of_two, attribution=methods["attribution"], **options_of_two)
+        else:
+            settings["part_tables"] = provenance.params_sha256(tables)
+            why_not = partial(stream.by_part_tables, tables=tables, **options_of_two)
     if args.explanation == "both":
         own = {"counter": counter, "top": args.top, "fraction": args.fraction}
-        return partial(stream.both, **methods, **options, **own), settings | own
-    return partial(stream.discriminant, counter=counter, **methods, **options), settings | {"counter": counter}
+        return partial(stream.both, why_not=why_not, **methods, **options, **own), settings | own
+    why_not = why_not or partial(stream.discriminant, counter=counter, **methods, **options)
+    return why_not, settings | {"counter": counter}
 
 
 def _show(console: Any, folder: "Folder", net: "Network", skipped: Counter[str], page: Path | None) -> int:

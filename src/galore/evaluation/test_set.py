@@ -286,6 +286,8 @@ def with_part_tables(
     if test_set.net.preprocessing is None:
         raise InputError("the network has no preprocessing, so that photos cannot be prepared for it")
     by_class = [np.flatnonzero(training.labels == c)[:images_per_class] for c in range(len(test_set.class_names))]
+    if missing := [name for name, rows in zip(test_set.class_names, by_class) if not len(rows)]:
+        raise InputError(f"the class {missing[0]} has no training image to compare parts with")
     some = training.subset(np.concatenate(by_class))
     images = decode(some, test_set.net.preprocessing, batch_size)["image"]
     F = test_set.run(images, batch_size)[0]

@@ -97,7 +97,8 @@ def questions(answer: Answer) -> list[Question]:
         for a, b in pairs
         if a in known and b in known
     ]
-    asked += [_apart("Why not the other?", prediction.name, name[c], 0, rule, (prediction.index, c)) for c in known[1:]]
+    against = [c for c in known[1:] if rule == "discriminant" or f"{rule}_{c}" in answer.maps]
+    asked += [_apart("Why not the other?", prediction.name, name[c], 0, rule, (prediction.index, c)) for c in against]
     if example is not None:
         classes = counter.index, prediction.index
         asked.append(_apart(f"In {example.photo.name}", counter.name, prediction.name, 1, rule, classes))
@@ -108,8 +109,8 @@ def data(answer: Answer) -> dict[str, Any]:
     """What the script reads: the questions, the photos, and every map that they need, as float32 in base64."""
     asked, example = questions(answer), answer.why_not.example
     shown = [answer.photo, *([example.photo] if example else [])]
-    wanted = {f"class_{index}" for index in _classes(answer)} | {f"margin_{index}" for index in _classes(answer)}
-    wanted |= {"confidence", "difficulty"}
+    kinds = "class", answer.methods["rule"]
+    wanted = {f"{kind}_{index}" for kind in kinds for index in _classes(answer)} | {"confidence", "difficulty"}
     prefixes = ["", *(f"{method}_" for method in _methods(answer)[1:])]
     keys = {f"{photo}{prefix}{key}" for photo in ("", "counter_") for prefix in prefixes for key in wanted}
     return {
@@ -132,7 +133,7 @@ def _supports(name: str, index: int) -> Question:
 
 
 def _apart(group: str, speaks: str, against: str, photo: int, rule: str, classes: tuple[int, int]) -> Question:
-    meaning = f"what speaks for {speaks} and not for {against}"
+    meaning = words.meaning(rule, speaks, against)
     return Question(group, f"Why {speaks} and not {against}?", meaning, photo, rule, classes)
 
 

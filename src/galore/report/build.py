@@ -20,6 +20,7 @@ from galore.data import cub
 from galore.data import photo as photos
 from galore.errors import InputError
 from galore.network import Network
+from galore.part_tables import PartTables
 from galore.report.answer import Answer, Box, Candidate, CounterPhoto, Finding, Insecurity, Photo, WhyNot
 
 VIEW = 448
@@ -41,24 +42,25 @@ ATTRIBUTIONS: dict[str, dict[str, Callable[..., Array]]] = {
         "confidence_attribution": functools.partial(attributions.second_order, absolute_curvature=True),
     },
 }
-RULES = ("discriminant", "margin")
-"""What sets two classes apart: the papers' product of maps, or the map of the difference of the two scores."""
+RULES = ("discriminant", "margin", "standardised", "part-tables")
+"""What sets two classes apart: the papers' product of maps, the map of the difference of the two scores, the absence of
+the counter class standardised over all classes, or the difference of the two classes placed on the photo's parts."""
 CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_score, "certainty": confidence.certainty}
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Maps:
-    """Everything about one photo that needs the network; the margins where they were asked for.
+    """Everything about one photo that needs the network.
 
-    Regions are packed, eight pixels a byte. `margins` is that of the prediction over each candidate. `also` holds the
-    same by other attributions, without regions.
+    Where another rule than the papers' was asked for, `apart` is its map, `candidates` those against each candidate.
+    Regions are packed, eight pixels a byte. `also` holds the same by other attributions, without regions.
     """
 
     deliberative: explain.Deliberative
     discriminant: explain.Discriminant
-    margin: explain.Margin | None
-    margins: Float[Array, "T h w"] | None
+    apart: Float[Array, "h w"] | None
+    candidates: Float[Array, "T h w"] | None
     regions: dict[str, UInt8[Array, "*n view bytes"]]
     also: dict[str, "Maps"]
 
@@ -66,17 +68,18 @@ class Maps:
 
 
 class HostMaps(NamedTuple):
-    """`Maps` as numpy arrays, under the names of `explain.Deliberative`, `Discriminant` and `Margin`."""
+    """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `Discriminant`; `candidates` by their
+    classes, those that part tables have."""
 
     deliberative: Any
     discriminant: Any
-    margin: Any
-    margins: Float[np.ndarray, "T h w"] | None
+    apart: Float[np.ndarray, "h w"] | None
+    candidates: dict[int, Float[np.ndarray, "h w"]]
     regions: dict[str, UInt8[np.ndarray, "*n view bytes"]]
     also: dict[str, "HostMaps"]
 
 
-ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any], Maps]
+ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any, PartTables | None], Maps]
 
 
 def compile_explanations(
@@ -98,14 +101,20 @@ def compile_explanations(
         also: other attributions whose maps the reader may choose in the page.
 
     Returns:
-        `(net, input, predicted, counter) -> Maps`; -1 stands for the most probable class and for the runner-up.
+        `(net, input, predicted, counter, part tables) -> Maps`; -1 stands for the most probable class and for the
+        runner-up, and tables are None unless the rule is theirs.
     """
 
     def lit(maps: Float[Array, "*n h w"]) -> UInt8[Array, "*n view bytes"]:
         return jnp.packbits(regions.largest(regions.smoothed(maps, (VIEW, VIEW)), fraction), axis=-1)
 
     def maps_by(
-        name: str, net: Network, F: Float[Array, "1 h w d"], predicted: Int[Array, ""], counter: Int[Array, ""]
+        name: str,
+        net: Network,
+        F: Float[Array, "1 h w d"],
+        predicted: Int[Array, ""],
+        counter: Int[Array, ""],
+        tables: PartTables | None,
     ) -> Maps:
         settings = {**ATTRIBUTIONS[name], "confidence": CONFIDENCES[confidence]}
         hesitation = explain.deliberative(net, None, top, activations=F, keep=KEEP, fraction=fraction, **settings)
@@ -113,27 +122,33 @@ def compile_explanations(
         predicted = jnp.where(predicted < 0, best, predicted)
         counter = jnp.where(counter < 0, jnp.where(predicted == second, best, second), counter)
         difference = explain.discriminant(net, None, predicted, counter, activations=F, **settings)
-        if rule != "margin":
+        if rule == "discriminant":
             return Maps(hesitation, difference, None, None, {}, {})
 
-        def over(other: Int[Array, ""]) -> explain.Margin:
-            of_classes = settings["attribution"]
-            return explain.margin(net, None, predicted, other, activations=F, attribution=of_classes)
+        def apart(other: Int[Array, ""]) -> Float[Array, "h w"]:
+            if rule == "part-tables":
+                assert tables is not None, "this rule comes with tables"
+                return explain.by_part_tables(net, None, tables, predicted, other, activations=F).maps[0]
+            ask = explain.margin if rule == "margin" else explain.standardised
+            return ask(net, None, predicted, other, activations=F, attribution=settings["attribution"]).maps[0]
 
-        margins = jax.vmap(over)(hesitation.classes[0]).maps[:, 0]
-        return Maps(hesitation, difference, over(counter), margins, {}, {})
+        return Maps(hesitation, difference, apart(counter), jax.vmap(apart)(hesitation.classes[0]), {}, {})
 
     def explain_photo(
-        net: Network, image: Float[Array, "H W c"], predicted: Int[Array, ""], counter: Int[Array, ""]
+        net: Network,
+        image: Float[Array, "H W c"],
+        predicted: Int[Array, ""],
+        counter: Int[Array, ""],
+        tables: PartTables | None = None,
     ) -> Maps:
         F = net.activation(image)[None]  # once for all explanations
-        maps = maps_by(attribution, net, F, predicted, counter)
+        maps = maps_by(attribution, net, F, predicted, counter, tables)
         # Pairs that occur come first, and no location has more of them than its largest classes form.
         pairs = maps.deliberative.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
         in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
-        apart = maps.discriminant.maps[0] if maps.margin is None else maps.margin.maps[0]
+        apart = maps.discriminant.maps[0] if maps.apart is None else maps.apart
         lit_maps = {"attributive": lit(maps.discriminant.predicted_maps[0]), rule: lit(apart)}
-        others = {name: maps_by(name, net, F, predicted, counter) for name in also}
+        others = {name: maps_by(name, net, F, predicted, counter, tables) for name in also}
         return dataclasses.replace(maps, regions={"deliberative": in_blocks} | lit_maps, also=others)
 
     return jax.jit(explain_photo)
@@ -147,6 +162,7 @@ def build(
     *,
     why_not: str | None = None,
     counter_image: Any = None,
+    tables: PartTables | None = None,
     options: dict[str, Any] | None = None,
 ) -> Answer:
     """Explains one photo.
@@ -158,13 +174,15 @@ def build(
         methods: the settings, for the reader: model, layer, attribution, confidence, rule, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
+        tables: for the rule "part-tables".
         options: what else was asked for, for the provenance.
 
     Returns:
         The answer, on the host.
 
     Raises:
-        InputError: a photo or class that cannot be explained, or a network whose outputs are not finite.
+        InputError: a photo or class that cannot be explained, or that the tables do not know, or a network whose
+            outputs are not finite.
     """
     names = names_of(net)
     counter = -1 if why_not is None else class_names.find(why_not, names)
@@ -174,7 +192,13 @@ def build(
     if counter_image is not None:
         example_photo, example_pixels, more_cautions = _read(net, counter_image, "counter image")
         counter_image = example_photo.path
-    maps = _finite(explain_photo(net, jnp.asarray(pixels), jnp.int32(-1), jnp.int32(counter)), names, path)
+
+    def ask(pixels: Any, predicted: int, counter: int, path: str) -> HostMaps:
+        maps = explain_photo(net, jnp.asarray(pixels), jnp.int32(predicted), jnp.int32(counter), tables)
+        known = None if tables is None else tuple(np.asarray(tables.classes).tolist())
+        return _finite(maps, names, path, known)
+
+    maps = ask(pixels, -1, counter, path)
     candidates = _candidates(maps, names)
     prediction, against = candidates[0], _candidate(maps, int(maps.discriminant.counter[0]), names)
     if against.index == prediction.index:
@@ -182,14 +206,13 @@ def build(
             f"the counter class is {against.name}, which is what the network sees in {path}; name another class"
         )
     notes = [*_notes(maps, prediction, against, methods, path), *cautions, *more_cautions]
-    more = _maps_behind(maps)
+    more = _maps_behind(maps, methods["rule"])
     example = None
     if example_photo is not None and example_pixels is not None and counter_image is not None:
-        other = explain_photo(net, jnp.asarray(example_pixels), jnp.int32(against.index), jnp.int32(prediction.index))
-        other = _finite(other, names, counter_image)
-        finding = _apart(other, example_photo, "counter_")
+        other = ask(example_pixels, against.index, prediction.index, counter_image)
+        finding = _apart(other, methods["rule"], example_photo, "counter_")
         example = CounterPhoto(example_photo, finding, _candidates(other, names)[0])
-        more |= _counter_maps_behind(other)
+        more |= _counter_maps_behind(other, methods["rule"])
         notes += _notes(other, against, prediction, methods, counter_image, deliberative=False)
         if example.prediction.index != against.index:
             notes.append(
@@ -207,7 +230,7 @@ def build(
         why_not=WhyNot(
             counter=against,
             named=why_not is not None,
-            finding=_apart(maps, photo),
+            finding=_apart(maps, methods["rule"], photo),
             example=example,
         ),
         methods=methods,
@@ -255,16 +278,15 @@ def _read(net: Network, given: Any, name: str) -> tuple[Photo, Float[np.ndarray,
     return photo, net.preprocessing.normalise(transform.pixels(pixels)), cautions
 
 
-def _finite(maps: Maps, names: Sequence[str], path: str | Path) -> HostMaps:
+def _finite(maps: Maps, names: Sequence[str], path: str | Path, known: tuple[int, ...] | None) -> HostMaps:
     """The maps on the host, those of candidates and of pairs that occur; a number that is not finite stops here and
-    reaches no report. A logit of -inf rules its class out, which is no candidate then."""
+    reaches no report. A logit of -inf rules its class out, which is no candidate then. `known` are the classes of part
+    tables; None: there are none."""
 
     def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: np.asarray(array) for name, array in arrays.items()}
 
     hesitation, difference = on_host(vars(maps.deliberative)), on_host(vars(maps.discriminant))
-    margin = None if maps.margin is None else on_host(vars(maps.margin))
-    margins = None if maps.margins is None else np.asarray(maps.margins)
     logits = hesitation["logits"][0]
     if not np.isfinite(logits[logits != -np.inf]).all() or (logits == -np.inf).all():
         raise InputError(f"the network's logits for {path} are not finite, so there is nothing to explain")
@@ -272,18 +294,30 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path) -> HostMaps:
         if logits[index] == -np.inf:
             name = class_names.label(int(index), names)
             raise InputError(f"the network rules out {name} for {path} (its logit is -inf); name another class")
+        if known is not None and index not in known:
+            name = class_names.label(int(index), names)
+            raise InputError(f"the part tables have no {name}, about which {path} is asked; {_known(known, names)}")
     is_candidate, occurs = logits[hesitation["classes"][0]] > -np.inf, hesitation["occurs"][0]
     hesitation |= {name: hesitation[name][:, is_candidate] for name in ("classes", "class_maps")}
-    margins = None if margins is None else margins[is_candidate]
+    apart = None if maps.apart is None else np.asarray(maps.apart)
+    against = () if maps.candidates is None else np.asarray(maps.candidates)[is_candidate]
+    by_class = zip(hesitation["classes"][0].tolist(), against)
+    candidates = {index: values for index, values in by_class if known is None or index in known}
     hesitation |= {name: hesitation[name][:, occurs] for name in ("maps", "pairs", "strengths", "occurs")}
-    parts = (hesitation, difference, margin or {}, {} if margins is None else {"maps": margins})
-    numbers = [values for part in parts for name, values in part.items() if name != "logits"]
+    numbers = [values for part in (hesitation, difference) for name, values in part.items() if name != "logits"]
+    numbers += [*candidates.values(), *([] if apart is None else [apart])]
     if not all(np.isfinite(values).all() for values in numbers):
         raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
-    shown = None if margin is None else SimpleNamespace(**margin)
-    also = {name: _finite(others, names, path) for name, others in maps.also.items()}
-    of_explanations = SimpleNamespace(**hesitation), SimpleNamespace(**difference), shown
-    return HostMaps(*of_explanations, margins, on_host(maps.regions), also)
+    also = {name: _finite(others, names, path, known) for name, others in maps.also.items()}
+    of_explanations = SimpleNamespace(**hesitation), SimpleNamespace(**difference)
+    return HostMaps(*of_explanations, apart, candidates, on_host(maps.regions), also)
+
+
+def _known(classes: Sequence[int], names: Sequence[str]) -> str:
+    """What part tables can be asked about, in words."""
+    some = ", ".join(class_names.label(index, names) for index in classes[: class_names.SHOWN])
+    more = len(classes) - class_names.SHOWN
+    return f"they compare {some}" + (f" and {more} more" if more > 0 else "")
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
@@ -309,10 +343,10 @@ def _insecurities(maps: HostMaps, candidates: tuple[Candidate, ...], photo: Phot
     return tuple(insecurities)
 
 
-def _apart(maps: HostMaps, photo: Photo, prefix: str = "") -> Finding:
+def _apart(maps: HostMaps, rule: str, photo: Photo, prefix: str = "") -> Finding:
     """What sets the two classes apart, by the rule that was asked for."""
-    rule, shown = ("discriminant", maps.discriminant) if maps.margin is None else ("margin", maps.margin)
-    return _finding(f"{prefix}{rule}", shown.maps[0], maps.regions[rule], photo)
+    shown = maps.discriminant.maps[0] if maps.apart is None else maps.apart
+    return _finding(f"{prefix}{rule}", shown, maps.regions[rule], photo)
 
 
 def _finding(
@@ -336,28 +370,30 @@ def _box(edges: Float[np.ndarray, "4"]) -> Box:
     return x0, y0, x1, y1
 
 
-def _maps_behind(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
+def _maps_behind(maps: HostMaps, rule: str) -> dict[str, Float[np.ndarray, "h w"]]:
     """The maps that explanations are products of, by every attribution: all that a reader may ask further with."""
     hesitation = maps.deliberative
     classes = {f"class_{index}": hesitation.class_maps[0, rank] for rank, index in enumerate(hesitation.classes[0])}
-    margins = {} if maps.margins is None else {f"margin_{c}": m for c, m in zip(hesitation.classes[0], maps.margins)}
-    margins.pop(f"margin_{maps.discriminant.predicted[0]}", None)
-    own = classes | margins | _factors(maps) | {"difficulty": hesitation.difficulty_maps[0]}
-    return own | _by_method(maps, _maps_behind)
+    predicted = maps.discriminant.predicted[0]
+    apart = {f"{rule}_{index}": values for index, values in maps.candidates.items() if index != predicted}
+    own = classes | apart | _factors(maps, rule) | {"difficulty": hesitation.difficulty_maps[0]}
+    return own | _by_method(maps, rule, _maps_behind)
 
 
-def _counter_maps_behind(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
+def _counter_maps_behind(maps: HostMaps, rule: str) -> dict[str, Float[np.ndarray, "h w"]]:
     """Likewise of the counter photo, about which nothing else is asked."""
-    own = {f"counter_{key}": values for key, values in _factors(maps).items()}
-    return own | {f"counter_{key}": values for key, values in _by_method(maps, _factors).items()}
+    own = {f"counter_{key}": values for key, values in _factors(maps, rule).items()}
+    return own | {f"counter_{key}": values for key, values in _by_method(maps, rule, _factors).items()}
 
 
-def _by_method(maps: HostMaps, read: Callable[[HostMaps], dict[str, Any]]) -> dict[str, Float[np.ndarray, "h w"]]:
-    return {f"{name}_{key}": values for name, one in maps.also.items() for key, values in read(one).items()}
+def _by_method(
+    maps: HostMaps, rule: str, read: Callable[[HostMaps, str], dict[str, Any]]
+) -> dict[str, Float[np.ndarray, "h w"]]:
+    return {f"{name}_{key}": values for name, one in maps.also.items() for key, values in read(one, rule).items()}
 
 
-def _factors(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
-    """What sets the two classes apart is the product of these, or the margin."""
+def _factors(maps: HostMaps, rule: str) -> dict[str, Float[np.ndarray, "h w"]]:
+    """What sets the two classes apart is the product of these, or the map of another rule."""
     difference = maps.discriminant
     predicted, counter = difference.predicted[0], difference.counter[0]
     factors = {
@@ -365,7 +401,7 @@ def _factors(maps: HostMaps) -> dict[str, Float[np.ndarray, "h w"]]:
         f"class_{counter}": difference.counter_maps[0],
         "confidence": difference.confidence_maps[0],
     }
-    return factors if maps.margin is None else factors | {f"margin_{counter}": maps.margin.maps[0]}
+    return factors if maps.apart is None else factors | {f"{rule}_{counter}": maps.apart}
 
 
 def _notes(
@@ -384,11 +420,15 @@ def _notes(
         (f"the score of {against.name}", difference.counter_maps, f"nothing sets {speaks.name} apart from it"),
         (f"the confidence ({score})", difference.confidence_maps, "no region sets the two classes apart"),
     ]
-    if maps.margin is not None:
-        apart = f"the margin of {speaks.name} over {against.name}"
+    if maps.apart is not None:
+        apart = {
+            "margin": f"the margin of {speaks.name} over {against.name}",
+            "standardised": f"the absence of {against.name} beside other classes",
+            "part-tables": f"the parts by which {speaks.name} and {against.name} differ",
+        }[methods["rule"]]
         factors = [
             (f"the score of {speaks.name}", difference.predicted_maps, "no region can support it"),
-            (apart, maps.margin.maps, "no region sets the two classes apart"),
+            (apart, maps.apart[None], "no region sets the two classes apart"),
         ]
     if deliberative:
         factors.append((f"the difficulty ({score})", maps.deliberative.difficulty_maps, "no hesitation can be placed"))

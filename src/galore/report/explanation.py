@@ -9,9 +9,10 @@ from typing import Any, get_args, overload
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from galore import arguments, atomic, plotting
+from galore import arguments, atomic, plotting, provenance
 from galore.errors import InputError
 from galore.network import Network
+from galore.part_tables import PartTables
 from galore.report import build, figures, notebook, page, record, words
 from galore.report.answer import Answer
 from galore.report.figures import Question
@@ -103,6 +104,7 @@ def explain_photo(
     attribution: str = "gradient",
     confidence: str = "softmax",
     rule: str = "discriminant",
+    part_tables: PartTables | None = None,
     top: int = 5,
     fraction: float = 0.1,
     detail: int = 1,
@@ -120,8 +122,10 @@ def explain_photo(
         counter_image: a photo of that class, likewise, to see what it has that the first one lacks.
         attribution: "gradient", "integrated-gradients", "grad-cam" or "second-order".
         confidence: how sure the network is, "softmax" or "certainty".
-        rule: what sets two classes apart: "discriminant", the papers' product of maps, or "margin", the map of the
-            difference of the two scores.
+        rule: what sets two classes apart: "discriminant", the papers' product of maps; "margin", the map of the
+            difference of the two scores; "standardised", the absence of the counter class beside that of the others; or
+            "part-tables", the parts by which the classes differ. docs/answering.md compares them.
+        part_tables: for the last rule, of this network at this cut, such as `galore.part_tables.load` gives.
         top: how many classes are candidates, at least 2.
         fraction: the part of the photo that a region covers, between 0 and 1.
         detail: how many times as many cells a side the maps have, see `Network.finer`.
@@ -147,14 +151,18 @@ def explain_photo(
     others = tuple(dict.fromkeys(name for name in also if name != attribution))
     settings = {"attribution": attribution, "confidence": confidence, "rule": rule, "also": others}
     settings |= {"top": min(top, len(build.names_of(net))), "fraction": fraction}
+    if (rule == "part-tables") != isinstance(part_tables, PartTables):
+        raise InputError('rule="part-tables" and part_tables=galore.part_tables.load(FILE, net) belong together')
+    digest = None if part_tables is None else provenance.params_sha256(part_tables)
     return PhotoExplanation(
         build.build(
             net.finer(detail),
             image,
             _compiled(**settings),
-            {"model": net.name, "layer": net.layer, "detail": detail, **settings},
+            {"model": net.name, "layer": net.layer, "detail": detail, "part_tables": digest, **settings},
             why_not=why_not if why_not is None or isinstance(why_not, str) else f"index:{why_not}",
             counter_image=counter_image,
+            tables=part_tables,
             options=dict(options or settings),
         )
     )

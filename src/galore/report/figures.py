@@ -109,17 +109,25 @@ def panel(answer: Answer, question: Question) -> Panel:
 
 
 def _query(answer: Answer) -> Panel:
-    predicted, counter = answer.prediction.name, answer.why_not.counter.name
-    return _lit(answer.photo, answer.why_not.finding, f"speaks for {predicted},\nnot for {counter}")
+    caption = _says(answer, answer.prediction.name, answer.why_not.counter.name)
+    return _lit(answer.photo, answer.why_not.finding, caption)
 
 
 def _counter(answer: Answer) -> Panel:
     predicted, counter, example = answer.prediction.name, answer.why_not.counter, answer.why_not.example
     assert example is not None, "asked for only where there is one"
-    caption = f"speaks for {counter.name},\nnot for {predicted}"
+    caption = _says(answer, counter.name, predicted)
     if example.prediction.index != counter.index:
         caption += f"\n({words.counter_photo(example, counter)})"
     return _lit(example.photo, example.finding, caption)
+
+
+def _says(answer: Answer, speaks: str, against: str) -> str:
+    """What the region does that sets two classes apart, on two lines."""
+    return {
+        "standardised": f"speaks less for {against}\nthan for other classes",
+        "part-tables": f"parts by which {speaks}\nand {against} differ",
+    }.get(answer.methods["rule"], f"speaks for {speaks},\nnot for {against}")
 
 
 def _lit(photo: Photo, finding: Finding, caption: str) -> Panel:

@@ -47,10 +47,12 @@ def _pair(insecurity: Insecurity) -> str:
 def _apart(answer: Answer) -> list[str]:
     """What tells the two classes apart, in the photo and in the counter photo, or else its map."""
     predicted, counter, example = answer.prediction.name, answer.why_not.counter, answer.why_not.example
-    query = _lit(answer.photo, answer.why_not.finding, f"Speaks for {predicted}, not for {counter.name}.")
+    rule = answer.methods["rule"]
+    said = words.says(rule, predicted, counter.name)
+    query = _lit(answer.photo, answer.why_not.finding, f"{said[0].upper()}{said[1:]}.")
     if example is None:
         return [query, _heat(answer.photo, answer.why_not.finding)]
-    reverse = f"{words.counter_photo(example, counter)}: speaks for {counter.name}, not for {predicted}."
+    reverse = f"{words.counter_photo(example, counter)}: {words.says(rule, counter.name, predicted)}."
     return [query, _lit(example.photo, example.finding, reverse)]
 
 

@@ -18,6 +18,8 @@ const formulas = {
   attributive: (map, [y]) => map(`class_${y}`),
   discriminant: (map, [y, c]) => product(map(`class_${y}`), complement(map(`class_${c}`)), map("confidence")),
   margin: (map, [, c]) => map(`margin_${c}`),
+  standardised: (map, [, c]) => map(`standardised_${c}`),
+  "part-tables": (map, [, c]) => map(`part-tables_${c}`),
   deliberative: (map, [a, b]) => product(map(`class_${a}`), map(`class_${b}`), map("difficulty")),
 };
 

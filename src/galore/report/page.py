@@ -173,8 +173,8 @@ def _strength(pair: Insecurity, strongest: float) -> str:
 def _counterfactual(answer: Answer) -> str:
     why_not, example = answer.why_not, answer.why_not.example
     predicted, counter = answer.prediction.name, why_not.counter.name
-    meaning = f"what speaks for {predicted} and not for {counter}"
-    reverse = f"what speaks for {counter} and not for {predicted}"
+    rule = answer.methods["rule"]
+    meaning, reverse = (words.meaning(rule, *two) for two in ((predicted, counter), (counter, predicted)))
     caption = f"<strong>This photo.</strong> Lit: {escape(meaning)}."
     query = elements.lit_figure(answer.photo, why_not.finding, meaning, caption)
     scale = elements.scale(why_not.finding, *([example.finding] if example else []))
@@ -216,6 +216,7 @@ def _runner_up(answer: Answer) -> str:
 
 def _how_to_read(answer: Answer) -> str:
     fraction = words.percent(answer.methods["fraction"])
+    apart = " (question 3: where two classes differ)" if answer.methods["rule"] == "part-tables" else ""
     return f"""<section>
 <h2>How to read this</h2>
 <dl>
@@ -225,7 +226,7 @@ this size, also when nothing stands out: compare it with the map beside it.</dd>
 which stand beside them; two maps side by side share them.</dd></div>
 <div><dt>Hesitation</dt><dd>A region counts when it speaks for both classes and lowers the network's confidence. The
 strength is the mean of these three, multiplied, over the region.</dd></div>
-<div><dt>What this is not</dt><dd>It shows what moved this network on this photo. It does not show that the
+<div><dt>What this is not</dt><dd>It shows what moved this network on this photo{apart}. It does not show that the
 network is right, nor what would happen if the region were changed.</dd></div>
 </dl>
 </section>"""

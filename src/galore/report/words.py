@@ -117,22 +117,42 @@ def difficulty(answer: Answer) -> str:
     return f"Of the photo as a whole the network is {feeling}: its difficulty is {hard:.2f}, from 0 (sure) to 1 (lost)."
 
 
+def says(rule: str, speaks: str, against: str) -> str:
+    """What a region that sets two classes apart does, by the rule that found it."""
+    return {
+        "standardised": f"speaks less for {against} than for other classes",
+        "part-tables": f"shows parts by which {speaks} and {against} differ",
+    }.get(rule, f"speaks for {speaks} and not for {against}")
+
+
+def meaning(rule: str, speaks: str, against: str) -> str:
+    """What such a map shows."""
+    said = says(rule, speaks, against)
+    return said.removeprefix("shows ") if rule == "part-tables" else f"what {said}"
+
+
 def counterfactual(answer: Answer) -> str:
-    predicted, why_not = answer.prediction.name, answer.why_not
+    why_not = answer.why_not
+    said = says(answer.methods["rule"], answer.prediction.name, why_not.counter.name)
     if not why_not.finding.boxes:
-        return f"No region was found that speaks for {predicted} and not for {why_not.counter.name}."
-    return f"The lit region speaks for {predicted} and not for {why_not.counter.name} ({parts(why_not.finding)})."
+        return f"No region was found that {said}."
+    return f"The lit region {said} ({parts(why_not.finding)})."
 
 
 def rule(answer: Answer) -> str:
     """How the map of what sets the two classes apart was made."""
     predicted, counter = answer.prediction.name, answer.why_not.counter.name
-    if answer.methods.get("rule") == "margin":
-        return f"The map is that of the margin: of the score of {predicted} minus the score of {counter}."
-    return (
-        f"The map is the discriminant one: what speaks for {predicted}, times what does not speak for {counter}, times "
-        "where the network is sure."
-    )
+    return {
+        "discriminant": f"The map is the discriminant one: what speaks for {predicted}, times what does not speak for "
+        f"{counter}, times where the network is sure.",
+        "margin": f"The map is that of the margin: of the score of {predicted} minus the score of {counter}.",
+        "standardised": f"The map is what speaks against {counter}, compared at each place with what speaks against "
+        f"all other classes; {predicted} is one class among them. Such maps follow the question better than others, "
+        "and find no better what the decision hangs on.",
+        "part-tables": f"The map is the classes' difference, placed on this photo's parts: by which parts {predicted} "
+        f"and {counter} differ was found in other photos. Whether this photo shows the difference the map does not "
+        "ask, nor whether the network looked at it.",
+    }[answer.methods["rule"]]
 
 
 def example(answer: Answer) -> str:
@@ -142,10 +162,8 @@ def example(answer: Answer) -> str:
         return ""
     if not shown.finding.boxes:
         return f"In the second photo no region speaks for {answer.why_not.counter.name} alone."
-    return (
-        f"In the second photo, the lit region speaks for {answer.why_not.counter.name} and not for "
-        f"{answer.prediction.name} ({parts(shown.finding)})."
-    )
+    said = says(answer.methods["rule"], answer.why_not.counter.name, answer.prediction.name)
+    return f"In the second photo, the lit region {said} ({parts(shown.finding)})."
 
 
 def counter_photo(example: CounterPhoto, counter: Candidate) -> str:

@@ -4,14 +4,18 @@ Each has "maps", the class "predicted" and the "difficulty" 1 - s, by which imag
 can be streamed; bind the options with `functools.partial`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from galore import explain
 from galore.confidence import Confidence, softmax_score
 from galore.network import Network
+from galore.part_tables import PartTables
 
 Columns = dict[str, Array]
 
@@ -36,7 +40,7 @@ def attributive(
 
 
 def discriminant(
-    net: Network, images: Float[Array, "B H W c"], *, counter: int | None = None, **options: Any
+    net: Network, images: Float[Array, "B H W c"] | None, *, counter: int | None = None, **options: Any
 ) -> Columns:
     """What speaks for the prediction and not for another class.
 
@@ -51,6 +55,73 @@ def discriminant(
     """
     answer = explain.discriminant(net, images, None, counter, **options)
     difficulty = 1 - answer.confidence
+    return {"maps": answer.maps, "predicted": answer.predicted, "counter": answer.counter, "difficulty": difficulty}
+
+
+def margin(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    *,
+    counter: int | None = None,
+    confidence: Confidence = softmax_score,
+    **options: Any,
+) -> Columns:
+    """What moves the prediction away from another class.
+
+    Args:
+        net: the network.
+        images: its inputs.
+        counter: as in `discriminant`.
+        confidence: as in `attributive`.
+        options: see `galore.explain.margin`.
+
+    Returns:
+        maps [B, h, w], predicted [B], counter [B], difficulty [B].
+    """
+    return _of_two(explain.margin(net, images, None, counter, **options), confidence)
+
+
+def standardised(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    *,
+    counter: int | None = None,
+    confidence: Confidence = softmax_score,
+    **options: Any,
+) -> Columns:
+    """What speaks less for another class than for all others: as `margin`, see `galore.explain.standardised`."""
+    return _of_two(explain.standardised(net, images, None, counter, **options), confidence)
+
+
+def by_part_tables(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    *,
+    tables: PartTables,
+    counter: int | None = None,
+    confidence: Confidence = softmax_score,
+    **options: Any,
+) -> Columns:
+    """By which parts the prediction and another class differ.
+
+    Args:
+        net: the network.
+        images: its inputs.
+        tables: of this network at this cut.
+        counter: as in `discriminant`.
+        confidence: as in `attributive`.
+        options: see `galore.explain.by_part_tables`.
+
+    Returns:
+        maps [B, h, w], predicted [B], counter [B], difficulty [B], and whether the tables have both classes, known [B].
+    """
+    answer = explain.by_part_tables(net, images, tables, None, counter, **options)
+    has = lambda classes: jnp.isin(classes, tables.classes)  # noqa: E731
+    return _of_two(answer, confidence) | {"known": has(answer.predicted) & has(answer.counter)}
+
+
+def _of_two(answer: explain.Margin | explain.Standardised | explain.ByPartTables, confidence: Confidence) -> Columns:
+    difficulty = 1 - jax.vmap(confidence)(answer.logits)
     return {"maps": answer.maps, "predicted": answer.predicted, "counter": answer.counter, "difficulty": difficulty}
 
 
@@ -81,6 +152,7 @@ def both(
     images: Float[Array, "B H W c"],
     *,
     counter: int | None = None,
+    why_not: Callable[..., Columns] | None = None,
     top: int = 5,
     fraction: float = 0.1,
     **options: Any,
@@ -91,21 +163,19 @@ def both(
         net: the network.
         images: its inputs.
         counter: as in `discriminant`.
+        why_not: `margin`, `standardised` or `by_part_tables` with their options, in place of `discriminant`.
         top, fraction: as in `galore.explain.deliberative`.
-        options: of both explanations.
+        options: of the hesitation, and of `discriminant`.
 
     Returns:
-        The columns of `discriminant`, and of `deliberative` all but the maps.
+        The columns of `why_not`, and of `deliberative` all but the maps.
     """
     F = jax.vmap(net.activation)(images)
-    why_not = explain.discriminant(net, None, None, counter, activations=F, **options)
     hesitation = explain.deliberative(net, None, top, activations=F, fraction=fraction, **options)
-    return {
-        "maps": why_not.maps,
-        "counter": why_not.counter,
+    of_two = partial(discriminant, counter=counter, **options) if why_not is None else why_not
+    return of_two(net, None, activations=F) | {
         "pairs": hesitation.pairs,
         "strengths": hesitation.strengths,
         "occurs": hesitation.occurs,
-        "predicted": why_not.predicted,
         "difficulty": hesitation.difficulty,
     }

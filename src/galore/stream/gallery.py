@@ -35,6 +35,11 @@ QUESTIONS = {
     "deliberative": "Where does it hesitate, and between which classes?",
     "both": "Why this class and not another, and between which does it hesitate?",
 }
+LIT = {
+    "standardised": "the cells that speak less for the other class than for all others",
+    "part-tables": "parts by which the two classes differ, whether or not this photo shows the difference",
+}
+"""By the rule, where an answer does not rest on what is lit."""
 COLUMNS = {
     "photo": "Photo",
     "prediction": "Prediction",
@@ -77,6 +82,7 @@ class Gallery:
         cells: of a map, (h, w).
         network: its name.
         explanation: its kind; empty where it is not known.
+        rule: what sets two classes apart; empty for the papers' product.
     """
 
     entries: Sequence[Entry]
@@ -84,6 +90,7 @@ class Gallery:
     cells: tuple[int, int]
     network: str
     explanation: str
+    rule: str = ""
 
     @property
     def pages(self) -> int:
@@ -130,8 +137,8 @@ def _read(folder: Folder, names: Sequence[str], fraction: float) -> Gallery:
     shown = heapq.nsmallest(LARGEST, _entries(folder, shards, names, fraction), key=order)
     photos = sum(len(folder.rows(shard)) for shard in shards)
     cells = folder.shard(shards[0])["maps"].shape[-2:]
-    asked = {name: foreign.text(folder.settings.get(name) or "") for name in ("network", "explanation")}
-    return Gallery(shown, photos, cells, asked["network"] or "a network", asked["explanation"])
+    asked = {name: foreign.text(folder.settings.get(name) or "") for name in ("network", "explanation", "rule")}
+    return Gallery(shown, photos, cells, asked["network"] or "a network", asked["explanation"], asked["rule"])
 
 
 def _entries(folder: Folder, shards: Sequence[int], names: Sequence[str], fraction: float) -> Iterator[Entry]:
@@ -222,7 +229,7 @@ def _page(gallery: Gallery, number: int) -> str:
 <a class=skip href=#photos>Skip to the photos</a>
 <header>
 <h1>{escape(title)}</h1>
-<p>{question} Lit in a photo: the cells on which its answer rests most. {left_out}</p>
+<p>{question} Lit in a photo: {LIT.get(gallery.rule, "the cells on which its answer rests most")}. {left_out}</p>
 </header>
 <main>
 <form id=filters role=search aria-label="Choose photos" hidden>

@@ -27,6 +27,7 @@ from galore.stream.device import Answer, Devices
 from galore.stream.folder import DamagedShard, Folder, HostColumns, begin
 
 NOT_FINITE = "the network's numbers for this image are not finite"
+UNKNOWN = "the part tables do not have its class, or not the one that it is asked against"
 
 
 def run(
@@ -157,9 +158,16 @@ def _network(net: Network) -> dict[str, Any]:
 def _settings(answer: Answer) -> dict[str, Any]:
     if not isinstance(answer, functools.partial):
         return {"explanation": answer.__name__}
-    return _settings(answer.func) | {
-        name: getattr(value, "__name__", str(value)) for name, value in answer.keywords.items()
-    }
+    return _settings(answer.func) | {name: _setting(value) for name, value in answer.keywords.items()}
+
+
+def _setting(value: Any) -> Any:
+    """What tells one value of an option from another; of arrays their contents do."""
+    if isinstance(value, functools.partial):
+        return _settings(value)
+    if any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(value)):
+        return provenance.params_sha256(value)
+    return getattr(value, "__name__", str(value))
 
 
 def _complete(answers: Iterable[tuple[loader.Example, HostColumns]]) -> Iterator[HostColumns]:
@@ -168,9 +176,10 @@ def _complete(answers: Iterable[tuple[loader.Example, HostColumns]]) -> Iterator
         valid = batch["valid"]
         rows = {name: np.array(values[valid]) for name, values in columns.items()}
         problem = np.array(batch["problem"][valid])
-        finite = np.ones(len(problem), bool)
+        known, finite = rows.pop("known", np.True_), np.ones(len(problem), bool)
         for values in rows.values():
             finite &= np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        problem[(problem == "") & ~known] = UNKNOWN
         problem[(problem == "") & ~finite] = NOT_FINITE
         explained = problem == ""
         for values in rows.values():
