@@ -4,8 +4,8 @@
     python scripts/measure_training_memory.py resnet50 --batch 8 --run --compute bfloat16
     python scripts/measure_training_memory.py resnet50 --batch 4 8            # what XLA plans, of which a line is made
 
-`--run` takes one step and says the peak of the process, which includes what was compiled. What XLA plans is given for each
-batch size, with the line through the last two: the state, which does not depend on the batch, and the bytes an image.
+`--run` takes one step and says the peak of the process, the compiler included. What XLA plans besides the state is given
+for each batch size, and the line through the last two is drawn to 128 images.
 """
 
 from galore import program
@@ -60,8 +60,7 @@ def beginning(train: TrainConfig, network: str, is_joint: bool) -> tuple:
 
 
 def plan(state: object, step: object, size: int, is_run: bool) -> int:
-    """Compiles the step for a batch of this size, and takes it where that is asked; the bytes that XLA plans besides the
-    state."""
+    """Compiles the step for a batch of this size, and takes it where asked; the bytes that XLA plans beside the state."""
     generator = np.random.default_rng(0)
     batch = {
         "image": generator.integers(0, 256, (size, 224, 224, 3), np.uint8),

@@ -21,7 +21,16 @@ from galore.training.architectures import Forward, Params
 from galore.training.config import TrainConfig
 from galore.training.header import Description
 from galore.training.loop import (
-    Batch, Loss, OnRecord, Progress, State, Step, device_mesh, fit, initial_state, make_step,
+    Batch,
+    Loss,
+    OnRecord,
+    Progress,
+    State,
+    Step,
+    device_mesh,
+    fit,
+    initial_state,
+    make_step,
 )  # fmt: skip
 from galore.training.task import OnProgress, Task
 
