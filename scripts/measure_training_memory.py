@@ -4,8 +4,8 @@
     python scripts/measure_training_memory.py resnet50 --batch 8 --run --compute bfloat16
     python scripts/measure_training_memory.py resnet50 --batch 4 8            # what XLA plans, of which a line is made
 
-`--run` takes one step and says the peak of the process, the compiler included. What XLA plans besides the state is given
-for each batch size, and the line through the last two is drawn to 128 images.
+`--run` takes one step and says the peak of the process, the compiler included. What XLA plans besides the state is
+given for each batch size, and the line through the last two is drawn to 128 images.
 """
 
 from galore import program
@@ -60,7 +60,7 @@ def beginning(train: TrainConfig, network: str, is_joint: bool) -> tuple:
 
 
 def plan(state: object, step: object, size: int, is_run: bool) -> int:
-    """Compiles the step for a batch of this size, and takes it where asked; the bytes that XLA plans beside the state."""
+    """Compiles the step for a batch of this size, and takes it where asked; the bytes that XLA plans beside it."""
     generator = np.random.default_rng(0)
     batch = {
         "image": generator.integers(0, 256, (size, 224, 224, 3), np.uint8),
