@@ -171,6 +171,32 @@ def in_memory(source: Source, batch_size: int = 32, threads: int = 2) -> Arrays:
     return Arrays({name: np.concatenate([part[name] for part in parts]) for name in ("image", "label")})
 
 
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The images of a source, read when rows are asked for: where there are too many to hold them."""
+
+    source: Source
+    threads: int = 2
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Int[np.ndarray, " k"], /) -> Shaped[np.ndarray, "k h w c"]:
+        return in_memory(_Rows(self.source, rows), len(rows), self.threads).arrays["image"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    source: Source
+    rows: Int[np.ndarray, " k"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int, /) -> Example:
+        return self.source[int(self.rows[index])]
+
+
 def validation_split(
     labels: Int[np.ndarray, " n"], share: float, seed: int
 ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
