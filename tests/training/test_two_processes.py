@@ -43,8 +43,9 @@ def test_two_processes_of_four_devices_each_train_and_predict_as_one_process_wit
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"hosts.coordinator=localhost:{free.getsockname()[1]}"
-    first, second = ended([start(together, 4, address, "hosts.count=2", f"hosts.index={index}") for index in range(2)])
-    assert first.startswith("test accuracy") and not second
+    printed = ended([start(together, 4, address, "hosts.count=2", f"hosts.index={index}") for index in range(2)])
+    # Gloo, through which CPUs speak, prints lines of its own.
+    assert ["test accuracy" in out for out in printed] == [True, False]
     for name in ("first_stage", "."):
         lines = [(folder / name / "metrics.jsonl").read_text().splitlines() for folder in (alone, together)]
         losses = [[json.loads(line)["loss"] for line in some] for some in lines]
