@@ -4,8 +4,9 @@ A source is anything with `__len__` and `__getitem__(int)` that gives a dictiona
 torch loader can stand in for `batches`. Sources stack: files -> transformed -> batches.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -39,9 +40,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """The images and annotations of a data set as they lie on disk; images differ in size, so they make no batch."""
+    """The images of a data set as they lie on disk, with their annotations or, which is faster, without them; images
+    differ in size, so they make no batch."""
 
     dataset: PartDataset | SceneDataset
+    is_annotated: bool = True
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -50,6 +53,8 @@ class Files:
         dataset = self.dataset
         image = read_image(dataset.image_path(index))
         example: Example = {"image": image, "index": np.array(index), "label": np.array(dataset.labels[index])}
+        if not self.is_annotated:
+            return example
         if isinstance(dataset, PartDataset):
             points, visible, box = dataset.points[index], dataset.visible[index], dataset.boxes[index]
             return example | {"points": points, "visible": visible, "box": box}
@@ -72,9 +77,11 @@ class Transformed:
         return move(example, self.geometry(index, height, width))
 
 
-def prepared(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing) -> Transformed:
+def prepared(
+    dataset: PartDataset | SceneDataset, preprocessing: Preprocessing, is_annotated: bool = True
+) -> Transformed:
     """The images of a data set as a network sees them when it is tested, in uint8 (see `Preprocessing.normalise`)."""
-    return Transformed(Files(dataset), lambda _, height, width: preprocessing.transform(height, width))
+    return Transformed(Files(dataset, is_annotated), lambda _, height, width: preprocessing.transform(height, width))
 
 
 def move(example: Example, transform: Transform) -> Example:
@@ -97,6 +104,7 @@ def batches(
     shuffle_seed: int | tuple[int, ...] | None = None,
     threads: int = 2,
     broken: list[str] | None = None,
+    sizes: Iterable[int] | None = None,
 ) -> Iterator[Example]:
     """Batches of a source whose examples have one shape, decoded ahead of time by threads.
 
@@ -109,6 +117,7 @@ def batches(
         threads: how many read at a time.
         broken: where to append the message of every image that cannot be read, which is then left out; None
             raises at the first one.
+        sizes: of the batches, one after the other, where they differ; None: all have `batch_size`.
 
     Yields:
         The arrays of the examples, stacked, with "valid": bool [batch_size], False where a batch is padded.
@@ -121,7 +130,8 @@ def batches(
     order = np.arange(len(source))
     if shuffle_seed is not None:
         order = np.random.default_rng(shuffle_seed).permutation(len(source))
-    return _batches(_decoded(source, order.tolist(), threads, 2 * batch_size + threads, broken), batch_size)
+    examples = _decoded(source, order.tolist(), threads, 2 * batch_size + threads, broken)
+    return _batches(examples, iter(sizes) if sizes is not None else itertools.repeat(batch_size))
 
 
 def _decoded(source: Source, order: list[int], threads: int, ahead: int, broken: list[str] | None) -> Iterator[Example]:
@@ -147,16 +157,13 @@ def _decoded(source: Source, order: list[int], threads: int, ahead: int, broken:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batches(examples: Iterator[Example], batch_size: int) -> Iterator[Example]:
+def _batches(examples: Iterator[Example], sizes: Iterator[int]) -> Iterator[Example]:
     try:
-        group: list[Example] = []
-        for example in examples:
-            group.append(example)
-            if len(group) == batch_size:
-                yield _stack(group, batch_size)
-                group = []
-        if group:
-            yield _stack(group, batch_size)
+        for size in sizes:
+            group = list(itertools.islice(examples, size))
+            if not group:
+                return
+            yield _stack(group, size)
     finally:
         examples.close()  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree, Shaped
 
 from galore.errors import InputError
 from galore.training.architectures import Params
+from galore.training.inputs import Whole
 
 Batch = dict[str, Any]
 """The arrays of one batch, each with a leading axis of the global batch: "image", "label", ..., and "valid"."""
@@ -50,25 +51,27 @@ class State(NamedTuple):
         return self.trained | self.others
 
 
+Step = Callable[[State, Batch], tuple[State, dict[str, Array]]]
+"""A pure step `(state, batch) -> (state, metrics)`."""
+
+
 def initial_state(
     params: Mapping[str, Shaped[Array, "..."]], trained: tuple[str, ...], optimiser: optax.GradientTransformation
 ) -> State:
-    """The state before the first step.
+    """The state before the first step, in memory of its own, which `fit` may use up.
 
     Args:
         params: all parameters, by dotted name.
         trained: the names of those that are trained.
         optimiser: which moves them.
     """
-    moving = {name: jnp.asarray(params[name]) for name in trained}
-    others = {name: jnp.asarray(value) for name, value in params.items() if name not in moving}
+    moving = {name: jnp.array(params[name]) for name in trained}
+    others = {name: jnp.array(value) for name, value in params.items() if name not in moving}
     return State(moving, others, optimiser.init(moving), jnp.zeros((), jnp.int32))
 
 
-def make_step(
-    loss: Loss, optimiser: optax.GradientTransformation, seed: int
-) -> Callable[[State, Batch], tuple[State, dict[str, Array]]]:
-    """A pure step `(state, batch) -> (state, metrics)`; jit it with the state donated.
+def make_step(loss: Loss, optimiser: optax.GradientTransformation, seed: int) -> Step:
+    """The step of a training; jit it with the state donated.
 
     Args:
         loss: of one batch, see `Loss`.
@@ -102,18 +105,18 @@ def device_mesh() -> Mesh:
     return Mesh(np.array(jax.devices()), ("batch",))
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+def check_batch_size(batch_size: int, mesh: Mesh, name: str = "batch_size") -> None:
     """Refuses a batch that cannot be split evenly.
 
     Raises:
         InputError: the global batch is no multiple of the number of devices.
     """
     if batch_size < 1 or batch_size % mesh.size:
-        raise InputError(f"batch_size {batch_size}: expected a multiple of the {mesh.size} devices")
+        raise InputError(f"train.{name}={batch_size}: expected a multiple of the {mesh.size} devices")
 
 
 def fit(
-    step: Callable[[State, Batch], tuple[State, dict[str, Array]]],
+    step: Step,
     state: State,
     batches_from: Callable[[int], Iterator[Mapping[str, Shaped[np.ndarray, "b ..."]]]],
     mesh: Mesh,
@@ -126,6 +129,7 @@ def fit(
     save_every: int = 0,
     progress: Progress | None = None,
     on_record: OnRecord = lambda record: None,
+    phase: str = "training",
 ) -> tuple[State, Progress]:
     """Takes the steps that remain.
 
@@ -134,8 +138,8 @@ def fit(
 
     Args:
         step: from `make_step`.
-        state: the initial one, or that of a checkpoint.
-        batches_from: step -> a generator of the batches from that step on, see `training_batches`.
+        state: the initial one, or that of a checkpoint; used up, since each step reuses the memory of the last.
+        batches_from: step -> a generator of the batches from that step on, see `inputs.training_batches`.
         mesh: the devices.
         steps: at which count to end.
         evaluate: params -> at least "value", the larger the better; None: never.
@@ -147,6 +151,7 @@ def fit(
         on_record: told "step", "loss" and other metrics of every step, the "seconds" since the one before, and how
             many of them the devices "waited" for a batch; and those of every evaluation under "validation". A step is
             told once the next one is under way, or before anything is evaluated or saved.
+        phase: what is trained, for the message.
 
     Returns:
         The state after the last step, and the progress.
@@ -155,13 +160,10 @@ def fit(
         InputError: the loss or the update is not finite; nothing is saved then.
     """
     progress = dict(progress or {"best": -math.inf, "best_step": 0, "worse": 0})
-    # A copy, because each step reuses the memory of the state that it is given, and the caller may want his again.
-    state = jax.device_put(
-        jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state), NamedSharding(mesh, PartitionSpec())
-    )
+    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()), donate=True)
     compiled = jax.jit(step, donate_argnums=0)
     saved = count = int(state.step)
-    underway, tell = None, _teller(on_record)
+    underway, tell = None, _teller(on_record, phase)
     with contextlib.closing(batches_from(count)) as batches:  # pyright: ignore[reportArgumentType]
         while count < steps and not (patience is not None and progress["worse"] >= patience):
             before, began = underway, time.perf_counter()
@@ -210,7 +212,7 @@ class _Taken(NamedTuple):
         return self.metrics["loss"].is_ready()
 
 
-def _teller(on_record: OnRecord) -> Callable[[_Taken, int], None]:
+def _teller(on_record: OnRecord, phase: str) -> Callable[[_Taken, int], None]:
     """What waits for a step, tells its record, and refuses one that is no number, given when it was saved last."""
     last = -math.inf
 
@@ -219,7 +221,7 @@ def _teller(on_record: OnRecord) -> Callable[[_Taken, int], None]:
         values = {name: float(value) for name, value in jax.device_get(taken.metrics).items()}
         if not (math.isfinite(values["loss"]) and math.isfinite(values["update_norm"])):
             raise InputError(
-                f"the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
+                f"{phase}: the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
                 f"{taken.count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
             )
         now = time.perf_counter()
@@ -230,6 +232,7 @@ def _teller(on_record: OnRecord) -> Callable[[_Taken, int], None]:
 
 
 def _sharded(batch: Mapping[str, Shaped[np.ndarray, "b ..."]], mesh: Mesh) -> Batch:
-    """This process's share of the global batch, in host memory, split over its devices."""
-    sharding = NamedSharding(mesh, PartitionSpec("batch"))
+    """This process's share of the global batch, in host memory, split over its devices; what every process holds
+    whole goes to all of them, and each computes the same."""
+    sharding = NamedSharding(mesh, PartitionSpec() if isinstance(batch, Whole) else PartitionSpec("batch"))
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}

@@ -41,7 +41,8 @@ class Task:
         module: the network's structure.
         params: to start from.
         cut: the layer up to which everything is frozen and cached; None: nothing is.
-        images: all images as the network (or what follows the cut) takes them, undistorted, row by row.
+        images: all images as the network (or what follows the cut) takes them, undistorted, row by row; held, or read
+            when they are asked for.
         labels: of all images.
         training: rows of the training images.
         examples_of: the training images, distorted.
@@ -53,7 +54,7 @@ class Task:
     module: LayeredNetwork
     params: Params
     cut: str | None
-    images: Shaped[np.ndarray, "n h w d"]
+    images: Shaped[np.ndarray, "n h w d"] | inputs.Read
     labels: Int[np.ndarray, " n"]
     training: Int[np.ndarray, " m"]
     examples_of: ExamplesOf
@@ -130,16 +131,27 @@ def prepare(
     """
     description, params = start(train, model, tuple(dataset.class_names))
     module = architectures.module(model.name, len(dataset.class_names))
-    images = inputs.in_memory(prepared(dataset, description.preprocessing), threads=train.threads).arrays["image"]
-    on_progress("images", len(images), len(images), "")
+    images: Any = inputs.Read(prepared(dataset, description.preprocessing, is_annotated=False), train.threads)
+    if train.crops_from == "memory" or train.from_layer is not None:
+        images = inputs.in_memory(images.source, threads=train.threads).arrays["image"]
+    digest = _digest(images, on_progress)
     pixels = images if train.crops_from == "memory" else None
     crops = _crops(dataset, train, pixels, description.preprocessing.crop)
     training = np.flatnonzero(dataset.is_training)
-    digest = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
     task = Task(train, description, module, params, None, images, dataset.labels, training, crops, digest)
     if train.from_layer is None:
         return task
     return _frozen(task, check_layer(module, train.from_layer), on_progress)
+
+
+def _digest(images: Any, on_progress: OnProgress) -> str:
+    """Of all pixels, image by image; one that cannot be read is found now, and not after hours."""
+    digest = hashlib.sha256()
+    for first in range(0, len(images), 64):
+        rows = np.arange(first, min(first + 64, len(images)))
+        digest.update(np.ascontiguousarray(images[rows]).data)
+        on_progress("images", int(rows[-1]) + 1, len(images), "")
+    return digest.hexdigest()
 
 
 def start(train: TrainConfig, model: ModelConfig, class_names: tuple[str, ...]) -> tuple[Description, Params]:
@@ -154,6 +166,8 @@ def start(train: TrainConfig, model: ModelConfig, class_names: tuple[str, ...]) 
     preprocessing = architectures.preprocessing(name)
     if model.size is not None:
         preprocessing = preprocessing.at(model.size)
+    given = {"mean": train.pixel_mean, "std": train.pixel_std}
+    preprocessing = dataclasses.replace(preprocessing, **{name: value for name, value in given.items() if value})
     description = Description(name, class_names, preprocessing, layer)
     if train.hardness != "none":
         description = dataclasses.replace(
@@ -182,7 +196,7 @@ def _crops(dataset: PartDataset | SceneDataset, train: TrainConfig, pixels: np.n
     def examples_of(positions: np.ndarray) -> inputs.SourceOfEpoch:
         rows = training[positions]
         if pixels is None:
-            source: Any = Files(dataset.subset(rows))
+            source: Any = Files(dataset.subset(rows), is_annotated=False)
         else:
             source = inputs.Arrays({"image": pixels[rows], "label": dataset.labels[rows]})
         return inputs.augmented(source, side, train.seed, (train.crop_scale, 1.0), train.flip)
@@ -204,7 +218,7 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
     compiled = jax.jit(lambda x: run(task.params, to_input(x)))
     total, done = len(task.images) + views * count, 0
 
-    def activations(pixels: np.ndarray) -> np.ndarray:
+    def activations(pixels: Any) -> np.ndarray:
         nonlocal done
         parts = []
         for first in range(0, len(pixels), 256):
