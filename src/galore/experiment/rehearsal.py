@@ -1,0 +1,77 @@
+"""What a rehearsal stands on: a few invented images in the data sets' formats, and weights drawn at random in the
+layout of the files that torchvision publishes."""
+
+import math
+import pickle
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from galore import atomic
+from galore.data.synthetic import birds, scenes
+from galore.models import factory
+from galore.models.weights import to_torch_name, to_torch_shape
+
+CLASSES = 4
+PER_CLASS = 9
+SIDE = 128
+
+_STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
+_EMPTY_DICTIONARY = b"ccollections\nOrderedDict\n)R"
+
+
+def draw_images(cub: Path, ade20k: Path) -> None:
+    """Draws the images of both data sets where they are missing: 4 classes of 5 training and 4 test images."""
+    for root, drawing, drawn in (
+        (cub, birds, birds.SyntheticBirds(CLASSES, PER_CLASS, seed=0, size=SIDE)),
+        (ade20k, scenes, scenes.SyntheticScenes(CLASSES, PER_CLASS, seed=0, size=SIDE)),
+    ):
+        if not root.exists():
+            drawing.write(root, drawn)
+
+
+def write_weights(path: Path, network: str, seed: int = 0) -> None:
+    """Writes random ImageNet weights of a network, as `torch.save` writes them, tensor by tensor.
+
+    Args:
+        path: a .pth file.
+        network: one of `galore.models.factory.names()`.
+        seed: of the numbers: kernels as He et al. draw them, BatchNorm as the identity, biases 0.
+    """
+    rng, torch_name = np.random.default_rng(seed), factory.ARCHITECTURES[network].torch_name
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for parameter, shape in factory.template(network, 1000, None).params.items():
+        name = torch_name(to_torch_name(parameter))
+        tensors[name] = ("float32", to_torch_shape(shape.shape))
+        if name.endswith("running_var"):  # torch counts the batches behind it
+            tensors[name.replace("running_var", "num_batches_tracked")] = ("int64", ())
+    with atomic.file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+        archive.writestr("archive/data.pkl", b"".join(_pickled(tensors)))
+        archive.writestr("archive/byteorder", "little")
+        for key, (name, (dtype, shape)) in enumerate(tensors.items()):
+            archive.writestr(f"archive/data/{key}", _values(name, dtype, shape, rng).tobytes())
+
+
+def _values(name: str, dtype: str, shape: Sequence[int], rng: np.random.Generator) -> Shaped[np.ndarray, "..."]:
+    if len(shape) > 1:
+        return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / math.prod(shape[1:])))
+    return np.full(shape, name.endswith(("weight", "running_var")), dtype)
+
+
+def _pickled(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> Iterator[bytes]:
+    """The pickle of a state dict, protocol 2, opcode by opcode: torch's own names cannot be pickled without torch."""
+    yield b"\x80\x02" + _EMPTY_DICTIONARY + b"("
+    for key, (name, (dtype, shape)) in enumerate(tensors.items()):
+        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        yield _literal(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(("
+        yield _literal("storage") + f"ctorch\n{_STORAGES[dtype]}\n".encode()
+        yield _literal(str(key)) + _literal("cpu") + _literal(math.prod(shape)) + b"tQ"
+        yield _literal(0) + _literal(shape) + _literal(strides) + _literal(False) + _EMPTY_DICTIONARY + b"tR"
+    yield b"u."
+
+
+def _literal(value: str | int | tuple[int, ...]) -> bytes:
+    return pickle.dumps(value, 2)[2:-1]
