@@ -49,7 +49,10 @@ def from_mapping(config: type[Config], options: Mapping[str, Any]) -> Config:
     Raises:
         InputError: an unknown option, a wrong type or a wrong value; names the option and what was expected.
     """
-    group: str = config.group  # type: ignore[attr-defined]
+    return _filled(config, options, config.group)  # type: ignore[attr-defined]
+
+
+def _filled(config: type[Config], options: Mapping[str, Any], group: str) -> Config:
     names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
     for name in options:
         if name not in names:
@@ -75,6 +78,10 @@ def parsed(lead: str, value: Any, kind: Any, alternative: str = "") -> Any:
         return None if value is None else parsed(lead, value, arguments[0], " or null")
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(parsed(lead.replace("=", " has "), item, arguments[0]) for item in value)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{lead}{_shown(value)}: expected options by name{alternative}")
+        return _filled(kind, value, lead.removesuffix("="))  # type: ignore[type-var]
     limit = Range("", lambda value: True)
     if origin is Annotated:
         kind, limit = arguments

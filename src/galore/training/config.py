@@ -20,6 +20,16 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class FirstStage:
+    """The training of the classifier alone that comes before the joint one; what is not here is as in `TrainConfig`."""
+
+    epochs: Count = 60
+    batch_size: Count = 64  # of all devices together
+    decay: PositiveShare = 0.1
+    decay_every: Count = 40  # epochs
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How to train; the defaults are those of conf/train/fast.yaml.
 
@@ -30,15 +40,26 @@ class TrainConfig:
     group: ClassVar[str] = "train"
     name: str = "fast"
     seed: Seed = 0
+    first_stage: FirstStage | None = None  # None: there is one stage
     from_layer: str | None = None  # None: train everything; a layer: everything up to it stays frozen
     views: Count = 1  # random crops of each image, computed once, where layers are frozen
     frozen_statistics: bool = False
+    batch_norm_groups: Count = 1  # parts of a batch that BatchNorm looks at one by one, as if each had a GPU of its own
+    compute: Literal["float32", "bfloat16"] = "float32"  # of the steps; parameters and optimiser are float32 always
     optimiser: Literal["muon", "one_cycle", "authors"] = "muon"
     learning_rate: Rate = 0.02
     weight_decay: Decay = 0.01
+    momentum: ShareBelowOne = 0.9
+    decay: PositiveShare = 0.95  # what the learning rate is multiplied by ...
+    decay_every: Count = 1  # ... after so many epochs
+    predictor_learning_rate: Rate = 1e-5
+    predictor_weight_decay: Decay = 1e-3
     label_smoothing: ShareBelowOne = 0.1
     epochs: Count = 12
     batch_size: Count = 32  # of all devices together
+    keep_last_batch: bool = False  # the images that fill no batch make a smaller one; False: they wait for another epoch
+    pixel_mean: tuple[float, ...] | None = None  # of the channels, for pixels in [0, 1]; None: as the weights expect
+    pixel_std: tuple[float, ...] | None = None
     early_size: Side | None = 64  # smaller crops at first, side in pixels; None: one size throughout
     early_share: Share = 0.6  # of the epochs
     crop_scale: PositiveShare = 0.7  # the smallest share of the area that a random crop keeps
@@ -47,16 +68,17 @@ class TrainConfig:
     validation: ShareBelowOne = 0.1  # share of the training images that is held out
     patience: Count | None = None  # evaluations without a better one that end the run
     evaluate_every: Count = 2  # epochs
-    save_every: Count = 50  # steps
+    save_every: Count | None = 50  # steps; None: once an epoch
     hardness: Literal["none", "held_out", "cross_fit", "joint"] = "held_out"
     hardness_trunk: Literal["classifier", "own"] = "classifier"
     hardness_folds: AtLeastTwo = 4  # for cross_fit
     hardness_widths: tuple[Count, ...] = (64,)
-    students: tuple[Literal["few_shot", "small_cnn"], ...] = ("few_shot", "small_cnn")
+    students: tuple[Literal["few_shot", "small_cnn", "alexnet"], ...] = ("few_shot", "small_cnn")
     shots: Count = 20  # images of each class that few_shot is trained on
     few_shot_epochs: Count = 30
     small_cnn_network: str = "small_cnn_narrow"
     small_cnn_epochs: Count = 4
+    alexnet_weights: str | None = "imagenet"  # to start from, as `galore.load` takes them; None: random ones
     threads: Count = 2
 
     def __post_init__(self) -> None:
