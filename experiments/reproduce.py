@@ -8,6 +8,14 @@ Trains what is missing, skips what is finished (delete its folder below outputs/
 results/DATASET-NETWORK/ and results/index.html. `name=...` names the study, `only=sanity,gallery` runs some of them.
 `workers=2` runs that many experiments at once; without it, as many as there are processor cores, at most four, or one
 where there is an accelerator.
+
+    python experiments/reproduce.py setting=papers data=DIR weights=DIR
+    python experiments/reproduce.py setting=papers data=DIR weights=DIR plan=true
+    python experiments/reproduce.py setting=papers rehearsal=true
+
+The papers' networks on their data, trained as theirs (docs/reproducing.md). `plan=true` says what there is to do and
+what is missing; `rehearsal=true` does all of it at small size. `study=cub-resnet50` makes some of its studies. With a
+launcher of Hydra (`hydra/launcher=joblib hydra.launcher.n_jobs=2`) each training and its experiments are a job.
 """
 
 from galore import program
@@ -19,16 +27,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from galore import processes
 from galore.errors import InputError, closest
-from galore.experiment import config, guide, pages, progress, runner, runs
+from galore.experiment import config, guide, inputs, pages, papers, progress, runner, runs
 from galore.experiment.config import Config
+from galore.experiment.papers import Setting, Study
 
 EXPERIMENTS = (
     "discriminant_vs_attributive",
@@ -59,19 +69,43 @@ PARTS_ONLY = (
     "insecurity_strength",
     "recommendation",
 )
-OWN = ("name", "only", "workers")
+OWN = ("name", "only", "workers", "setting", "data", "weights", "study", "rehearsal", "plan")
 """Options that are not of conf/."""
+OF_PAPERS = ("data", "weights", "study", "rehearsal", "plan")
+"""Those that setting=papers takes."""
+REHEARSAL = Path("outputs/rehearsal")
+FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""In a rehearsal nearly all time is that of compilation."""
 
 
 class Arguments(NamedTuple):
-    """The command line: overrides of conf/, seeds, the study's name, the experiments to run (none: all), and how many
-    at once (0: as many as the machine has cores for)."""
+    """The command line: overrides of conf/, seeds, what is not of conf/, the experiments to run (none: all), and how
+    many at once (0: as many as the machine has cores for)."""
 
     overrides: list[str]
     seeds: list[int]
-    name: str
+    own: dict[str, str]
     only: list[str]
     workers: int
+
+    def asks_for(self, option: str) -> bool:
+        """Whether rehearsal=true or plan=true was given."""
+        return self.own.get(option) == "true"
+
+
+class Prepared(NamedTuple):
+    """A study whose options are known to be good: the composed options of each seed, the experiments, and the folder
+    of each experiment and seed."""
+
+    study: Study
+    composed: list[Any]
+    experiments: list[ModuleType]
+    folders: dict[str, list[Path]]
+
+    @property
+    def first(self) -> Config:
+        """The options of the first seed."""
+        return config.typed(self.composed[0])
 
 
 def main(arguments: list[str]) -> None:
@@ -81,32 +115,84 @@ def main(arguments: list[str]) -> None:
         print(guide.text(__doc__ or "", used, shutil.get_terminal_size().columns))
         return
     given = parse(arguments)
-    composed = [config.compose([*given.overrides, f"seed={seed}"]) for seed in given.seeds]
+    asked = asked_for(given)
+    prepared = [one for study in asked.studies if (one := prepare(study, asked, given)).experiments]
+    pages.load_studies(config.path(asked.results))  # refuses results of another format before any work
+    failed = []
+    for one in prepared:
+        try:
+            carry_out(one, asked, given.workers)
+        except InputError as error:
+            if len(prepared) == 1:
+                raise
+            failed.append(one.study.name)
+            print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
+        inputs.forget()
+    if failed:
+        raise InputError(f"of {len(prepared)} studies these failed: {', '.join(failed)}; the same command resumes them")
+
+
+def asked_for(given: Arguments) -> Setting:
+    """The studies that a command line asks for: one, or those of the papers.
+
+    Raises:
+        InputError: there is no such study.
+    """
+    own, names = given.own, [name for name in given.own.get("study", "").split(",") if name]
+    if "setting" not in own:
+        study = Study(own.get("name", ""), tuple(given.overrides), tuple(given.seeds or [0]), tuple(given.only))
+        return papers.Setting((study,), "outputs", "results", Path(), None)
+    overrides = tuple(given.overrides)
+    if given.asks_for("rehearsal"):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILATION}"
+        made = papers.selected(papers.rehearsed(REHEARSAL, tuple(given.seeds or [0]), overrides), names)
+        papers.draw(made, config.ROOT)
+    else:
+        weights = Path(own["weights"]) if "weights" in own else None
+        seeds = tuple(given.seeds or papers.SEEDS)
+        made = papers.selected(papers.setting(Path(own["data"]), weights, seeds, overrides), names)
+    return made
+
+
+def prepare(study: Study, asked: Setting, given: Arguments) -> Prepared:
+    """Composes the options of a study and looks at its experiments.
+
+    Raises:
+        InputError: options that do not fit, or that nothing uses; a finished run with other options.
+    """
+    composed = [config.compose([*study.overrides, f"seed={seed}"]) for seed in study.seeds]
     first = config.typed(composed[0])
-    experiments = [runner.load(name) for name in possible(given.only, first)]
+    names = possible(list(study.only), first)
+    experiments = [runner.load(name) for name in names if not given.only or name in given.only]
     used = [option for experiment in experiments for option in experiment.OPTIONS]
     config.check_used(given.overrides, ["train", *dict.fromkeys(used)], "this study")
-    pages.load_studies(config.path("results"))  # refuses results of another format before any work
-    for cfg, seed in zip(composed, given.seeds):
-        train(config.typed(cfg), [*given.overrides, f"seed={seed}"])
-    name = given.name or f"{first.dataset.name}-{first.model.name}"
-    parent = config.path("outputs/reproduce") / name
+    study = study._replace(name=study.name or f"{first.dataset.name}-{first.model.name}")
+    parent = config.path(asked.outputs) / "reproduce" / study.name
     folders = {
-        experiment.NAME: [parent / f"seed-{seed}" / experiment.NAME for seed in given.seeds]
+        experiment.NAME: [parent / f"seed-{seed}" / experiment.NAME for seed in study.seeds]
         for experiment in experiments
     }
+    return Prepared(study, composed, experiments, folders)
+
+
+def carry_out(prepared: Prepared, asked: Setting, workers: int) -> None:
+    """Trains what is missing, runs what is not finished, and writes the study's page and the index."""
+    study, composed, experiments, folders = prepared
+    for cfg, seed in zip(composed, study.seeds):
+        train(config.typed(cfg), [*study.overrides, f"seed={seed}"])
     for experiment in experiments:
         for cfg, folder in zip(composed, folders[experiment.NAME]):
             runs.check_same(folder, experiment, cfg)
-    work = functools.partial(runner.run_seeds, overrides=given.overrides, seeds=given.seeds)
+    work = functools.partial(runner.run_seeds, overrides=study.overrides, seeds=study.seeds)
     waiting = sum(not all(map(runs.is_finished, some)) for some in folders.values())
     # The last ones take longest: begun first, nobody waits for them at the end.
-    results = processes.results(work, reversed(folders.items()), min(given.workers or cores(), waiting))
-    with progress.whole("experiments", len(folders)) as finished:
+    results = processes.results(work, reversed(folders.items()), min(workers or cores(), waiting))
+    with progress.whole(study.name, len(folders)) as finished:
         for lines in results:
             finished(lines)
-    write_results(config.path("results"), name, experiments, folders, first.dataset.is_invented)
-    print(f"written: results/{name}/index.html and results/index.html")
+    is_invented = prepared.first.dataset.is_invented or asked.is_rehearsal
+    write_results(config.path(asked.results), study.name, experiments, folders, is_invented)
+    print(f"written: {asked.results}/{study.name}/index.html and {asked.results}/index.html")
 
 
 def parse(arguments: list[str]) -> Arguments:
@@ -120,7 +206,7 @@ def parse(arguments: list[str]) -> Arguments:
     overrides = [argument for argument, (name, _, _) in parted.items() if name not in own]
     config.check_names(arguments, own=OWN)
     try:
-        seeds = [int(seed) for seed in own.get("seed", "0").split(",")]
+        seeds = [int(seed) for seed in own["seed"].split(",")] if "seed" in own else []
     except ValueError:
         raise InputError(f"seed={own['seed']}: expected numbers with commas between, such as 0,1,2") from None
     only = [experiment for experiment in own.get("only", "").split(",") if experiment]
@@ -131,7 +217,34 @@ def parse(arguments: list[str]) -> Arguments:
     workers = own.get("workers", "")
     if workers and not (workers.isascii() and workers.isdigit() and 1 <= int(workers[:4]) <= 64):
         raise InputError(f"workers={workers}: expected a number from 1 to 64")
-    return Arguments(overrides, seeds, own.get("name", ""), only, int(workers or 0))
+    check_setting(own, overrides)
+    return Arguments(overrides, seeds, own, only, int(workers or 0))
+
+
+def check_setting(own: Mapping[str, str], overrides: Sequence[str]) -> None:
+    """Looks at the options of the papers' setting.
+
+    Raises:
+        InputError: a value that there is not, one that is missing, or one that the setting chooses itself.
+    """
+    for name in ("rehearsal", "plan"):
+        if own.get(name, "true") not in ("true", "false"):
+            raise InputError(f"{name}={own[name]}: expected true or false")
+    if "setting" not in own:
+        for name in OF_PAPERS:
+            if name in own:
+                raise InputError(f"{name}={own[name]} belongs to setting=papers; give that too")
+        return
+    if own["setting"] != "papers":
+        raise InputError(f"setting={own['setting']}: no such setting, there is setting=papers")
+    chosen = [option for option in overrides if option.startswith(("dataset", "model", "train=", "explanation="))]
+    if chosen or "name" in own:
+        raise InputError(f"setting=papers does not take {(*chosen, 'name=')[0]}: it chooses that itself, see study=")
+    is_rehearsal = own.get("rehearsal") == "true"
+    if is_rehearsal and ("data" in own or "weights" in own):
+        raise InputError("rehearsal=true draws its own data and weights; leave data= and weights= out")
+    if not is_rehearsal and "data" not in own:
+        raise InputError("setting=papers needs data=DIR, the folder that holds CUB_200_2011 and ADEChallengeData2016")
 
 
 def possible(only: list[str], options: Config) -> list[str]:

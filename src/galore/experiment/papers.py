@@ -1,5 +1,6 @@
 """The papers' own setting: their four networks on their two data sets, as studies of `experiments/reproduce.py`."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +16,14 @@ FOLDERS = {"cub": "CUB_200_2011", "ade20k": "ADEChallengeData2016"}
 COMPARED = ("deliberative_network", "counterfactual_attribution")
 """Experiments that compare the networks of a data set."""
 SEEDS = (0, 1, 2)
+STUDENT = "alexnet"
+"""The advanced user."""
 
 _REHEARSED = (
-    "model.size=96", "train.batch_size=8", "explanation.top=4", "explanation.difficult=6", "explanation.edited_images=3",
+    "model.size=96", "train.first_stage.epochs=2", "train.first_stage.batch_size=8", "train.epochs=2",
+    "train.batch_size=8", "explanation.top=4", "explanation.difficult=6", "explanation.edited_images=3",
     "explanation.path_images=3", "explanation.batch_size=4",
 )  # fmt: skip
-_REHEARSED_EPOCHS = ("train.epochs=2",)
 
 
 class Study(NamedTuple):
@@ -92,7 +95,7 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
     """
     data, weights = root / rehearsal_setting.data, root / (rehearsal_setting.weights or "")
     rehearsal.draw_images(*(data / folder for folder in FOLDERS.values()))
-    for network in sorted({network_of(study) for study in rehearsal_setting.studies} | {"alexnet"}):
+    for network in sorted({network_of(study) for study in rehearsal_setting.studies} | {STUDENT}):
         if not (weights / file_name(network)).exists():
             rehearsal.write_weights(weights / file_name(network), network)
 
@@ -106,9 +109,10 @@ def selected(made: Setting, names: list[str]) -> Setting:
     known = [study.name for study in made.studies]
     for name in names:
         if name not in known:
-            raise InputError(f"study={name}: no such study; {closest(name, known) or f'there are {", ".join(known)}'}")
+            hint = closest(name, known) or f"there are {', '.join(known)}"
+            raise InputError(f"study={name}: no such study; {hint}")
     studies = tuple(study for study in made.studies if not names or study.name in names)
-    return Setting(studies, made.outputs, made.results, made.data, made.weights, made.is_rehearsal)
+    return dataclasses.replace(made, studies=studies)
 
 
 def file_name(network: str) -> str:
@@ -133,7 +137,7 @@ def _setting(
     is_rehearsal: bool = False,
 ) -> Setting:  # fmt: skip
     studies = []
-    small = (*_REHEARSED, *_REHEARSED_EPOCHS) if is_rehearsal else ()
+    small = _REHEARSED if is_rehearsal else ()
     for dataset, folder in FOLDERS.items():
         shared = (f"dataset={dataset}", f"dataset.root={data / folder}", "train=authors", "explanation=authors")
         options = {network: (*shared, *_of_network(network, weights, outputs), *small, *given) for network in NETWORKS}
@@ -145,9 +149,11 @@ def _setting(
 
 
 def _of_network(network: str, weights: Path | None, outputs: str) -> tuple[str, ...]:
-    checkpoint = f"model.checkpoint={outputs}/training/${{dataset.name}}-{network}-seed${{train.seed}}"
+    """Its weights, those of the student, and the folder of its trainings; AlexNet has no student weaker than itself."""
+    start = {one: weights / file_name(one) if weights else "imagenet" for one in (network, STUDENT)}
     return (
         f"model={network}",
-        f"model.weights={weights / file_name(network) if weights else 'imagenet'}",
-        checkpoint,
+        f"model.weights={start[network]}",
+        f"model.checkpoint={outputs}/training/${{dataset.name}}-{network}-seed${{train.seed}}",
+        "train.students=[]" if network == STUDENT else f"train.alexnet_weights={start[STUDENT]}",
     )
