@@ -74,8 +74,12 @@ OWN = ("name", "only", "workers", "setting", "data", "weights", "study", "rehear
 OF_PAPERS = ("data", "weights", "study", "rehearsal", "plan")
 """Those that setting=papers takes."""
 REHEARSAL = Path("outputs/rehearsal")
-FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""In a rehearsal nearly all time is that of compilation."""
+FAST_COMPILATION = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+)
+"""Of programs that run once: in a rehearsal nearly all time is that of compilation."""
 
 
 class Arguments(NamedTuple):
@@ -144,7 +148,7 @@ def asked_for(given: Arguments) -> Setting:
         return papers.Setting((study,), "outputs", "results", Path(), None)
     overrides = tuple(given.overrides)
     if given.asks_for("rehearsal"):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILATION}"
+        os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS", "")])
         made = papers.selected(papers.rehearsed(REHEARSAL, tuple(given.seeds or [0]), overrides), names)
         papers.draw(made, config.ROOT)
     else:
