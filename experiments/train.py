@@ -3,7 +3,7 @@
     python experiments/train.py experiment=synthetic_birds_fast
     python experiments/train.py experiment=cub_lite0
     python experiments/train.py experiment=cub_lite0 train=last_stage
-    python experiments/train.py dataset=cub model=resnet50 train=authors          (a GPU, ImageNet weights)
+    python experiments/train.py dataset=cub model=resnet50 train=authors          (two stages; a GPU, ImageNet weights)
     python experiments/train.py experiment=cub_lite0 seed=0,1,2 -m
 
 Expected numbers and their cost: docs/training.md. Writes into outputs/training/DATASET-MODEL-seedSEED:
@@ -19,6 +19,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,22 @@ def configs(cfg: Any) -> tuple[TrainConfig, ModelConfig]:
     return from_mapping(TrainConfig, plain["train"]), from_mapping(ModelConfig, model)
 
 
+def refuse_idle(train: TrainConfig, overrides: Sequence[str]) -> None:
+    """Refuses options that were given and change nothing.
+
+    Args:
+        train: the options of the training.
+        overrides: as they were given.
+
+    Raises:
+        InputError: names the first of them, and why.
+    """
+    given = {override.lstrip("+").partition("=")[0] for override in overrides}
+    for name, because in train.idle.items():
+        if f"train.{name}" in given:
+            raise InputError(f"train.{name} changes nothing with train.{because}")
+
+
 def _tracker(cfg: Any, folder: Path) -> contextlib.AbstractContextManager[trackers.Log]:
     """What is told the records of the training, by the first of several processes."""
     told = config.flat({name: config.plain(cfg)[name] for name in ("dataset", "model", "train")})
@@ -122,6 +139,7 @@ def main(cfg: Any) -> float | None:
     bars = progress.Bars()
     with runner.job():
         hosts.join(cfg.hosts.coordinator, cfg.hosts.count, cfg.hosts.index)
+        refuse_idle(configs(cfg)[0], HydraConfig.get().overrides.task)
         with bars.progress:
             result = train(cfg, folder, bars)
     if hosts.is_first():

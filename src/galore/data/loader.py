@@ -4,8 +4,9 @@ A source is anything with `__len__` and `__getitem__(int)` that gives a dictiona
 torch loader can stand in for `batches`. Sources stack: files -> transformed -> batches.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -97,6 +98,7 @@ def batches(
     shuffle_seed: int | tuple[int, ...] | None = None,
     threads: int = 2,
     broken: list[str] | None = None,
+    sizes: Iterable[int] | None = None,
 ) -> Iterator[Example]:
     """Batches of a source whose examples have one shape, decoded ahead of time by threads.
 
@@ -109,6 +111,7 @@ def batches(
         threads: how many read at a time.
         broken: where to append the message of every image that cannot be read, which is then left out; None
             raises at the first one.
+        sizes: of the batches, one after the other, where they differ; None: all have `batch_size`.
 
     Yields:
         The arrays of the examples, stacked, with "valid": bool [batch_size], False where a batch is padded.
@@ -121,7 +124,8 @@ def batches(
     order = np.arange(len(source))
     if shuffle_seed is not None:
         order = np.random.default_rng(shuffle_seed).permutation(len(source))
-    return _batches(_decoded(source, order.tolist(), threads, 2 * batch_size + threads, broken), batch_size)
+    examples = _decoded(source, order.tolist(), threads, 2 * batch_size + threads, broken)
+    return _batches(examples, iter(sizes) if sizes is not None else itertools.repeat(batch_size))
 
 
 def _decoded(source: Source, order: list[int], threads: int, ahead: int, broken: list[str] | None) -> Iterator[Example]:
@@ -147,16 +151,13 @@ def _decoded(source: Source, order: list[int], threads: int, ahead: int, broken:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batches(examples: Iterator[Example], batch_size: int) -> Iterator[Example]:
+def _batches(examples: Iterator[Example], sizes: Iterator[int]) -> Iterator[Example]:
     try:
-        group: list[Example] = []
-        for example in examples:
-            group.append(example)
-            if len(group) == batch_size:
-                yield _stack(group, batch_size)
-                group = []
-        if group:
-            yield _stack(group, batch_size)
+        for size in sizes:
+            group = list(itertools.islice(examples, size))
+            if not group:
+                return
+            yield _stack(group, size)
     finally:
         examples.close()  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from galore.models.convolution import convolve
-from galore.models.layers import DepthwiseConv, LayeredNetwork, average_pool
+from galore.models.layers import BatchNorm, DepthwiseConv, LayeredNetwork, average_pool
 
 # Kernel size, stride of the first block, expansion, output channels, number of blocks.
 STAGES = (
@@ -25,7 +25,7 @@ STAGES = (
 )
 
 _Conv = partial(nnx.Conv, use_bias=False, padding="SAME", conv_general_dilated=convolve)
-_BatchNorm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3)
+_BatchNorm = partial(BatchNorm, momentum=0.99, epsilon=1e-3)
 
 
 class Block(nnx.Module):

@@ -73,6 +73,21 @@ def check_layer(network: LayeredNetwork, layer: str | None) -> str:
     return layer
 
 
+class BatchNorm(nnx.BatchNorm):
+    """As torch's: the running variance is that of the population as n values tell it, the batch's times n / (n - 1)."""
+
+    def __init__(self, channels: int, *, momentum: float = 0.9, epsilon: float = 1e-5, **options: Any):
+        super().__init__(channels, momentum=momentum, epsilon=epsilon, **options)
+
+    def __call__(self, x: Float[Array, "*b c"], **options: Any) -> Float[Array, "*b c"]:
+        before, count = self.var[...], x.size // x.shape[-1]
+        y = super().__call__(x, **options)
+        if not self.use_running_average:
+            kept = self.momentum * before
+            self.var[...] = kept + (self.var[...] - kept) * (count / max(count - 1, 1))
+        return y
+
+
 def max_pool(x: Float[Array, "*b H W c"], size: int, stride: int, padding: int = 0) -> Float[Array, "*b h w c"]:
     """The largest value of each size x size window; among equal ones the first takes the gradient, as in torch.
 

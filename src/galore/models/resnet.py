@@ -11,10 +11,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from galore.models.convolution import convolve
-from galore.models.layers import LayeredNetwork, average_pool, max_pool
+from galore.models.layers import BatchNorm, LayeredNetwork, average_pool, max_pool
 
 _Conv = partial(nnx.Conv, use_bias=False, conv_general_dilated=convolve)
-_BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
 class BasicBlock(nnx.Module):
@@ -24,9 +23,9 @@ class BasicBlock(nnx.Module):
 
     def __init__(self, inputs: int, width: int, stride: int, *, rngs: nnx.Rngs):
         self.conv1 = _Conv(inputs, width, (3, 3), strides=stride, padding=1, rngs=rngs)
-        self.bn1 = _BatchNorm(width, rngs=rngs)
+        self.bn1 = BatchNorm(width, rngs=rngs)
         self.conv2 = _Conv(width, width, (3, 3), padding=1, rngs=rngs)
-        self.bn2 = _BatchNorm(width, rngs=rngs)
+        self.bn2 = BatchNorm(width, rngs=rngs)
         self.downsample = _shortcut(inputs, width, stride, rngs)
 
     def __call__(self, x: Float[Array, "*b H W c"]) -> Float[Array, "*b h w d"]:
@@ -45,11 +44,11 @@ class Bottleneck(nnx.Module):
     def __init__(self, inputs: int, width: int, stride: int, *, rngs: nnx.Rngs):
         outputs = width * self.EXPANSION
         self.conv1 = _Conv(inputs, width, (1, 1), rngs=rngs)
-        self.bn1 = _BatchNorm(width, rngs=rngs)
+        self.bn1 = BatchNorm(width, rngs=rngs)
         self.conv2 = _Conv(width, width, (3, 3), strides=stride, padding=1, rngs=rngs)
-        self.bn2 = _BatchNorm(width, rngs=rngs)
+        self.bn2 = BatchNorm(width, rngs=rngs)
         self.conv3 = _Conv(width, outputs, (1, 1), rngs=rngs)
-        self.bn3 = _BatchNorm(outputs, rngs=rngs)
+        self.bn3 = BatchNorm(outputs, rngs=rngs)
         self.downsample = _shortcut(inputs, outputs, stride, rngs)
 
     def __call__(self, x: Float[Array, "*b H W c"]) -> Float[Array, "*b h w d"]:
@@ -66,7 +65,7 @@ def _shortcut(inputs: int, outputs: int, stride: int, rngs: nnx.Rngs) -> Any:
     if stride == 1 and inputs == outputs:
         return nnx.List([])
     convolution = _Conv(inputs, outputs, (1, 1), strides=stride, padding=0, rngs=rngs)
-    return nnx.List([convolution, _BatchNorm(outputs, rngs=rngs)])
+    return nnx.List([convolution, BatchNorm(outputs, rngs=rngs)])
 
 
 class ResNet(LayeredNetwork):
@@ -92,7 +91,7 @@ class ResNet(LayeredNetwork):
             rngs: the random numbers of the initial kernels.
         """
         self.conv1 = _Conv(3, width, (7, 7), strides=2, padding=3, rngs=rngs)
-        self.bn1 = _BatchNorm(width, rngs=rngs)
+        self.bn1 = BatchNorm(width, rngs=rngs)
         channels, stages = width, []
         for index, count in enumerate(counts):
             blocks = []

@@ -10,10 +10,9 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from galore.models.layers import LayeredNetwork
+from galore.models.layers import BatchNorm, LayeredNetwork
 
 _Conv = partial(nnx.Conv, use_bias=False, padding="SAME", kernel_init=nnx.initializers.he_normal())
-_BatchNorm = partial(nnx.BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
 class SmallCNN(LayeredNetwork):
@@ -34,10 +33,10 @@ class SmallCNN(LayeredNetwork):
         self.conv2 = _Conv(width, 2 * width, (3, 3), rngs=rngs)
         self.conv3 = _Conv(2 * width, 4 * width, (3, 3), strides=2, rngs=rngs)
         self.conv4 = _Conv(4 * width, 4 * width, (3, 3), rngs=rngs)
-        self.bn1 = _BatchNorm(width, rngs=rngs)
-        self.bn2 = _BatchNorm(2 * width, rngs=rngs)
-        self.bn3 = _BatchNorm(4 * width, rngs=rngs)
-        self.bn4 = _BatchNorm(4 * width, rngs=rngs)
+        self.bn1 = BatchNorm(width, rngs=rngs)
+        self.bn2 = BatchNorm(2 * width, rngs=rngs)
+        self.bn3 = BatchNorm(4 * width, rngs=rngs)
+        self.bn4 = BatchNorm(4 * width, rngs=rngs)
         self.fc = nnx.Linear(4 * width, classes, rngs=rngs)
 
     def layers(self) -> dict[str, Callable]:

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from galore.models.convolution import convolve
-from galore.models.layers import LayeredNetwork, adaptive_average_pool, flatten_channels_first, max_pool
+from galore.models.layers import BatchNorm, LayeredNetwork, adaptive_average_pool, flatten_channels_first, max_pool
 
 # Channels (in units of the first stage's) and number of convolutions of each stage; a 2 x 2 max pooling stands between
 # two stages, and one at the end.
@@ -39,7 +39,7 @@ class VGG16(LayeredNetwork):
             outputs = STAGES[int(name[0]) - 1][0] * width
             convolutions[name] = _Conv(channels, outputs, rngs=rngs)
             if batch_norm:
-                norms[name] = nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs)
+                norms[name] = BatchNorm(outputs, rngs=rngs)
             channels = outputs
         self.conv = nnx.Dict(convolutions)
         self.bn = nnx.Dict(norms)

@@ -129,7 +129,11 @@ def through(
 
 
 def training_forward(
-    module: nnx.Module, call: Callable[[Any, Any], Any] = lambda module, x: module(x), frozen_statistics: bool = False
+    module: nnx.Module,
+    call: Callable[[Any, Any], Any] = lambda module, x: module(x),
+    frozen_statistics: bool = False,
+    groups: int = 1,
+    compute: str = "float32",
 ) -> Forward:
     """The module in training mode: dropout draws from the key, BatchNorm uses and updates the batch's statistics.
 
@@ -141,24 +145,49 @@ def training_forward(
         call: `(module, inputs) -> outputs`, for instance the head alone on cached activations.
         frozen_statistics: normalise by the running statistics and leave them alone, the usual choice when a trained
             network is tuned on little data.
+        groups: into how many parts a batch is cut, each normalised by its own statistics, of which those of the first
+            are kept: what torch's `DataParallel` does with so many GPUs.
+        compute: the dtype of everything but BatchNorm's statistics; the parameters that come in and the outputs are
+            float32.
 
     Returns:
         `(params, inputs, key) -> (outputs, statistics)` with `statistics` a part of the params, under the same names.
     """
     view = nnx.view(module, deterministic=False, use_running_average=frozen_statistics, raise_if_not_found=False)
+    for _, part in nnx.iter_graph(view):
+        if isinstance(part, nnx.BatchNorm):
+            part.dtype = jnp.dtype(compute)  # else its statistics would make everything behind it float32
     graph, floating, rest = nnx.split(view, is_floating, ...)
     paths, _ = zip(*jax.tree_util.tree_leaves_with_path(floating), strict=True)
     names, structure = [dotted(path) for path in paths], jax.tree.structure(floating)
 
     def forward(params: Params, inputs: Any, key: Key[Array, ""]) -> tuple[Any, Params]:
-        state = jax.tree.unflatten(structure, [params[name] for name in names])
-        merged = nnx.merge(graph, state, _with_key(rest, key), copy=True)
-        outputs = call(merged, inputs)
+        cast = [params[name] if name.endswith((".mean", ".var")) else params[name].astype(compute) for name in names]
+        merged = nnx.merge(graph, jax.tree.unflatten(structure, cast), _with_key(rest, key), copy=True)
+        outputs = call(merged, inputs.astype(compute))
         statistics = nnx.state(merged, nnx.BatchStat)
         leaves = jax.tree_util.tree_leaves_with_path(statistics)
-        return outputs, {dotted(path): leaf for path, leaf in leaves}
+        whole = jax.tree.map(lambda output: output.astype(jnp.float32), outputs)
+        return whole, {dotted(path): leaf for path, leaf in leaves}
 
-    return forward
+    return forward if groups == 1 else _in_groups(forward, groups)
+
+
+def _in_groups(forward: Forward, groups: int) -> Forward:
+    """Cuts a batch as `torch.chunk` does: all parts have the same size but the last, which may be smaller."""
+
+    def run(params: Params, inputs: Any, key: Key[Array, ""]) -> tuple[Any, Params]:
+        size = -(-len(inputs) // groups)
+        count = len(inputs) // size
+        equal, rest = inputs[: count * size].reshape(count, size, *inputs.shape[1:]), inputs[count * size :]
+        keys = jax.random.split(key, count + 1)
+        outputs, statistics = jax.vmap(forward, (None, 0, 0))(params, equal, keys[:-1])
+        outputs = jax.tree.map(lambda output: output.reshape(count * size, *output.shape[2:]), outputs)
+        if len(rest):
+            outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts), outputs, forward(params, rest, keys[-1])[0])
+        return outputs, jax.tree.map(lambda leaf: leaf[0], statistics)
+
+    return run
 
 
 def shapes(module: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:

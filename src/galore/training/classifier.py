@@ -24,9 +24,10 @@ from galore.training.loop import Batch, Loss, OnRecord, Progress, State, device_
 from galore.training.task import OnProgress, Task
 
 _IDENTITY = (
-    "seed", "from_layer", "views", "frozen_statistics", "optimiser", "learning_rate", "weight_decay",
-    "label_smoothing", "epochs", "batch_size", "early_size", "early_share", "crop_scale", "crops_from", "flip",
-    "validation", "patience", "evaluate_every",
+    "seed", "first_stage", "from_layer", "views", "frozen_statistics", "batch_norm_groups", "compute", "optimiser",
+    "learning_rate", "weight_decay", "momentum", "decay", "decay_every", "predictor_learning_rate",
+    "predictor_weight_decay", "label_smoothing", "epochs", "batch_size", "keep_last_batch", "early_size",
+    "early_share", "crop_scale", "crops_from", "flip", "validation", "patience", "evaluate_every",
 )  # fmt: skip
 """The options that the classifier's parameters depend on."""
 
@@ -65,7 +66,7 @@ def train(
     config = task.config
     validation = positions[:0] if validation is None else validation
     batch_size = min(config.batch_size, len(positions))
-    per_epoch = len(positions) // batch_size
+    per_epoch = inputs.steps_of_epoch(len(positions), batch_size, config.keep_last_batch)
     steps = per_epoch * epochs
     optimiser = make_optimiser(config, steps, per_epoch)
     params, loss = _start_and_loss(task, is_joint)
@@ -79,7 +80,7 @@ def train(
     def batches_from(step: int) -> Iterator[Any]:
         return inputs.training_batches(
             task.examples_of(positions), len(positions), batch_size, seed=config.seed, start=step, stop=steps,
-            threads=config.threads,
+            threads=config.threads, keep_last=config.keep_last_batch,
         )  # fmt: skip
 
     def save(state: State, progress: Progress, links: tuple[str, ...]) -> None:
@@ -101,7 +102,8 @@ def train(
         make_step(loss, optimiser, config.seed), state, batches_from, device_mesh(), steps=steps,
         evaluate=(lambda params: validate(task, params, validation)) if len(validation) else None,
         evaluate_every=per_epoch * config.evaluate_every, patience=config.patience if len(validation) else None,
-        save=save, save_every=config.save_every if folder is not None else 0, progress=progress, on_record=record,
+        save=save, save_every=(config.save_every or per_epoch) if folder is not None else 0, progress=progress,
+        on_record=record,
     )  # fmt: skip
     return best if folder is None else checkpoint.read(folder).params
 
@@ -164,12 +166,11 @@ def objective(
 def make_optimiser(config: TrainConfig, steps: int, per_epoch: int) -> optax.GradientTransformation:
     """The optimiser of the options: one for the classifier's parameters, another for those of the hardness predictor.
 
-    `authors` is SGD with momentum 0.9 and weight decay 1e-4, the rate falling by 0.95 each epoch, and for the predictor
-    Adam 1e-5 with weight decay 1e-3; their weight decay is torch's, a gradient of the square. Source: the authors' code
-    for GALORE (TPAMI 2023). `one_cycle` is AdamW with one cycle of the learning rate (Smith & Topin, 2018): up for a
-    fifth of the steps, then down to 0. `muon` is Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW at a
-    fifth of the rate for everything else, and one cycle of both rates, up for a tenth of the steps; it learns from few
-    steps, for networks that start from nothing.
+    `authors` is SGD with momentum and `falling_rate`, and Adam for the predictor; their weight decay is torch's, a
+    gradient of the square. Source: the authors' code for GALORE (TPAMI 2023). `one_cycle` is AdamW with one cycle of
+    the learning rate (Smith & Topin, 2018): up for a fifth of the steps, then down to 0. `muon` is Muon (Jordan et al.,
+    2024) for the kernels of convolutions, AdamW at a fifth of the rate for everything else, and one cycle of both
+    rates, up for a tenth of the steps; it learns from few steps, for networks that start from nothing.
 
     Args:
         config: the options.
@@ -179,9 +180,11 @@ def make_optimiser(config: TrainConfig, steps: int, per_epoch: int) -> optax.Gra
     rate, decay, cycle = config.learning_rate, config.weight_decay, optax.schedules.cosine_onecycle_schedule
     predictor = optax.adamw(1e-3, weight_decay=1e-3)
     if config.optimiser == "authors":
-        falling = optax.exponential_decay(rate, per_epoch, 0.95, staircase=True)
-        classifier = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(falling, momentum=0.9))
-        predictor = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-5))
+        falling = falling_rate(config, per_epoch)
+        classifier = optax.chain(optax.add_decayed_weights(decay), optax.sgd(falling, momentum=config.momentum))
+        predictor = optax.chain(
+            optax.add_decayed_weights(config.predictor_weight_decay), optax.adam(config.predictor_learning_rate)
+        )
     elif config.optimiser == "one_cycle":
         classifier = optax.adamw(cycle(steps, rate, 0.2), weight_decay=decay)
     else:
@@ -199,6 +202,16 @@ def make_optimiser(config: TrainConfig, steps: int, per_epoch: int) -> optax.Gra
     return optax.partition({"classifier": classifier, "predictor": predictor}, part_of)  # pyright: ignore
 
 
+def falling_rate(config: TrainConfig, per_epoch: int) -> optax.Schedule:
+    """Step -> learning rate of `authors`, which every `decay_every` epochs is multiplied by `decay`.
+
+    Args:
+        config: the options.
+        per_epoch: steps of an epoch.
+    """
+    return optax.exponential_decay(config.learning_rate, per_epoch * config.decay_every, config.decay, staircase=True)
+
+
 def _convolutions(params: Mapping[str, Any]) -> dict[str, Any]:
     """For Muon: a convolution is a matrix from the inputs under its window to its outputs; None for the rest."""
     window = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
@@ -211,12 +224,16 @@ def _start_and_loss(task: Task, is_joint: bool) -> tuple[Params, Loss]:
     """The parameters to start from and the loss."""
     config, description = task.config, task.description
     to_input = inputs.as_input(description.preprocessing)
-    forward = architectures.training_forward(task.module, task.run, config.frozen_statistics)
+    forward = architectures.training_forward(task.module, task.run, config.frozen_statistics, **_as_told(config))
     if not is_joint:
         return task.params, objective(forward, to_input, config.label_smoothing)
     own, predictor = _joint_predictor(task)
     loss = objective(forward, to_input, config.label_smoothing, predictor, description.predictor_trunk)
     return task.params | own, loss
+
+
+def _as_told(config: TrainConfig) -> dict[str, Any]:
+    return {"groups": config.batch_norm_groups, "compute": config.compute}
 
 
 def _joint_predictor(task: Task) -> tuple[Params, Forward]:
@@ -225,13 +242,13 @@ def _joint_predictor(task: Task) -> tuple[Params, Forward]:
     A trunk of its own starts as the classifier does, except for its last layer, which has another width.
     """
     structure, cut, layer = header.predictor_module(task.description), task.cut, task.description.layer
-    own = draw(architectures.shapes(structure), task.config.seed)
+    own, as_told = draw(architectures.shapes(structure), task.config.seed), _as_told(task.config)
     if isinstance(structure, hardness.HardnessPredictor):
-        return hardness.prefixed(own), architectures.training_forward(structure)
+        return hardness.prefixed(own), architectures.training_forward(structure, **as_told)
     for name, value in task.params.items():
         if own[f"trunk.{name}"].shape == value.shape:
             own[f"trunk.{name}"] = value
-    forward = architectures.training_forward(structure, lambda module, x: module(x, cut, layer))
+    forward = architectures.training_forward(structure, lambda module, x: module(x, cut, layer), **as_told)
     return hardness.prefixed(own), forward
 
 
@@ -252,7 +269,8 @@ def _identity(
     """What a resumed run must share with the one that it resumes: options, the images, their order and their pixels."""
     images = np.concatenate([task.training[positions], [-1], task.training[validation]])
     order = hashlib.sha256(images.astype(np.int64).tobytes() + task.labels.tobytes()).hexdigest()
-    identity = {f"train.{name}": getattr(task.config, name) for name in _IDENTITY} | {"joint predictor": is_joint}
+    chosen, idle = dataclasses.asdict(task.config), task.config.idle
+    identity = {f"train.{name}": chosen[name] for name in _IDENTITY if name not in idle} | {"joint predictor": is_joint}
     # As JSON gives it back.
     return json.loads(json.dumps(identity | {"images and order": order[:16], "pixels": task.pixels_sha256[:16]}))
 
@@ -267,7 +285,10 @@ def _resume(last: Path, like: State, description: Description, identity: Mapping
     progress = opened.header["progress"]
     fields = [field.name for field in dataclasses.fields(description)]
     pairs = {name: (getattr(opened.description, name), getattr(description, name)) for name in fields}
-    pairs |= {name: (progress.get("choices", {}).get(name), value) for name, value in identity.items()}
+    # What an option did before there was one is what it does by default.
+    recorded = {f"train.{name}": value for name, value in dataclasses.asdict(TrainConfig()).items()}
+    recorded |= progress.get("choices", {})
+    pairs |= {name: (recorded.get(name), value) for name, value in identity.items()}
     for name, (theirs, ours) in pairs.items():
         if theirs != ours:
             raise InputError(

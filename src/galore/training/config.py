@@ -1,5 +1,6 @@
 """The options of a training, typed and checked before any long work starts: what conf/train and conf/model hold."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -57,7 +58,7 @@ class TrainConfig:
     label_smoothing: ShareBelowOne = 0.1
     epochs: Count = 12
     batch_size: Count = 32  # of all devices together
-    keep_last_batch: bool = False  # the images that fill no batch make a smaller one; False: they wait for another epoch
+    keep_last_batch: bool = False  # whether the images that fill no batch make a smaller one, or wait for another epoch
     pixel_mean: tuple[float, ...] | None = None  # of the channels, for pixels in [0, 1]; None: as the weights expect
     pixel_std: tuple[float, ...] | None = None
     early_size: Side | None = 64  # smaller crops at first, side in pixels; None: one size throughout
@@ -88,6 +89,40 @@ class TrainConfig:
             raise InputError("train.hardness_trunk=own is trained with the classifier: give train.hardness=joint")
         if self.hardness_trunk == "own" and not self.hardness_widths:
             raise InputError("train.hardness_widths=[]: expected at least one width with train.hardness_trunk=own")
+        if self.first_stage is not None and self.hardness != "joint":
+            raise InputError("train.first_stage comes before a joint training: give train.hardness=joint")
+        for name in ("pixel_mean", "pixel_std"):
+            if len(getattr(self, name) or (0, 0, 0)) != 3:
+                raise InputError(f"train.{name}={list(getattr(self, name))}: expected red, green and blue")
         if self.patience is not None and not self.validation:
             raise InputError("train.patience needs held-out images: give train.validation=0.1")
         architectures.module(self.small_cnn_network, 2)  # refuses an unknown name
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """The options that change nothing beside the values of the others, and which of those makes them so."""
+        students = f"students=[{','.join(self.students)}]"
+        is_sgd, is_joint = self.optimiser == "authors", self.hardness == "joint"
+        rules = [
+            (("views",), self.from_layer is None, "from_layer=null"),
+            (("batch_norm_groups",), self.frozen_statistics, "frozen_statistics=true"),
+            (("momentum", "decay", "decay_every"), not is_sgd, f"optimiser={self.optimiser}"),
+            (("predictor_learning_rate", "predictor_weight_decay"), not is_sgd, f"optimiser={self.optimiser}"),
+            (("predictor_learning_rate", "predictor_weight_decay"), not is_joint, f"hardness={self.hardness}"),
+            (("early_share",), self.early_size is None, "early_size=null"),
+            (("patience", "evaluate_every"), not self.validation, "validation=0"),
+            (("hardness_trunk",), not is_joint, f"hardness={self.hardness}"),
+            (("hardness_folds",), self.hardness != "cross_fit", f"hardness={self.hardness}"),
+            (("hardness_widths",), self.hardness == "none", "hardness=none"),
+            (("shots", "few_shot_epochs"), "few_shot" not in self.students, students),
+            (("small_cnn_epochs",), "small_cnn" not in self.students, students),
+            (("small_cnn_network",), not {"few_shot", "small_cnn"} & set(self.students), students),
+            (("alexnet_weights",), "alexnet" not in self.students, students),
+        ]
+        return {name: reason for names, is_idle, reason in rules if is_idle for name in names}
+
+    @property
+    def of_classifier_alone(self) -> "TrainConfig":
+        """How the classifier is trained without its predictor: as the first stage says, where there is one."""
+        stage = {} if self.first_stage is None else dataclasses.asdict(self.first_stage)
+        return dataclasses.replace(self, first_stage=None, hardness="none", hardness_trunk="classifier", **stage)

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from galore.confidence import Predictor
 from galore.errors import InputError
 from galore.models.factory import draw
-from galore.models.layers import LayeredNetwork
+from galore.models.layers import BatchNorm, LayeredNetwork
 from galore.network import Network, pure
 from galore.training import architectures, losses
 from galore.training.architectures import Params
@@ -50,7 +50,7 @@ class HardnessPredictor(nnx.Module):
         """
         sizes = (channels, *widths, 1)
         self.linears = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(sizes)])
-        self.norms = nnx.List([nnx.BatchNorm(width, momentum=0.9, rngs=rngs) for width in sizes[:-1]])
+        self.norms = nnx.List([BatchNorm(width, rngs=rngs) for width in sizes[:-1]])
         self.dropout = nnx.Dropout(dropout, rngs=rngs)
 
     def __call__(self, activation: Float[Array, "*b h w d"]) -> Float[Array, "*b"]:
@@ -82,7 +82,7 @@ class HardnessNetwork(nnx.Module):
         """
         self.trunk = trunk(widths[0], rngs=rngs)
         self.linears = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise((*widths, 1))])
-        self.norms = nnx.List([nnx.BatchNorm(width, momentum=0.9, rngs=rngs) for width in widths])
+        self.norms = nnx.List([BatchNorm(width, rngs=rngs) for width in widths])
         self.dropout = nnx.Dropout(dropout, rngs=rngs)
 
     def features(self, x: Float[Array, "*b H W c"], layer: str) -> Float[Array, "*b h w d"]:

@@ -1,8 +1,10 @@
 """Which example comes when: a function of (seed, epoch, step) alone, so that a resumed run sees what it would have."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,36 +38,46 @@ class _Schedule:
     """All the examples of the steps to come, in their order, so that the loader reads ahead across epochs."""
 
     source_of: SourceOfEpoch
-    count: int
-    batch_size: int
-    seed: int
-    start: int
-    stop: int
-    share: tuple[int, int]
+    order_of: Callable[[int], Int[np.ndarray, " n"]]
+    epochs: Int[np.ndarray, " steps"]
+    firsts: Int[np.ndarray, " steps"]
+    ends: Int[np.ndarray, " steps"]
 
     def __len__(self) -> int:
-        return (self.stop - self.start) * self._local
+        return int(self.ends[-1]) if len(self.ends) else 0
 
     def __getitem__(self, position: int, /) -> Example:
-        step, within = divmod(position, self._local)
-        epoch, batch = divmod(self.start + step, self.count // self.batch_size)
-        order = epoch_order(self.count, self.seed, epoch)
-        index = order[batch * self.batch_size + self.share[0] * self._local + within]
-        return self.source_of(epoch)[int(index)]
+        step = int(np.searchsorted(self.ends, position, side="right"))
+        within = position - (self.ends[step - 1] if step else 0)
+        epoch = int(self.epochs[step])
+        return self.source_of(epoch)[int(self.order_of(epoch)[self.firsts[step] + within])]
 
-    @property
-    def _local(self) -> int:
-        return self.batch_size // self.share[1]
+
+class Whole(dict[str, Any]):
+    """A batch that every process holds whole, because it does not divide over all devices."""
 
 
 @functools.lru_cache(maxsize=4)
 def epoch_order(count: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
-    """The order of the examples in an epoch; those behind the last full batch wait for another epoch."""
+    """The order of the examples in an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
+def steps_of_epoch(count: int, batch_size: int, keep_last: bool) -> int:
+    """How many batches an epoch of `count` examples has, an incomplete last one included or not."""
+    return -(-count // batch_size) if keep_last else count // batch_size
+
+
 def training_batches(
-    source_of: SourceOfEpoch, count: int, batch_size: int, *, seed: int, start: int, stop: int, threads: int = 2
+    source_of: SourceOfEpoch,
+    count: int,
+    batch_size: int,
+    *,
+    seed: int,
+    start: int,
+    stop: int,
+    threads: int = 2,
+    keep_last: bool = False,
 ) -> Iterator[Example]:
     """The batches of the steps start, ..., stop - 1, read ahead by threads.
 
@@ -74,18 +86,32 @@ def training_batches(
         count: how many examples an epoch has.
         batch_size: of the global batch; every process reads its own share of it.
         seed: of the order.
-        start: the first step; every epoch has count // batch_size of them.
+        start: the first step; every epoch has `steps_of_epoch` of them.
         stop: the step before which to end.
         threads: how many read at a time.
+        keep_last: whether the examples behind the last full batch of an epoch make a smaller one, which is a `Whole`
+            where it does not divide over all devices; else they wait for another epoch.
 
     Raises:
         InputError: a batch is larger than the data set.
     """
-    if batch_size > count:
+    if batch_size > count and not keep_last:
         raise InputError(f"batch_size {batch_size} is larger than the {count} training images")
-    share = (jax.process_index(), jax.process_count())
-    schedule = _Schedule(source_of, count, batch_size, seed, start, stop, share)
-    return batches(schedule, batch_size // share[1], threads=threads)
+    epochs, numbers = np.divmod(np.arange(start, stop), steps_of_epoch(count, batch_size, keep_last))
+    sizes = np.minimum(batch_size, count - numbers * batch_size)
+    is_whole = sizes % jax.device_count() != 0
+    shares = np.where(is_whole, sizes, sizes // jax.process_count())
+    firsts = numbers * batch_size + np.where(is_whole, 0, jax.process_index() * shares)
+    order_of = functools.partial(epoch_order, count, seed)
+    schedule = _Schedule(source_of, order_of, epochs, firsts, np.cumsum(shares))
+    read = batches(schedule, batch_size // jax.process_count() or 1, threads=threads, sizes=shares.tolist())
+    return _marked(read, is_whole.tolist())
+
+
+def _marked(read: Iterator[Example], is_whole: list[bool]) -> Iterator[Example]:
+    with contextlib.closing(read):  # pyright: ignore[reportArgumentType]
+        for whole, batch in zip(is_whole, read, strict=True):
+            yield Whole(batch) if whole else batch
 
 
 def augmented(

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree, Shaped
 
 from galore.errors import InputError
 from galore.training.architectures import Params
+from galore.training.inputs import Whole
 
 Batch = dict[str, Any]
 """The arrays of one batch, each with a leading axis of the global batch: "image", "label", ..., and "valid"."""
@@ -102,14 +103,14 @@ def device_mesh() -> Mesh:
     return Mesh(np.array(jax.devices()), ("batch",))
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+def check_batch_size(batch_size: int, mesh: Mesh, name: str = "batch_size") -> None:
     """Refuses a batch that cannot be split evenly.
 
     Raises:
         InputError: the global batch is no multiple of the number of devices.
     """
     if batch_size < 1 or batch_size % mesh.size:
-        raise InputError(f"batch_size {batch_size}: expected a multiple of the {mesh.size} devices")
+        raise InputError(f"train.{name}={batch_size}: expected a multiple of the {mesh.size} devices")
 
 
 def fit(
@@ -135,7 +136,7 @@ def fit(
     Args:
         step: from `make_step`.
         state: the initial one, or that of a checkpoint.
-        batches_from: step -> a generator of the batches from that step on, see `training_batches`.
+        batches_from: step -> a generator of the batches from that step on, see `inputs.training_batches`.
         mesh: the devices.
         steps: at which count to end.
         evaluate: params -> at least "value", the larger the better; None: never.
@@ -192,6 +193,7 @@ def fit(
 
 
 def _sharded(batch: Mapping[str, Shaped[np.ndarray, "b ..."]], mesh: Mesh) -> Batch:
-    """This process's share of the global batch, in host memory, split over its devices."""
-    sharding = NamedSharding(mesh, PartitionSpec("batch"))
+    """This process's share of the global batch, in host memory, split over its devices; what every process holds
+    whole goes to all of them, and each computes the same."""
+    sharding = NamedSharding(mesh, PartitionSpec() if isinstance(batch, Whole) else PartitionSpec("batch"))
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}

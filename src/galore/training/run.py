@@ -1,6 +1,7 @@
 """A whole training: classifier, hardness predictor, students, and the files that it leaves."""
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ def train_all(
     on_progress: OnProgress = lambda phase, done, total, text: None,
     also_on_record: OnRecord = lambda record: None,
 ) -> Trained:
-    """Trains everything that the options name; writes checkpoints/ and metrics.jsonl, and resumes from them.
+    """Trains everything that the options name; writes checkpoints/ and metrics.jsonl, and resumes from them; those of a
+    first stage stand in first_stage/.
 
     Args:
         dataset: with training and test images.
@@ -61,8 +63,13 @@ def train_all(
     check_dataset(dataset)
     check_batch_size(train.batch_size, device_mesh())
     checkpoints, steps = folder / "checkpoints", []
+    if train.first_stage is not None:
+        check_batch_size(train.first_stage.batch_size, device_mesh(), "first_stage.batch_size")
     task = prepare(dataset, train, model, on_progress)
     kept, validation = map(np.flatnonzero, inputs.validation_split(task.training_labels, train.validation, train.seed))
+    if train.first_stage is not None:
+        params = _classifier_alone(task, kept, validation, folder / "first_stage", on_progress)
+        task = dataclasses.replace(task, params=params)
     with metrics_writer(folder / "metrics.jsonl", checkpoints) as write_record:
 
         def on_record(record: dict[str, Any]) -> None:
@@ -80,11 +87,27 @@ def train_all(
         params |= hardness.train(activations, probability, widths=train.hardness_widths, seed=train.seed)
         checkpoint.add_predictor(checkpoints, task.description, params)
     test = np.flatnonzero(~dataset.is_training)
-    predictions = _predictions(task, params, test) | students.train(task, dataset, test, on_progress)
+    predictions = _predictions(task, params, test) | students.train(task, dataset, test, folder, on_progress)
     # The first steps compile while the input pipeline starts; they say nothing about the rest.
     waited, seconds = np.array(steps[3:] or [(0.0, 1.0)]).sum(0)
     paths = np.array([dataset.paths[row] for row in test])
     return Trained(predictions | {"paths": paths}, float(waited / seconds), float(seconds / max(1, len(steps) - 3)))
+
+
+def _classifier_alone(
+    task: Task,
+    kept: Int[np.ndarray, " n"],
+    validation: Int[np.ndarray, " m"],
+    folder: Path,
+    on_progress: OnProgress,
+) -> dict[str, Any]:
+    """The first of two stages: the classifier's parameters from which the joint training starts."""
+    alone = dataclasses.replace(task, config=task.config.of_classifier_alone)
+    with metrics_writer(folder / "metrics.jsonl", folder / "checkpoints") as write_record:
+        return classifier.train(
+            alone, kept, epochs=alone.config.epochs, validation=validation, folder=folder / "checkpoints",
+            phase="classifier alone", on_progress=on_progress, on_record=write_record,
+        )  # fmt: skip
 
 
 def check_dataset(dataset: PartDataset | SceneDataset) -> None:

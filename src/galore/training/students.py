@@ -1,18 +1,19 @@
-"""Trains the weaker networks that play the users: one is trained on few images, the other is a small CNN."""
+"""Trains the weaker networks that play the users: on few images, a small CNN, or AlexNet as in the papers."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
 from galore.data.dataset import PartDataset, SceneDataset
-from galore.training import classifier
+from galore.training import architectures, classifier
 from galore.training.config import ModelConfig, TrainConfig
-from galore.training.task import OnProgress, Task, prepare
+from galore.training.task import OnProgress, Task, prepare, start
 
 
 def train(
-    task: Task, dataset: PartDataset | SceneDataset, test: Int[np.ndarray, " n"], on_progress: OnProgress
+    task: Task, dataset: PartDataset | SceneDataset, test: Int[np.ndarray, " n"], folder: Path, on_progress: OnProgress
 ) -> dict[str, Int[np.ndarray, " n"]]:
     """Trains the students of `train.students` and predicts the test images with them.
 
@@ -20,29 +21,34 @@ def train(
         task: of the run.
         dataset: all images.
         test: rows of the test images.
+        folder: of the run; AlexNet's checkpoints go below it, since its training is long, and are resumed.
         on_progress: told after every step.
 
     Returns:
         "student", the classes that the first of them predicts, who plays the advanced user (-1 without one), and those
-        of each by name: "student_few_shot", "student_small_cnn".
+        of each by name: "student_few_shot", "student_small_cnn", "student_alexnet".
     """
     names, is_cached = task.config.students, task.cut is not None
     # Where layers are frozen, few images train the same network; else it would be as weak as slow.
     needs_small = "small_cnn" in names or ("few_shot" in names and not is_cached)
     small = prepare(dataset, *_small_cnn(task.config), on_progress) if needs_small else task
     tasks = {"few_shot": task if is_cached else small, "small_cnn": small}
-    predicted = {f"student_{name}": _predicted(name, tasks[name], test, on_progress) for name in names}
+    if "alexnet" in names:
+        tasks["alexnet"] = _alexnet(task, dataset, on_progress)
+    folders = {"alexnet": folder / "student_alexnet" / "checkpoints"}
+    predicted = {
+        f"student_{name}": _predicted(name, tasks[name], test, folders.get(name), on_progress) for name in names
+    }
     return {"student": predicted[f"student_{names[0]}"] if names else np.full(len(test), -1)} | predicted
 
 
-def _predicted(name: str, task: Task, test: np.ndarray, on_progress: OnProgress) -> np.ndarray:
+def _predicted(name: str, task: Task, test: np.ndarray, folder: Path | None, on_progress: OnProgress) -> np.ndarray:
     """Trains one student on all training images, or on `train.shots` of each class; the classes that it predicts."""
     config, labels = task.config, task.training_labels
-    is_few = name == "few_shot"
-    positions = few_of_each(labels, config.shots, config.seed) if is_few else np.arange(len(labels))
-    epochs = config.few_shot_epochs if is_few else config.small_cnn_epochs
+    positions = few_of_each(labels, config.shots, config.seed) if name == "few_shot" else np.arange(len(labels))
+    epochs = {"few_shot": config.few_shot_epochs, "small_cnn": config.small_cnn_epochs, "alexnet": config.epochs}[name]
     phase = f"student, {name.replace('_', ' ')}"
-    params = classifier.train(task, positions, epochs=epochs, phase=phase, on_progress=on_progress)
+    params = classifier.train(task, positions, epochs=epochs, folder=folder, phase=phase, on_progress=on_progress)
     return task.outputs(params, test)[1].argmax(-1)
 
 
@@ -51,9 +57,24 @@ def _small_cnn(config: TrainConfig) -> tuple[TrainConfig, ModelConfig]:
     alone = dataclasses.replace(
         config, from_layer=None, frozen_statistics=False, hardness="none", hardness_trunk="classifier",
         optimiser="muon", learning_rate=0.02, weight_decay=0.01, batch_size=32, early_size=None, crop_scale=0.7,
-        crops_from="memory",
+        crops_from="memory", first_stage=None, pixel_mean=None, pixel_std=None, keep_last_batch=False,
+        batch_norm_groups=1,
     )  # fmt: skip
     return alone, ModelConfig(config.small_cnn_network)
+
+
+def _alexnet(task: Task, dataset: PartDataset | SceneDataset, on_progress: OnProgress) -> Task:
+    """The same images for AlexNet, which is fine-tuned as the classifier alone is.
+
+    Source: the advanced user of Wang & Vasconcelos, "SCOUT", CVPR 2020.
+    """
+    alone = dataclasses.replace(task.config.of_classifier_alone, from_layer=None, frozen_statistics=False)
+    model = ModelConfig("alexnet", weights=alone.alexnet_weights, size=task.description.preprocessing.crop)
+    description, params = start(alone, model, task.description.class_names)
+    if task.cut is not None or description.preprocessing.resize != task.description.preprocessing.resize:
+        return prepare(dataset, alone, model, on_progress)
+    module = architectures.module(model.name, len(description.class_names))
+    return dataclasses.replace(task, config=alone, description=description, module=module, params=params)
 
 
 def few_of_each(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Int[np.ndarray, " k"]:

@@ -154,6 +154,8 @@ def start(train: TrainConfig, model: ModelConfig, class_names: tuple[str, ...]) 
     preprocessing = architectures.preprocessing(name)
     if model.size is not None:
         preprocessing = preprocessing.at(model.size)
+    given = {"mean": train.pixel_mean, "std": train.pixel_std}
+    preprocessing = dataclasses.replace(preprocessing, **{name: value for name, value in given.items() if value})
     description = Description(name, class_names, preprocessing, layer)
     if train.hardness != "none":
         description = dataclasses.replace(
