@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,26 @@ class _Schedule:
         within = position - (self.ends[step - 1] if step else 0)
         epoch = int(self.epochs[step])
         return self.source_of(epoch)[int(self.order_of(epoch)[self.firsts[step] + within])]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The images of a source, which are decoded whenever somebody asks for them: an array that takes no memory.
+
+    Attributes:
+        source: of images of one shape.
+        threads: how many read at a time.
+    """
+
+    source: Source
+    threads: int = 2
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Int[np.ndarray, " k"], /) -> Shaped[np.ndarray, "k h w d"]:
+        with ThreadPoolExecutor(self.threads) as pool:
+            return np.stack(list(pool.map(lambda row: self.source[int(row)]["image"], rows)))
 
 
 class Whole(dict[str, Any]):
