@@ -36,9 +36,12 @@ import jax
 
 from galore import processes
 from galore.errors import InputError, closest
-from galore.experiment import config, guide, inputs, pages, papers, progress, runner, runs
+from galore.experiment import config, guide, inputs, pages, papers, plan, progress, runner, runs
 from galore.experiment.config import Config
 from galore.experiment.papers import Setting, Study
+from galore.experiment.plan import Job
+from galore.options import from_mapping
+from galore.training.config import TrainConfig
 
 EXPERIMENTS = (
     "discriminant_vs_attributive",
@@ -92,6 +95,22 @@ class Arguments(NamedTuple):
     only: list[str]
     workers: int
 
+    @property
+    def launcher(self) -> list[str]:
+        """Hydra's own options, which choose a launcher."""
+        return [option for option in self.overrides if option.startswith("hydra")]
+
+    @property
+    def for_jobs(self) -> list[str]:
+        """The command line of a job, without its study and seed."""
+        own = [f"{name}={value}" for name, value in self.own.items() if name not in ("study", "seed", "plan")]
+        return [*own, *self.of_conf]
+
+    @property
+    def of_conf(self) -> list[str]:
+        """The overrides without Hydra's own."""
+        return [option for option in self.overrides if option not in self.launcher]
+
     def asks_for(self, option: str) -> bool:
         """Whether rehearsal=true or plan=true was given."""
         return self.own.get(option) == "true"
@@ -122,18 +141,41 @@ def main(arguments: list[str]) -> None:
     asked = asked_for(given)
     prepared = [one for study in asked.studies if (one := prepare(study, asked, given)).experiments]
     pages.load_studies(config.path(asked.results))  # refuses results of another format before any work
-    failed = []
-    for one in prepared:
-        try:
-            carry_out(one, asked, given.workers)
-        except InputError as error:
-            if len(prepared) == 1:
-                raise
-            failed.append(one.study.name)
-            print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
-        inputs.forget()
+    if asked.is_of_papers:
+        look_ahead(prepared, asked, given)
+    if given.asks_for("plan"):
+        return
+    if given.launcher:
+        launch(prepared, given)
+    failed = make(prepared, asked, given.workers)
     if failed:
         raise InputError(f"of {len(prepared)} studies these failed: {', '.join(failed)}; the same command resumes them")
+
+
+def make(prepared: list[Prepared], asked: Setting, workers: int) -> list[str]:
+    """Trains and runs what is missing and writes the pages; a study that fails does not stop the others.
+
+    Returns:
+        The names of those that failed.
+
+    Raises:
+        InputError: the only one failed.
+    """
+    failed: dict[str, None] = {}
+    # All trainings come first: afterwards this process holds the memory of the device.
+    steps = (train_all, functools.partial(run_experiments, workers=workers), functools.partial(write_page, asked=asked))
+    for step in steps[:1], steps[1:]:
+        for one in prepared:
+            try:
+                for do in step if one.study.name not in failed else ():
+                    do(one)
+            except InputError as error:
+                if len(prepared) == 1:
+                    raise
+                failed[one.study.name] = None
+                print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
+            inputs.forget()
+    return list(failed)
 
 
 def asked_for(given: Arguments) -> Setting:
@@ -144,9 +186,11 @@ def asked_for(given: Arguments) -> Setting:
     """
     own, names = given.own, [name for name in given.own.get("study", "").split(",") if name]
     if "setting" not in own:
-        study = Study(own.get("name", ""), tuple(given.overrides), tuple(given.seeds or [0]), tuple(given.only))
+        study = Study(own.get("name", ""), tuple(given.of_conf), tuple(given.seeds or [0]), tuple(given.only))
         return papers.Setting((study,), "outputs", "results", Path(), None)
-    overrides = tuple(given.overrides)
+    overrides = tuple(given.of_conf)
+    # Trainings are processes of their own, to which this one must leave the memory of the device.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if given.asks_for("rehearsal"):
         os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS", "")])
         made = papers.selected(papers.rehearsed(REHEARSAL, tuple(given.seeds or [0]), overrides), names)
@@ -169,7 +213,7 @@ def prepare(study: Study, asked: Setting, given: Arguments) -> Prepared:
     names = possible(list(study.only), first)
     experiments = [runner.load(name) for name in names if not given.only or name in given.only]
     used = [option for experiment in experiments for option in experiment.OPTIONS]
-    config.check_used(given.overrides, ["train", *dict.fromkeys(used)], "this study")
+    config.check_used(given.of_conf, ["train", *dict.fromkeys(used)], "this study")
     study = study._replace(name=study.name or f"{first.dataset.name}-{first.model.name}")
     parent = config.path(asked.outputs) / "reproduce" / study.name
     folders = {
@@ -179,11 +223,18 @@ def prepare(study: Study, asked: Setting, given: Arguments) -> Prepared:
     return Prepared(study, composed, experiments, folders)
 
 
-def carry_out(prepared: Prepared, asked: Setting, workers: int) -> None:
-    """Trains what is missing, runs what is not finished, and writes the study's page and the index."""
-    study, composed, experiments, folders = prepared
-    for cfg, seed in zip(composed, study.seeds):
+def train_all(prepared: Prepared) -> None:
+    """Trains the networks of a study that are missing."""
+    study = prepared.study
+    if study.is_comparison:
+        return  # of networks that other studies train
+    for cfg, seed in zip(prepared.composed, study.seeds):
         train(config.typed(cfg), [*study.overrides, f"seed={seed}"])
+
+
+def run_experiments(prepared: Prepared, workers: int) -> None:
+    """Runs the experiments of a study that are not finished."""
+    study, composed, experiments, folders = prepared
     for experiment in experiments:
         for cfg, folder in zip(composed, folders[experiment.NAME]):
             runs.check_same(folder, experiment, cfg)
@@ -194,9 +245,66 @@ def carry_out(prepared: Prepared, asked: Setting, workers: int) -> None:
     with progress.whole(study.name, len(folders)) as finished:
         for lines in results:
             finished(lines)
-    is_invented = prepared.first.dataset.is_invented or asked.is_rehearsal
-    write_results(config.path(asked.results), study.name, experiments, folders, is_invented)
+
+
+def write_page(prepared: Prepared, asked: Setting) -> None:
+    """Writes the page of a study and the index."""
+    study, is_invented = prepared.study, prepared.first.dataset.is_invented or asked.is_rehearsal
+    write_results(config.path(asked.results), study.name, prepared.experiments, prepared.folders, is_invented)
     print(f"written: {asked.results}/{study.name}/index.html and {asked.results}/index.html")
+
+
+def look_ahead(prepared: list[Prepared], asked: Setting, given: Arguments) -> None:
+    """Looks for all that is missing before anything starts; prints the plan where it was asked for.
+
+    Raises:
+        InputError: names everything that is missing, with the command that fetches it.
+    """
+    jobs = [job for one in prepared if not one.study.is_comparison for job in jobs_of(one)]
+    train_options = from_mapping(TrainConfig, config.plain(prepared[0].composed[0])["train"])
+    absent, costs = plan.missing(asked), {}
+    if not asked.is_rehearsal:
+        networks = dict.fromkeys(job.network for job in jobs if given.asks_for("plan") or not job.is_trained)
+        costs = plan.costs(list(networks), train_options, config.path(asked.outputs) / "costs.json")
+        absent += plan.short(asked, jobs, costs, train_options)
+    if given.asks_for("plan"):
+        print(*plan.lines(asked, jobs, costs, train_options), *plan.notes(asked), sep="\n")
+    if absent:
+        listed = "".join(f"\n  {one.what}\n    {one.remedy}" for one in absent)
+        raise InputError(f"before anything can start, {len(absent)} of what it needs is missing:{listed}")
+
+
+def jobs_of(prepared: Prepared) -> list[Job]:
+    """The jobs of a study: what there is of each training and its experiments."""
+    trainings = [config.path(config.typed(cfg).checkpoint) for cfg in prepared.composed]
+    done = [[runs.is_finished(some[place]) for some in prepared.folders.values()] for place in range(len(trainings))]
+    return plan.jobs(prepared.study, trainings, done)
+
+
+def launch(prepared: list[Prepared], given: Arguments) -> None:
+    """Has a launcher of Hydra do every job that is not finished: a training and its experiments.
+
+    What fails there says so and is tried once more here, afterwards.
+    """
+    jobs = [job for one in prepared if not one.study.is_comparison for job in jobs_of(one)]
+    waiting = [job for job in jobs if not job.is_trained or job.finished < job.experiments]
+    if not waiting:
+        return
+    names, seeds = (
+        dict.fromkeys(str(values) for values in some) for some in zip(*((job.study, job.seed) for job in waiting))
+    )
+    quoted = ",".join("'" + argument.replace("'", "\\'") + "'" for argument in given.for_jobs)
+    options = [f"study={','.join(names)}", f"seed={','.join(seeds)}", f"arguments=[{quoted}]", *given.launcher]
+    subprocess.run([sys.executable, str(config.ROOT / "experiments" / "job.py"), *options, "-m"], cwd=config.ROOT)
+
+
+def run_job(arguments: list[str]) -> None:
+    """What a launcher's job does: trains and runs what is missing of a study, and writes no page."""
+    given = parse(arguments)
+    asked = asked_for(given)
+    for one in (prepare(study, asked, given) for study in asked.studies):
+        train_all(one)
+        run_experiments(one, given.workers)
 
 
 def parse(arguments: list[str]) -> Arguments:

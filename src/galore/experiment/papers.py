@@ -19,6 +19,10 @@ SEEDS = (0, 1, 2)
 STUDENT = "alexnet"
 """The advanced user."""
 
+REHEARSED_WHOLE = ("cub-vgg16_bn", "ade20k-resnet50")
+REHEARSED_ONLY = ("discriminant_vs_attributive",)
+"""What a rehearsal of all studies makes of the others."""
+
 _REHEARSED = (
     "model.size=96", "train.first_stage.epochs=2", "train.first_stage.batch_size=8", "train.epochs=2",
     "train.batch_size=8", "explanation.top=4", "explanation.difficult=6", "explanation.edited_images=3",
@@ -41,6 +45,11 @@ class Study(NamedTuple):
     seeds: tuple[int, ...]
     only: tuple[str, ...] = ()
 
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it compares networks that other studies train."""
+        return self.only == COMPARED
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -61,6 +70,11 @@ class Setting:
     data: Path
     weights: Path | None
     is_rehearsal: bool = False
+
+    @property
+    def is_of_papers(self) -> bool:
+        """Whether this is the papers' setting, and not one study of a command line."""
+        return self.data != Path()
 
 
 def setting(data: Path, weights: Path | None, seeds: tuple[int, ...], given: tuple[str, ...] = ()) -> Setting:
@@ -103,6 +117,9 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
 def selected(made: Setting, names: list[str]) -> Setting:
     """Some of the studies, in their order; all where no name is given.
 
+    A rehearsal of all makes every experiment on one network of each data set, and one experiment on the others; one of
+    a study that is named makes all of its experiments.
+
     Raises:
         InputError: there is no such study.
     """
@@ -112,6 +129,11 @@ def selected(made: Setting, names: list[str]) -> Setting:
             hint = closest(name, known) or f"there are {', '.join(known)}"
             raise InputError(f"study={name}: no such study; {hint}")
     studies = tuple(study for study in made.studies if not names or study.name in names)
+    if made.is_rehearsal and not names:
+        studies = tuple(
+            study if study.is_comparison or study.name in REHEARSED_WHOLE else study._replace(only=REHEARSED_ONLY)
+            for study in studies
+        )
     return dataclasses.replace(made, studies=studies)
 
 
