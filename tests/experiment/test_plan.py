@@ -63,7 +63,7 @@ def test_all_that_is_missing_is_said_at_once_with_what_fetches_it(tmp_path, monk
     assert [one.remedy.rpartition("fetch_data.py ")[2] for one in said] == [
         f"{name} {tmp_path}" for name in ("cub", "ade20k", "vgg16_bn", "resnet50", "resnet34")
     ]
-    assert "classes.txt" in said[0].what and "SHA-256 is another one" in said[3].what
+    assert "attributes.txt is missing" in said[0].what and "SHA-256 is another one" in said[3].what
 
 
 def test_nothing_starts_while_something_is_missing(tmp_path, monkeypatch):

@@ -18,7 +18,10 @@ NAMES = {
     "ade20k": "ADE20K",
     "efficientnet_lite0": "EfficientNet-Lite0",
     "small_cnn": "small CNN",
+    "alexnet": "AlexNet",
     "vgg16": "VGG16",
+    "vgg16_bn": "VGG16-BN",
+    "resnet34": "ResNet-34",
     "resnet50": "ResNet-50",
     "networks": "several networks",
 }
