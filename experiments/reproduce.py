@@ -346,6 +346,9 @@ def check_setting(own: Mapping[str, str], overrides: Sequence[str]) -> None:
         for name in OF_PAPERS:
             if name in own:
                 raise InputError(f"{name}={own[name]} belongs to setting=papers; give that too")
+        for option in overrides:
+            if option.startswith("hydra"):
+                raise InputError(f"{option} belongs to setting=papers; a sweep of experiments/train.py takes it too")
         return
     if own["setting"] != "papers":
         raise InputError(f"setting={own['setting']}: no such setting, there is setting=papers")

@@ -162,6 +162,7 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
         (["seed=one"], "seed=one: expected numbers"),
         (["workers=none"], "workers=none: expected a number from 1 to 64"),
         (["workers=0"], "workers=0: expected a number from 1 to 64"),
+        (["hydra/launcher=joblib"], "hydra/launcher=joblib belongs to setting=papers"),
         (["data=here"], "data=here belongs to setting=papers"),
         (["setting=paper", "data=here"], "no such setting, there is setting=papers"),
         (["setting=papers"], "setting=papers needs data=DIR"),

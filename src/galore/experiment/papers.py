@@ -25,8 +25,8 @@ REHEARSED_ONLY = ("discriminant_vs_attributive",)
 
 _REHEARSED = (
     "model.size=96", "train.first_stage.epochs=2", "train.first_stage.batch_size=8", "train.epochs=2",
-    "train.batch_size=8", "explanation.top=4", "explanation.difficult=6", "explanation.edited_images=3",
-    "explanation.path_images=3", "explanation.batch_size=4",
+    "train.batch_size=8", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
+    "explanation.edited_images=3", "explanation.path_images=3", "explanation.batch_size=4",
 )  # fmt: skip
 
 
