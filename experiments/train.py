@@ -64,8 +64,7 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
             dataset = inputs.dataset(images, workers=options.threads)
             with _tracker(cfg, folder) as log:
                 trained = run.train_all(dataset, options, model, folder, on_progress, lambda one: log(one, one["step"]))
-                spent = {"seconds": time.perf_counter() - began, "peak_memory": peak_memory()}
-                result = run.summary(trained) | spent
+                result = run.summary(trained) | {"seconds": time.perf_counter() - began} | peak_memory()
                 log({"test": result}, max((one["step"] for one in run.read_metrics(folder / METRICS)), default=0))
             if hosts.is_first():
                 with atomic.file(folder / "config.yaml") as file:
@@ -77,10 +76,10 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
 
 
 def peak_memory() -> dict[str, int | None]:
-    """The most bytes that this process held so far: on the host, and on a device with a memory of its own."""
+    """The most bytes that this process held so far: on the host, and on the first device that has its own memory."""
     stats = jax.local_devices()[0].memory_stats() or {}
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"host": host, "device": stats.get("peak_bytes_in_use")}
+    return {"peak_memory_host": host, "peak_memory_device": stats.get("peak_bytes_in_use")}
 
 
 def configs(cfg: Any) -> tuple[TrainConfig, ModelConfig]:

@@ -204,7 +204,7 @@ def measured(network: str, train: TrainConfig) -> Cost:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"a step of {network} cannot be measured: {why}")
         result = json.loads((run / "result.json").read_text())
-        memory = result["peak_memory"]["device" if not is_cpu else "host"]
+        memory = result["peak_memory_host" if is_cpu else "peak_memory_device"]
         seconds = [_last_step(file) for file in (run / "first_stage" / "metrics.jsonl", run / "metrics.jsonl")]
         state = _bytes_of((run / "checkpoints" / "last").resolve())
         return Cost(provenance.device(), joint, seconds[0] / first, seconds[1] / joint, state, memory, _bytes_of(run))
