@@ -24,8 +24,8 @@ REHEARSED_ONLY = ("discriminant_vs_attributive",)
 """What a rehearsal of all studies makes of the others."""
 
 _REHEARSED = (
-    "model.size=96", "train.first_stage.epochs=2", "train.first_stage.batch_size=8", "train.epochs=2",
-    "train.batch_size=8", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
+    "model.size=64", "train.first_stage.epochs=2", "train.first_stage.batch_size=32", "train.epochs=2",
+    "train.batch_size=32", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
     "explanation.edited_images=3", "explanation.path_images=3", "explanation.batch_size=4",
 )  # fmt: skip
 

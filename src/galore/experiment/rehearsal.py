@@ -16,15 +16,15 @@ from galore.models import factory
 from galore.models.weights import to_torch_name, to_torch_shape
 
 CLASSES = 4
-PER_CLASS = 9
-SIDE = 128
+PER_CLASS = 16
+SIDE = 96
 
 _STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
 _EMPTY_DICTIONARY = b"ccollections\nOrderedDict\n)R"
 
 
 def draw_images(cub: Path, ade20k: Path) -> None:
-    """Draws the images of both data sets where they are missing: 4 classes of 5 training and 4 test images."""
+    """Draws the images of both data sets where they are missing: 4 classes of 10 training and 6 test images."""
     for root, drawing, drawn in (
         (cub, birds, birds.SyntheticBirds(CLASSES, PER_CLASS, seed=0, size=SIDE)),
         (ade20k, scenes, scenes.SyntheticScenes(CLASSES, PER_CLASS, seed=0, size=SIDE)),
