@@ -265,8 +265,8 @@ def look_ahead(prepared: list[Prepared], asked: Setting, given: Arguments) -> No
     absent, costs = plan.missing(asked), {}
     if not asked.is_rehearsal:
         networks = dict.fromkeys(job.network for job in jobs if given.asks_for("plan") or not job.is_trained)
-        costs = plan.costs(list(networks), train_options, config.path(asked.outputs) / "costs.json")
-        absent += plan.short(asked, jobs, costs, train_options)
+        costs, failed = plan.costs(list(networks), train_options, config.path(asked.outputs) / "costs.json")
+        absent += failed + plan.short(asked, jobs, costs, train_options)
     if given.asks_for("plan"):
         print(*plan.lines(asked, jobs, costs, train_options), *plan.notes(asked), sep="\n")
     if absent:

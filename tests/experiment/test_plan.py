@@ -68,7 +68,7 @@ def test_all_that_is_missing_is_said_at_once_with_what_fetches_it(tmp_path, monk
 
 def test_nothing_starts_while_something_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "train", lambda options, overrides: pytest.fail("trained"))
-    monkeypatch.setattr(plan, "costs", lambda *_: {"resnet50": COST})
+    monkeypatch.setattr(plan, "costs", lambda *_: ({"resnet50": COST}, []))
     monkeypatch.setattr(plan, "available_memory", lambda: GIB)
     with pytest.raises(InputError) as raised:
         reproduce.main(["setting=papers", f"data={tmp_path}", f"weights={tmp_path}", "study=cub-resnet50"])
@@ -108,9 +108,16 @@ def test_the_lines_of_a_plan_add_up(authors):
 
 
 def test_a_measurement_is_kept_and_made_once_for_a_device(tmp_path, monkeypatch, authors):
-    measured = []
-    monkeypatch.setattr(plan, "measured", lambda network, train: measured.append(network) or COST)
-    file = tmp_path / "costs.json"
-    assert plan.costs(["resnet50"], authors, file) == {"resnet50": COST, "alexnet": COST}
-    assert plan.costs(["resnet50"], authors, file)["resnet50"] == COST and measured == ["resnet50", "alexnet"]
-    assert len(json.loads(file.read_text())) == 2
+    def measure(network, train):
+        measured.append(network)
+        if network == "vgg16_bn":
+            raise InputError("a step of vgg16_bn cannot be measured: out of memory")
+        return COST
+
+    measured, file = [], tmp_path / "costs.json"
+    monkeypatch.setattr(plan, "measured", measure)
+    assert plan.costs(["resnet50"], authors, file) == ({"resnet50": COST, "alexnet": COST}, [])
+    found, problems = plan.costs(["vgg16_bn", "resnet50"], authors, file)
+    assert found == {"resnet50": COST, "alexnet": COST} and [one.remedy for one in problems] == [plan.SMALLER]
+    assert measured == ["resnet50", "alexnet", "vgg16_bn"] and len(json.loads(file.read_text())) == 2
+    assert plan.costs([], authors, file) == ({}, [])

@@ -32,6 +32,8 @@ PUBLISHED_IMAGES = {"cub": (5994, 5794), "ade20k": (20210, 2000)}
 """Training and test images of the whole data sets."""
 PROBE_BATCH = 4
 """Images of a measured step on a CPU; on other devices the step has as many as in the training."""
+SMALLER = "give a smaller train.batch_size=, or train.compute=bfloat16"
+"""What to do about memory."""
 
 _GIB = 2**30
 _STEPS = 3
@@ -164,15 +166,15 @@ def short(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: 
         wanted = cost.memory_at(train.batch_size)
         if wanted > available and any(job.network == network and not job.is_trained for job in jobs):
             said = f"training {network} takes {wanted / _GIB:.1f} GiB of memory, {available / _GIB:.1f} are there"
-            found.append(Missing(said, "give a smaller train.batch_size= or train.compute=bfloat16"))
+            found.append(Missing(said, SMALLER))
     return found
 
 
 def available_memory() -> int:
-    """Bytes of memory of the device, or of the host where the device is a CPU."""
+    """Bytes of memory of each device, or of the host where the device is a CPU."""
     stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"]) * jax.local_device_count()
+        return int(stats["bytes_limit"])
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -253,24 +255,27 @@ def jobs(study: Study, trainings: Sequence[Path], finished: Sequence[Sequence[bo
     ]
 
 
-def costs(networks: Sequence[str], train: TrainConfig, kept: Path) -> dict[str, Cost]:
-    """What each network costs, measured once on a kind of device and kept in a file.
+def costs(networks: Sequence[str], train: TrainConfig, kept: Path) -> tuple[dict[str, Cost], list[Missing]]:
+    """What each network costs, measured once on a kind of device and kept in a file; and what cannot be measured.
 
     Args:
-        networks: to be trained, with the student.
+        networks: to be trained; the student is measured with them.
         train: the options of the training.
         kept: the file.
     """
     known = json.loads(kept.read_text()) if kept.exists() else {}
-    found = {}
+    found, problems = {}, []
     for network in dict.fromkeys([*networks, *([papers.STUDENT] if networks else [])]):
-        key = f"{network}, {train.compute}, {provenance.device()}"
-        if key not in known:
-            known[key] = dataclasses.asdict(measured(network, train))
-            with atomic.file(kept) as file:
-                file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        found[network] = options.from_mapping(Cost, known[key])
-    return found
+        key = f"{network}, batch {train.batch_size}, {train.compute}, {provenance.device()}"
+        try:
+            cost = options.from_mapping(Cost, known[key]) if key in known else measured(network, train)
+        except InputError as error:
+            problems.append(Missing(str(error), SMALLER))
+            continue
+        found[network], known[key] = cost, dataclasses.asdict(cost)
+        with atomic.file(kept) as file:
+            file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return found, problems
 
 
 def _training_hours(job: Job, costs: dict[str, Cost], train: TrainConfig, images: int) -> float:
