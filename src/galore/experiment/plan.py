@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import jax
 
-from galore import atomic, options, provenance
+from galore import atomic, foreign, provenance
 from galore.data import ade20k, cub
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.synthetic import birds
@@ -263,18 +263,19 @@ def costs(networks: Sequence[str], train: TrainConfig, kept: Path) -> tuple[dict
         train: the options of the training.
         kept: the file.
     """
-    known = json.loads(kept.read_text()) if kept.exists() else {}
+    known = foreign.json_file(kept, dict[str, Cost], "what trainings cost") if kept.exists() else {}
     found, problems = {}, []
     for network in dict.fromkeys([*networks, *([papers.STUDENT] if networks else [])]):
         key = f"{network}, batch {train.batch_size}, {train.compute}, {provenance.device()}"
         try:
-            cost = options.from_mapping(Cost, known[key]) if key in known else measured(network, train)
+            cost = known[key] if key in known else measured(network, train)
         except InputError as error:
             problems.append(Missing(str(error), SMALLER))
             continue
-        found[network], known[key] = cost, dataclasses.asdict(cost)
+        found[network] = known[key] = cost
         with atomic.file(kept) as file:
-            file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+            plain = {name: dataclasses.asdict(one) for name, one in known.items()}
+            file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     return found, problems
 
 
