@@ -119,6 +119,56 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
     assert float(easiness) == pytest.approx(1 - found["hardness"][0], abs=1e-5)
 
 
+def test_the_papers_training_in_small_is_two_stages_and_a_fine_tuned_student_and_is_resumed(tmp_path, birds):
+    cfg = options(
+        "dataset=synthetic_birds", "model=small_cnn_narrow", "train=authors", *SMALL[1:4], f"dataset.root={birds}",
+        f"model.checkpoint={tmp_path}", "model.size=64", "train.alexnet_network=alexnet_narrow",
+        "train.alexnet_weights=null", "train.epochs=1", "train.batch_size=16", "train.first_stage.epochs=2",
+        "train.first_stage.batch_size=8", "train.hardness_widths=[6,4]",
+    )  # fmt: skip
+    result = train.train(cfg, tmp_path)
+    images = int(inputs.dataset(config.dataset(cfg)).is_training.sum())
+    steps = {
+        name: checkpoint.read_header(tmp_path / name / "checkpoints" / "last")["step"]
+        for name in ("first_stage", ".", "student_alexnet")
+    }
+    assert steps == {"first_stage": 2 * -(-images // 8), ".": -(-images // 16), "student_alexnet": 2 * -(-images // 8)}
+    assert set(result) >= {"student_alexnet_accuracy", "hardness_spearman"}
+
+    # The joint training starts from the first stage's end, the trunk of its predictor as well.
+    typed, _ = train.configs(cfg)
+    alone = checkpoint.load_params(tmp_path / "first_stage")
+    rates = {"": typed.learning_rate, "hardness.trunk.": typed.predictor_learning_rate}
+    end = checkpoint.load_params(tmp_path)
+    for prefix, rate in rates.items():
+        moved = np.abs(end[f"{prefix}conv1.kernel"] - alone["conv1.kernel"]).max()
+        assert 0 < moved < 50 * rate * steps["."]
+    assert checkpoint.read(tmp_path).description.preprocessing.mean == typed.pixel_mean
+    assert train.train(cfg, tmp_path)["accuracy"] == result["accuracy"]
+
+
+@pytest.mark.robust("options")
+@pytest.mark.parametrize(
+    ("override", "because"),
+    [
+        ("train.views=2", "from_layer=null"),
+        ("train.shots=3", r"students=\[small_cnn\]"),
+        ("train.momentum=0.5", "optimiser=muon"),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused(override, because):
+    typed, _ = train.configs(options("train.students=[small_cnn]", override))
+    with pytest.raises(InputError, match=rf"^{override.partition('=')[0]} changes nothing with train\.{because}$"):
+        train.refuse_idle(typed, [override])
+    train.refuse_idle(typed, ["train.epochs=2", "dataset=cub"])
+
+
+@pytest.mark.parametrize("override", ["train.views=2", "train.early_share=0.5", "train.shots=3", "train.patience=2"])
+def test_the_papers_training_has_no_options_that_change_nothing(override):
+    with pytest.raises(InputError, match=f"unknown option '{override.partition('=')[0]}'"):
+        config.check_names(["train=authors", override], "training")
+
+
 @pytest.mark.robust("options")
 @pytest.mark.parametrize(
     ("override", "message"),

@@ -73,3 +73,28 @@ def test_a_head_reads_only_what_lies_behind_the_cut():
     )
     forward = training_forward(MODULE, lambda module, x: module.head(x))
     assert used_names(forward, PARAMS, activation) == ("fc.bias", "fc.kernel")
+
+
+def normalised(module, x):
+    return module.features(x, "bn")
+
+
+def test_groups_of_a_batch_are_normalised_each_by_its_own_statistics_and_those_of_the_first_are_kept():
+    outputs, statistics = training_forward(MODULE, normalised, groups=2)(PARAMS, X, KEY)
+    alone = training_forward(MODULE, normalised)
+    first, second = alone(PARAMS, X[:3], KEY), alone(PARAMS, X[3:], KEY)  # as torch.chunk cuts five images
+    np.testing.assert_allclose(outputs, np.concatenate([first[0], second[0]]), atol=1e-6)
+    np.testing.assert_allclose(statistics["bn.mean"], first[1]["bn.mean"], atol=1e-7)
+
+
+def test_in_bfloat16_parameters_and_statistics_stay_float32_and_results_are_near():
+    exact, exact_statistics = training_forward(MODULE, normalised)(PARAMS, X, KEY)
+    rough, statistics = training_forward(MODULE, normalised, compute="bfloat16")(PARAMS, X, KEY)
+    assert rough.dtype == statistics["bn.mean"].dtype == jnp.float32
+    assert 0 < float(jnp.abs(rough - exact).max()) < 2e-2 * float(jnp.abs(exact).max())
+    np.testing.assert_allclose(statistics["bn.var"], exact_statistics["bn.var"], rtol=1e-2)
+    inside = jax.make_jaxpr(training_forward(MODULE, compute="bfloat16"))(PARAMS, X, KEY)
+    products = [
+        equation for equation in inside.eqns if equation.primitive.name in ("dot_general", "conv_general_dilated")
+    ]
+    assert products and all(one.outvars[0].aval.dtype == jnp.bfloat16 for one in products)

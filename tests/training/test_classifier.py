@@ -18,7 +18,9 @@ BOTH = architectures.training_forward(MODULE, lambda m, x: (m.features(x), m.hea
 
 def test_the_authors_optimiser_by_hand():
     params = {"w": jnp.array([2.0]), "hardness.w": jnp.array([2.0])}
-    optimiser = classifier.make_optimiser(TrainConfig(optimiser="authors", learning_rate=1e-3), steps=4, per_epoch=2)
+    optimiser = classifier.make_optimiser(
+        TrainConfig(optimiser="authors", learning_rate=1e-3, weight_decay=1e-4), 4, per_epoch=2
+    )
     state, gradient = optimiser.init(params), {"w": jnp.array([1.0]), "hardness.w": jnp.array([1.0])}
     w, momentum = 2.0, 0.0
     for step in range(4):

@@ -3,8 +3,10 @@ import dataclasses
 import pytest
 
 from galore.errors import InputError
+from galore.experiment import config as composed
 from galore.options import from_mapping
-from galore.training.config import ModelConfig, TrainConfig
+from galore.training import architectures, task
+from galore.training.config import FirstStage, ModelConfig, TrainConfig
 
 
 def test_plain_options_become_typed_ones():
@@ -54,6 +56,9 @@ def test_plain_options_become_typed_ones():
         ("hardness", None, "one of none, held_out, cross_fit, joint"),
         ("hardness_widths", 64, "a list"),
         ("students", "few_shot", "a list"),
+        ("first_stage", 3, "options by name or null"),
+        ("pixel_mean", 0.5, "a list or null"),
+        ("compute", "float16", "one of float32, bfloat16"),
     ],
 )
 def test_a_wrong_type_or_value_is_refused(name, value, expected):
@@ -84,8 +89,95 @@ def test_a_wrong_type_or_value_is_refused(name, value, expected):
             "train.hardness_widths=.*: expected at least one width",
         ),
         (TrainConfig, {"small_cnn_network": "smal_cnn"}, "unknown network 'smal_cnn'"),
+        (TrainConfig, {"alexnet_network": "alex"}, "unknown network 'alex'"),
+        (TrainConfig, {"pixel_std": [0.5]}, r"train.pixel_std=\[0.5\]: expected red, green and blue"),
+        (TrainConfig, {"first_stage": {"epochs": 2}}, "first_stage comes before a joint training"),
+        (TrainConfig, {"first_stage": {"epoch": 2}}, "unknown option train.first_stage.epoch: the closest .*epochs"),
+        (TrainConfig, {"first_stage": {"epochs": 0}}, "train.first_stage.epochs=0: expected a whole number from 1"),
     ],
 )
 def test_options_that_do_not_exist_or_do_not_fit_together_are_refused(config, options, message):
     with pytest.raises(InputError, match=message):
         from_mapping(config, options)
+
+
+AUTHORS = {
+    # Two stages: first the classifier alone, batch 64, 60 epochs, times 0.1 at epoch 40; then jointly, batch 128, 60
+    # epochs, times 0.95 an epoch.
+    "first_stage.batch_size": 64,
+    "first_stage.epochs": 60,
+    "first_stage.decay": 0.1,
+    "first_stage.decay_every": 40,
+    "hardness": "joint",
+    "batch_size": 128,
+    "epochs": 60,
+    "decay": 0.95,
+    "decay_every": 1,
+    # Classifier: SGD 0.001, momentum 0.9, weight decay 1e-4. Predictor: Adam 1e-5, weight decay 1e-3.
+    "optimiser": "authors",
+    "learning_rate": 0.001,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "predictor_learning_rate": 1e-5,
+    "predictor_weight_decay": 1e-3,
+    "label_smoothing": 0.0,
+    # A trunk of the same architecture with 1000 outputs, then linear layers of 1000, 100 and 1.
+    "hardness_trunk": "own",
+    "hardness_widths": (1000, 1000, 100),
+    # Everything is trained; random resized crops of the photos, and flips; incomplete batches count.
+    "from_layer": None,
+    "frozen_statistics": False,
+    "crop_scale": 0.08,
+    "crops_from": "files",
+    "flip": True,
+    "early_size": None,
+    "keep_last_batch": True,
+    "pixel_mean": (0.471, 0.460, 0.454),
+    "pixel_std": (0.267, 0.266, 0.271),
+    # The last epoch is used, not the best.
+    "validation": 0.0,
+    "patience": None,
+    # The advanced user is an AlexNet with ImageNet weights, fine-tuned in the same way.
+    "students": ("alexnet",),
+    "alexnet_network": "alexnet",
+    "alexnet_weights": "imagenet",
+    "compute": "float32",
+}
+"""The papers' training, value by value (docs/training.md says where each was read)."""
+LAYERS = {"alexnet": "conv5", "vgg16": "conv5_3", "vgg16_bn": "conv5_3", "resnet34": "layer4", "resnet50": "layer4"}
+
+
+@pytest.mark.parametrize("network", LAYERS)
+def test_the_authors_training_has_the_values_of_the_papers(network):
+    composition = composed.plain(composed.compose(["dataset=cub", f"model={network}", "train=authors"], "training"))
+    options, model = composition["train"], composition["model"]
+    model.pop("checkpoint")
+    config, found = from_mapping(TrainConfig, options), from_mapping(ModelConfig, model)
+    values = composed.flat(dataclasses.asdict(config))
+    assert {name: values[name] for name in AUTHORS} == AUTHORS
+    assert (found.layer, found.weights, found.size) == (LAYERS[network], "imagenet", None)
+    assert not set(options) & set(config.idle), "an option that does nothing is not listed"
+
+
+def test_the_authors_training_sees_crops_of_224_pixels_of_photos_resized_to_256_by_their_own_statistics():
+    config = TrainConfig(pixel_mean=AUTHORS["pixel_mean"], pixel_std=AUTHORS["pixel_std"])
+    description, _ = task.start(config, ModelConfig("small_cnn_narrow"), ("a", "b"))
+    assert (description.preprocessing.mean, description.preprocessing.std) == (config.pixel_mean, config.pixel_std)
+    usual = architectures.preprocessing("resnet50")
+    assert (usual.resize, usual.crop) == (256, 224)
+
+
+def test_the_classifier_alone_is_trained_as_the_first_stage_says():
+    config = TrainConfig(hardness="joint", hardness_trunk="own", first_stage=FirstStage(epochs=3, batch_size=7))
+    alone = config.of_classifier_alone
+    assert (alone.epochs, alone.batch_size, alone.decay, alone.decay_every) == (3, 7, 0.1, 40)
+    assert (alone.first_stage, alone.hardness, alone.hardness_trunk) == (None, "none", "classifier")
+
+
+def test_options_that_change_nothing_are_known():
+    assert {"views", "momentum", "alexnet_weights", "hardness_folds"} <= set(TrainConfig().idle)
+    assert TrainConfig().idle["hardness_trunk"] == "hardness=held_out"
+    busy = TrainConfig(
+        from_layer="conv1", optimiser="authors", hardness="joint", students=("few_shot", "small_cnn", "alexnet")
+    )
+    assert set(busy.idle) == {"hardness_folds"}

@@ -74,3 +74,33 @@ def test_bad_shares_and_batches_are_refused():
         inputs.validation_split(np.zeros(3, int), 1.0, seed=0)
     with pytest.raises(InputError, match="batch_size 9 is larger than the 4"):
         inputs.training_batches(lambda e: numbered(4), 4, 9, seed=0, start=0, stop=1)
+
+
+def test_the_last_batch_of_an_epoch_may_be_smaller_and_a_resumed_run_sees_the_same():
+    source = numbered(11)
+    read = lambda start: list(  # noqa: E731
+        inputs.training_batches(lambda e: source, 11, 4, seed=0, start=start, stop=6, keep_last=True)
+    )
+    whole = labels_of(read(0))
+    assert [len(batch) for batch in whole] == [4, 4, 3, 4, 4, 3]
+    assert sorted(np.concatenate(whole[:3])) == sorted(np.concatenate(whole[3:])) == list(range(11))
+    assert labels_of(read(4)) == whole[4:]
+    assert all(batch["valid"].all() for batch in read(0))
+
+
+def test_two_processes_share_full_batches_and_hold_an_incomplete_one_whole(monkeypatch):
+    source = numbered(11)
+    read = lambda: list(  # noqa: E731
+        inputs.training_batches(lambda e: source, 11, 4, seed=0, start=0, stop=3, keep_last=True)
+    )
+    alone = labels_of(read())
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr("jax.device_count", lambda: 4)
+    shares = []
+    for index in range(2):
+        monkeypatch.setattr("jax.process_index", lambda index=index: index)
+        batches = read()
+        assert [isinstance(batch, inputs.Whole) for batch in batches] == [False, False, True]
+        shares.append(labels_of(batches))
+    assert [a + b for a, b in zip(*shares)][:2] == alone[:2]
+    assert shares[0][2] == shares[1][2] == alone[2]

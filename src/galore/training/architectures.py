@@ -16,6 +16,7 @@ from galore.models.factory import ARCHITECTURES, draw
 from galore.models.layers import LayeredNetwork, check_layer
 from galore.network import Network, from_nnx, is_floating, pure
 from galore.network import _dotted as dotted
+from galore.training.losses import at_least_float32
 
 Params = dict[str, Float[Array, "..."]]
 """Dotted names, as in `Network.params` of `galore.from_nnx`: {"bn0.mean": ..., "fc.kernel": ...}."""
@@ -148,7 +149,7 @@ def training_forward(
         groups: into how many parts a batch is cut, each normalised by its own statistics, of which those of the first
             are kept: what torch's `DataParallel` does with so many GPUs.
         compute: the dtype of everything but BatchNorm's statistics; the parameters that come in and the outputs are
-            float32.
+            float32 where it is bfloat16.
 
     Returns:
         `(params, inputs, key) -> (outputs, statistics)` with `statistics` a part of the params, under the same names.
@@ -164,11 +165,10 @@ def training_forward(
     def forward(params: Params, inputs: Any, key: Key[Array, ""]) -> tuple[Any, Params]:
         cast = [params[name] if name.endswith((".mean", ".var")) else params[name].astype(compute) for name in names]
         merged = nnx.merge(graph, jax.tree.unflatten(structure, cast), _with_key(rest, key), copy=True)
-        outputs = call(merged, inputs.astype(compute))
+        outputs = call(merged, jnp.asarray(inputs, compute))
         statistics = nnx.state(merged, nnx.BatchStat)
         leaves = jax.tree_util.tree_leaves_with_path(statistics)
-        whole = jax.tree.map(lambda output: output.astype(jnp.float32), outputs)
-        return whole, {dotted(path): leaf for path, leaf in leaves}
+        return jax.tree.map(at_least_float32, outputs), {dotted(path): leaf for path, leaf in leaves}
 
     return forward if groups == 1 else _in_groups(forward, groups)
 

@@ -79,6 +79,7 @@ class TrainConfig:
     few_shot_epochs: Count = 30
     small_cnn_network: str = "small_cnn_narrow"
     small_cnn_epochs: Count = 4
+    alexnet_network: str = "alexnet"
     alexnet_weights: str | None = "imagenet"  # to start from, as `galore.load` takes them; None: random ones
     threads: Count = 2
 
@@ -96,7 +97,8 @@ class TrainConfig:
                 raise InputError(f"train.{name}={list(getattr(self, name))}: expected red, green and blue")
         if self.patience is not None and not self.validation:
             raise InputError("train.patience needs held-out images: give train.validation=0.1")
-        architectures.module(self.small_cnn_network, 2)  # refuses an unknown name
+        for network in (self.small_cnn_network, self.alexnet_network):
+            architectures.module(network, 2)  # refuses an unknown name
 
     @property
     def idle(self) -> dict[str, str]:
@@ -117,7 +119,7 @@ class TrainConfig:
             (("shots", "few_shot_epochs"), "few_shot" not in self.students, students),
             (("small_cnn_epochs",), "small_cnn" not in self.students, students),
             (("small_cnn_network",), not {"few_shot", "small_cnn"} & set(self.students), students),
-            (("alexnet_weights",), "alexnet" not in self.students, students),
+            (("alexnet_network", "alexnet_weights"), "alexnet" not in self.students, students),
         ]
         return {name: reason for names, is_idle, reason in rules if is_idle for name in names}
 

@@ -24,14 +24,19 @@ def cross_entropy(logits: Float[Array, "B C"], labels: Int[Array, " B"], smoothi
         labels: [B], 0-based.
         smoothing: the share of the target that is spread over all classes (Szegedy et al., CVPR 2016).
     """
-    logits = logits.astype(jnp.float32)
+    logits = at_least_float32(logits)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
     return optax.softmax_cross_entropy(logits, targets)
 
 
+def at_least_float32(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Half precision is not enough for exponentials and means; double precision stays."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+
+
 def true_class_probability(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Float[Array, " B"]:
     """p of the true class, [B], float32."""
-    probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+    probabilities = jax.nn.softmax(at_least_float32(logits), axis=-1)
     return jnp.take_along_axis(probabilities, labels[:, None], axis=-1)[:, 0]
 
 

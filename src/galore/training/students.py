@@ -69,7 +69,7 @@ def _alexnet(task: Task, dataset: PartDataset | SceneDataset, on_progress: OnPro
     Source: the advanced user of Wang & Vasconcelos, "SCOUT", CVPR 2020.
     """
     alone = dataclasses.replace(task.config.of_classifier_alone, from_layer=None, frozen_statistics=False)
-    model = ModelConfig("alexnet", weights=alone.alexnet_weights, size=task.description.preprocessing.crop)
+    model = ModelConfig(alone.alexnet_network, weights=alone.alexnet_weights, size=task.description.preprocessing.crop)
     description, params = start(alone, model, task.description.class_names)
     if task.cut is not None or description.preprocessing.resize != task.description.preprocessing.resize:
         return prepare(dataset, alone, model, on_progress)
