@@ -263,10 +263,10 @@ def test_a_page_instead_of_an_archive_says_so_and_keeps_what_came_before(tmp_pat
 
 def test_weights_of_a_network_come_by_its_name_and_are_verified(server: Server, tmp_path: Path, monkeypatch, capsys):
     content = b"weights"
-    server.files["alexnet-owt-7be5be79.pth"] = content
+    server.files["/alexnet-owt-7be5be79.pth"] = content
     known = dataclasses.replace(
         fetch_data.ARCHITECTURES["alexnet"],
-        published=Download(f"{server.url}/alexnet-owt-7be5be79.pth", hashlib.sha256(content).hexdigest()),
+        published=Download(f"{server.address}/alexnet-owt-7be5be79.pth", hashlib.sha256(content).hexdigest()),
     )
     monkeypatch.setitem(fetch_data.ARCHITECTURES, "alexnet", known)
     monkeypatch.setattr("sys.argv", ["fetch_data", "alexnet", str(tmp_path)])
@@ -274,7 +274,7 @@ def test_weights_of_a_network_come_by_its_name_and_are_verified(server: Server, 
     assert (tmp_path / "alexnet-owt-7be5be79.pth").read_bytes() == content
     assert f"weights={tmp_path}" in capsys.readouterr().out
     (tmp_path / "alexnet-owt-7be5be79.pth").unlink()
-    server.files["alexnet-owt-7be5be79.pth"] = b"something else"
+    server.files["/alexnet-owt-7be5be79.pth"] = b"something else"
     with pytest.raises(InputError, match="has the checksum"):
         fetch_data.main()
 

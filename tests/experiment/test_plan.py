@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from galore.errors import InputError
-from galore.experiment import config, papers, plan, runner
+from galore.experiment import config, pages, papers, plan, runner
 from galore.experiment.plan import Cost, Job
 from galore.models import factory
 from galore.options import from_mapping
@@ -70,6 +70,7 @@ def test_nothing_starts_while_something_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "train", lambda options, overrides: pytest.fail("trained"))
     monkeypatch.setattr(plan, "costs", lambda *_: ({"resnet50": COST}, []))
     monkeypatch.setattr(plan, "available_memory", lambda: GIB)
+    monkeypatch.setattr(pages, "load_studies", lambda results: [])
     with pytest.raises(InputError) as raised:
         reproduce.main(["setting=papers", f"data={tmp_path}", f"weights={tmp_path}", "study=cub-resnet50"])
     for said in ("CUB_200_2011", "resnet50-0676ba61.pth", "alexnet-owt-7be5be79.pth", "GiB of memory", "fetch_data.py"):

@@ -158,7 +158,8 @@ def reason(judged: Judged) -> str:
 
 def number(judged: Judged) -> str:
     """What was measured, with its interval and unit; "not measured" where it was not."""
-    return "not measured" if judged.result.inference is None else shown(judged.result.inference, judged.result)
+    inference = judged.result.inference
+    return ("" if inference is None else shown(inference, judged.result)) or "not measured"
 
 
 def shown(inference: Inference, result: Result) -> str:
