@@ -122,3 +122,30 @@ def test_a_measurement_is_kept_and_made_once_for_a_device(tmp_path, monkeypatch,
     assert found == {"resnet50": COST, "alexnet": COST} and [one.remedy for one in problems] == [plan.SMALLER]
     assert measured == ["resnet50", "alexnet", "vgg16_bn"] and len(json.loads(file.read_text())) == 2
     assert plan.costs([], authors, file) == ({}, [])
+
+
+def test_a_launcher_gets_each_training_that_is_not_finished_as_a_job(tmp_path, monkeypatch):
+    commands = []
+    for name in ("rejection", "deliberative_network"):
+        runner.load(name)
+    monkeypatch.setattr(reproduce.subprocess, "run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    given = reproduce.parse(
+        ["setting=papers", f"data={tmp_path}/it's", "study=cub-resnet50,ade20k-alexnet,cub-networks", "seed=0,1",
+         "only=rejection,deliberative_network", "train.batch_size=32", "workers=2", "hydra/launcher=joblib"]
+    )  # fmt: skip
+    asked = reproduce.asked_for(given)
+    prepared = [reproduce.prepare(study, asked, given) for study in asked.studies]
+    finished = tmp_path / "outputs" / "papers" / "training" / "ade20k-alexnet-seed0"
+    finished.mkdir(parents=True)
+    (finished / "result.json").write_text("{}")
+    reproduce.launch(prepared, given)
+    _, program, studies, seeds, arguments, launcher, flag = commands.pop()
+    assert program.endswith("experiments/job.py") and (launcher, flag) == ("hydra/launcher=joblib", "-m")
+    # What is finished ends at once: it has experiments to run, which are not.
+    assert studies == "study=cub-resnet50,ade20k-alexnet" and seeds == "seed=0,1"
+    read = config.hydra.core.override_parser.overrides_parser.OverridesParser.create().parse_override(arguments)
+    assert read.value() == [
+        "setting=papers", f"data={tmp_path}/it's", "only=rejection,deliberative_network", "workers=2",
+        "train.batch_size=32",
+    ]  # fmt: skip
