@@ -293,8 +293,8 @@ def launch(prepared: list[Prepared], given: Arguments) -> None:
     names, seeds = (
         dict.fromkeys(str(values) for values in some) for some in zip(*((job.study, job.seed) for job in waiting))
     )
-    quoted = ",".join("'" + argument.replace("'", "\\'") + "'" for argument in given.for_jobs)
-    options = [f"study={','.join(names)}", f"seed={','.join(seeds)}", f"arguments=[{quoted}]", *given.launcher]
+    arguments = ",".join(map(papers.quoted, given.for_jobs))
+    options = [f"study={','.join(names)}", f"seed={','.join(seeds)}", f"arguments=[{arguments}]", *given.launcher]
     subprocess.run([sys.executable, str(config.ROOT / "experiments" / "job.py"), *options, "-m"], cwd=config.ROOT)
 
 

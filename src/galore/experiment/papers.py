@@ -144,6 +144,11 @@ def file_name(network: str) -> str:
     return published.url.rpartition("/")[2]
 
 
+def quoted(value: str | Path) -> str:
+    """A value as Hydra takes it, whatever it holds."""
+    return "'" + str(value).replace("'", "\\'") + "'"
+
+
 def network_of(study: Study) -> str:
     """The network of a study, the first one of those that it compares."""
     return next(option.removeprefix("model=") for option in study.overrides if option.startswith("model="))
@@ -161,10 +166,10 @@ def _setting(
     studies = []
     small = _REHEARSED if is_rehearsal else ()
     for dataset, folder in FOLDERS.items():
-        shared = (f"dataset={dataset}", f"dataset.root={data / folder}", "train=authors", "explanation=authors")
+        shared = (f"dataset={dataset}", f"dataset.root={quoted(data / folder)}", "train=authors", "explanation=authors")
         options = {network: (*shared, *_of_network(network, weights, outputs), *small, *given) for network in NETWORKS}
         studies += [Study(f"{dataset}-{network}", some, seeds) for network, some in options.items()]
-        runs = ",".join(f"{outputs}/training/{dataset}-{network}-seed${{seed}}" for network in NETWORKS)
+        runs = ",".join(quoted(f"{outputs}/training/{dataset}-{network}-seed${{seed}}") for network in NETWORKS)
         compared = (*options[NETWORKS[0]], f"explanation.checkpoints=[{runs}]")
         studies.append(Study(f"{dataset}-networks", compared, seeds, COMPARED))
     return Setting(tuple(studies), outputs, results, data, weights, is_rehearsal)
@@ -172,10 +177,11 @@ def _setting(
 
 def _of_network(network: str, weights: Path | None, outputs: str) -> tuple[str, ...]:
     """Its weights, those of the student, and the folder of its trainings; AlexNet has no student weaker than itself."""
-    start = {one: weights / file_name(one) if weights else "imagenet" for one in (network, STUDENT)}
+    start = {one: quoted(weights / file_name(one)) if weights else "imagenet" for one in (network, STUDENT)}
+    checkpoint = f"{outputs}/training/${{dataset.name}}-{network}-seed${{train.seed}}"
     return (
         f"model={network}",
         f"model.weights={start[network]}",
-        f"model.checkpoint={outputs}/training/${{dataset.name}}-{network}-seed${{train.seed}}",
+        f"model.checkpoint={quoted(checkpoint)}",
         "train.students=[]" if network == STUDENT else f"train.alexnet_weights={start[STUDENT]}",
     )

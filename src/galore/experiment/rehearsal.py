@@ -39,7 +39,8 @@ def write_weights(path: Path, network: str, seed: int = 0) -> None:
     Args:
         path: a .pth file.
         network: one of `galore.models.factory.names()`.
-        seed: of the numbers: kernels as He et al. draw them, BatchNorm as the identity, biases 0.
+        seed: of the numbers: kernels as He et al. draw them, but that the weights of every output sum to 0, without
+            which all images would look alike to a deep network without BatchNorm; BatchNorm as the identity, biases 0.
     """
     rng, torch_name = np.random.default_rng(seed), factory.ARCHITECTURES[network].torch_name
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -57,7 +58,8 @@ def write_weights(path: Path, network: str, seed: int = 0) -> None:
 
 def _values(name: str, dtype: str, shape: Sequence[int], rng: np.random.Generator) -> Shaped[np.ndarray, "..."]:
     if len(shape) > 1:
-        return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / math.prod(shape[1:])))
+        kernels = rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / math.prod(shape[1:])))
+        return kernels - kernels.mean(tuple(range(1, len(shape))), keepdims=True)
     return np.full(shape, name.endswith(("weight", "running_var")), dtype)
 
 
