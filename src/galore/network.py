@@ -161,11 +161,30 @@ class Network:
     def astype(self, dtype: Any) -> "Network":
         """The same network with its floating-point parameters cast, for example to `jnp.bfloat16`; cast images too."""
 
-        def cast(leaf: Any) -> Any:
-            array = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
-            return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
+        return dataclasses.replace(self, params=_cast(self.params, dtype))
 
-        return dataclasses.replace(self, params=jax.tree.map(cast, self.params))
+    def computing_in(self, dtype: Any) -> "Network":
+        """The same network in mixed precision: it computes in `dtype`, for example `jnp.bfloat16`, while parameters,
+        images, activations, logits and maps keep theirs."""
+
+        def mixed(function: Callable[[PyTree, Array], Array]) -> Keyed:
+            def run(params: PyTree, x: Array) -> Array:
+                return function(_cast(params, dtype), x.astype(dtype)).astype(x.dtype)
+
+            return Keyed(run, ("computing in", function, jnp.dtype(dtype)))
+
+        features = None if self.features is None else mixed(self.features)
+        return dataclasses.replace(self, features=features, head=mixed(self.head))
+
+
+def _cast(tree: PyTree, dtype: Any) -> PyTree:
+    """With its floating-point leaves cast."""
+
+    def cast(leaf: Any) -> Any:
+        array = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)
 
 
 def _step(pixels: int, cells: int, detail: int) -> int:

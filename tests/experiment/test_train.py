@@ -124,7 +124,7 @@ def test_the_papers_training_in_small_is_two_stages_and_a_fine_tuned_student_and
         "dataset=synthetic_birds", "model=small_cnn_narrow", "train=authors", *SMALL[1:4], f"dataset.root={birds}",
         f"model.checkpoint={tmp_path}", "model.size=64", "train.alexnet_network=alexnet_narrow",
         "train.alexnet_weights=null", "train.epochs=1", "train.batch_size=16", "train.first_stage.epochs=2",
-        "train.first_stage.batch_size=8", "train.hardness_widths=[6,4]",
+        "train.first_stage.batch_size=9", "train.hardness_widths=[6,4]",
     )  # fmt: skip
     result = train.train(cfg, tmp_path)
     images = int(inputs.dataset(config.dataset(cfg)).is_training.sum())
@@ -132,7 +132,7 @@ def test_the_papers_training_in_small_is_two_stages_and_a_fine_tuned_student_and
         name: checkpoint.read_header(tmp_path / name / "checkpoints" / "last")["step"]
         for name in ("first_stage", ".", "student_alexnet")
     }
-    assert steps == {"first_stage": 2 * -(-images // 8), ".": -(-images // 16), "student_alexnet": 2 * -(-images // 8)}
+    assert steps == {"first_stage": 2 * -(-images // 9), ".": -(-images // 16), "student_alexnet": 2 * -(-images // 9)}
     assert set(result) >= {"student_alexnet_accuracy", "hardness_spearman"}
 
     # The joint training starts from the first stage's end, the trunk of its predictor as well.

@@ -40,14 +40,6 @@ def test_crops_are_a_function_of_seed_epoch_and_index():
     assert (crop(0, 4) != crop(0, 5)).any() and (crop(0, 4) != crop(1, 4)).any()
 
 
-def test_images_that_are_decoded_when_asked_for_are_those_in_memory():
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
-    decoded = inputs.Decoded(inputs.Arrays({"image": pixels, "label": np.arange(5)}))
-    rows = np.array([4, 0, 0, 2])
-    np.testing.assert_array_equal(decoded[rows], pixels[rows])
-    assert len(decoded) == 5
-
-
 def test_the_size_may_depend_on_the_epoch():
     source = inputs.Arrays({"image": np.zeros((2, 20, 20, 3), np.uint8), "label": np.arange(2)})
     sources = inputs.augmented(source, lambda epoch: 8 if epoch < 1 else 16, 0)

@@ -39,10 +39,17 @@ def start():
     return make_step(loss, optimiser, 0), initial_state(PARAMS, TRAINED, optimiser)
 
 
+def copied(state):
+    """`fit` uses its state up."""
+    return jax.tree.map(jnp.array, state)
+
+
 def run(**options):
     records = []
     step, state = start()
-    state, progress = fit(step, state, batches, device_mesh(), **({"steps": 8, "on_record": records.append} | options))
+    state, progress = fit(
+        step, copied(state), batches, device_mesh(), **({"steps": 8, "on_record": records.append} | options)
+    )
     return state, progress, records
 
 
@@ -94,8 +101,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved():
 
     step, state = start()
     keep = lambda state, progress, links: saves.append(int(state.step))  # noqa: E731
-    with pytest.raises(InputError, match=r"loss is nan .* at batch 5; the last checkpoint, after 4 batches, is kept"):
-        fit(step, state, poisoned, device_mesh(), steps=8, save=keep, save_every=2)
+    with pytest.raises(
+        InputError, match=r"training: the loss is nan .* at batch 5; the last checkpoint, after 4 batches, is kept"
+    ):
+        fit(step, copied(state), poisoned, device_mesh(), steps=8, save=keep, save_every=2)
     assert saves == [2, 4]
 
 

@@ -40,9 +40,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """The images and annotations of a data set as they lie on disk; images differ in size, so they make no batch."""
+    """The images of a data set as they lie on disk, with their annotations or, which is faster, without them; images
+    differ in size, so they make no batch."""
 
     dataset: PartDataset | SceneDataset
+    is_annotated: bool = True
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -51,6 +53,8 @@ class Files:
         dataset = self.dataset
         image = read_image(dataset.image_path(index))
         example: Example = {"image": image, "index": np.array(index), "label": np.array(dataset.labels[index])}
+        if not self.is_annotated:
+            return example
         if isinstance(dataset, PartDataset):
             points, visible, box = dataset.points[index], dataset.visible[index], dataset.boxes[index]
             return example | {"points": points, "visible": visible, "box": box}
@@ -73,9 +77,11 @@ class Transformed:
         return move(example, self.geometry(index, height, width))
 
 
-def prepared(dataset: PartDataset | SceneDataset, preprocessing: Preprocessing) -> Transformed:
+def prepared(
+    dataset: PartDataset | SceneDataset, preprocessing: Preprocessing, is_annotated: bool = True
+) -> Transformed:
     """The images of a data set as a network sees them when it is tested, in uint8 (see `Preprocessing.normalise`)."""
-    return Transformed(Files(dataset), lambda _, height, width: preprocessing.transform(height, width))
+    return Transformed(Files(dataset, is_annotated), lambda _, height, width: preprocessing.transform(height, width))
 
 
 def move(example: Example, transform: Transform) -> Example:

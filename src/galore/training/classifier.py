@@ -20,7 +20,18 @@ from galore.training import architectures, checkpoint, evaluation, hardness, hea
 from galore.training.architectures import Forward, Params
 from galore.training.config import TrainConfig
 from galore.training.header import Description
-from galore.training.loop import Batch, Loss, OnRecord, Progress, State, device_mesh, fit, initial_state, make_step
+from galore.training.loop import (
+    Batch,
+    Loss,
+    OnRecord,
+    Progress,
+    State,
+    Step,
+    device_mesh,
+    fit,
+    initial_state,
+    make_step,
+)  # fmt: skip
 from galore.training.task import OnProgress, Task
 
 _IDENTITY = (
@@ -68,9 +79,7 @@ def train(
     batch_size = min(config.batch_size, len(positions))
     per_epoch = inputs.steps_of_epoch(len(positions), batch_size, config.keep_last_batch)
     steps = per_epoch * epochs
-    optimiser = make_optimiser(config, steps, per_epoch)
-    params, loss = _start_and_loss(task, is_joint)
-    state, progress = initial_state(params, _trained_names(task, params), optimiser), None
+    (state, step), progress = beginning(task, is_joint, steps, per_epoch), None
     description = task.description if is_joint else header.without_predictor(task.description)
     identity = _identity(task, positions, validation, is_joint)
     if folder is not None and (folder / "last").exists():
@@ -99,13 +108,28 @@ def train(
             on_progress(phase, metrics["step"], steps, f"loss {metrics['loss']:.2f}")
 
     fit(
-        make_step(loss, optimiser, config.seed), state, batches_from, device_mesh(), steps=steps,
+        step, state, batches_from, device_mesh(), steps=steps,
         evaluate=(lambda params: validate(task, params, validation)) if len(validation) else None,
         evaluate_every=per_epoch * config.evaluate_every, patience=config.patience if len(validation) else None,
         save=save, save_every=(config.save_every or per_epoch) if folder is not None else 0, progress=progress,
-        on_record=record,
+        on_record=record, phase=phase,
     )  # fmt: skip
     return best if folder is None else checkpoint.read(folder).params
+
+
+def beginning(task: Task, is_joint: bool, steps: int, per_epoch: int) -> tuple[State, Step]:
+    """The state before the first step, and the step.
+
+    Args:
+        task: where to start.
+        is_joint: whether the hardness predictor is trained with the classifier.
+        steps: of the whole training.
+        per_epoch: steps of an epoch.
+    """
+    optimiser = make_optimiser(task.config, steps, per_epoch)
+    params, loss = _start_and_loss(task, is_joint)
+    state = initial_state(params, _trained_names(task, params), optimiser)
+    return state, make_step(loss, optimiser, task.config.seed)
 
 
 def validate(task: Task, params: Mapping[str, Any], positions: Int[np.ndarray, " m"]) -> dict[str, float]:

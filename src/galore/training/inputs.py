@@ -3,7 +3,6 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,26 +51,6 @@ class _Schedule:
         within = position - (self.ends[step - 1] if step else 0)
         epoch = int(self.epochs[step])
         return self.source_of(epoch)[int(self.order_of(epoch)[self.firsts[step] + within])]
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """The images of a source, which are decoded whenever somebody asks for them: an array that takes no memory.
-
-    Attributes:
-        source: of images of one shape.
-        threads: how many read at a time.
-    """
-
-    source: Source
-    threads: int = 2
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, rows: Int[np.ndarray, " k"], /) -> Shaped[np.ndarray, "k h w d"]:
-        with ThreadPoolExecutor(self.threads) as pool:
-            return np.stack(list(pool.map(lambda row: self.source[int(row)]["image"], rows)))
 
 
 class Whole(dict[str, Any]):
@@ -190,6 +169,32 @@ def in_memory(source: Source, batch_size: int = 32, threads: int = 2) -> Arrays:
         for batch in batches(_ImageAndLabel(source), batch_size, threads=threads)
     ]
     return Arrays({name: np.concatenate([part[name] for part in parts]) for name in ("image", "label")})
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The images of a source, read when rows are asked for: where there are too many to hold them."""
+
+    source: Source
+    threads: int = 2
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Int[np.ndarray, " k"], /) -> Shaped[np.ndarray, "k h w c"]:
+        return in_memory(_Rows(self.source, rows), len(rows), self.threads).arrays["image"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    source: Source
+    rows: Int[np.ndarray, " k"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int, /) -> Example:
+        return self.source[int(self.rows[index])]
 
 
 def validation_split(

@@ -51,25 +51,27 @@ class State(NamedTuple):
         return self.trained | self.others
 
 
+Step = Callable[[State, Batch], tuple[State, dict[str, Array]]]
+"""A pure step `(state, batch) -> (state, metrics)`."""
+
+
 def initial_state(
     params: Mapping[str, Shaped[Array, "..."]], trained: tuple[str, ...], optimiser: optax.GradientTransformation
 ) -> State:
-    """The state before the first step.
+    """The state before the first step, in memory of its own, which `fit` may use up.
 
     Args:
         params: all parameters, by dotted name.
         trained: the names of those that are trained.
         optimiser: which moves them.
     """
-    moving = {name: jnp.asarray(params[name]) for name in trained}
-    others = {name: jnp.asarray(value) for name, value in params.items() if name not in moving}
+    moving = {name: jnp.array(params[name]) for name in trained}
+    others = {name: jnp.array(value) for name, value in params.items() if name not in moving}
     return State(moving, others, optimiser.init(moving), jnp.zeros((), jnp.int32))
 
 
-def make_step(
-    loss: Loss, optimiser: optax.GradientTransformation, seed: int
-) -> Callable[[State, Batch], tuple[State, dict[str, Array]]]:
-    """A pure step `(state, batch) -> (state, metrics)`; jit it with the state donated.
+def make_step(loss: Loss, optimiser: optax.GradientTransformation, seed: int) -> Step:
+    """The step of a training; jit it with the state donated.
 
     Args:
         loss: of one batch, see `Loss`.
@@ -114,7 +116,7 @@ def check_batch_size(batch_size: int, mesh: Mesh, name: str = "batch_size") -> N
 
 
 def fit(
-    step: Callable[[State, Batch], tuple[State, dict[str, Array]]],
+    step: Step,
     state: State,
     batches_from: Callable[[int], Iterator[Mapping[str, Shaped[np.ndarray, "b ..."]]]],
     mesh: Mesh,
@@ -127,6 +129,7 @@ def fit(
     save_every: int = 0,
     progress: Progress | None = None,
     on_record: OnRecord = lambda record: None,
+    phase: str = "training",
 ) -> tuple[State, Progress]:
     """Takes the steps that remain.
 
@@ -135,7 +138,7 @@ def fit(
 
     Args:
         step: from `make_step`.
-        state: the initial one, or that of a checkpoint.
+        state: the initial one, or that of a checkpoint; used up, since each step reuses the memory of the last.
         batches_from: step -> a generator of the batches from that step on, see `inputs.training_batches`.
         mesh: the devices.
         steps: at which count to end.
@@ -147,6 +150,7 @@ def fit(
         progress: that of the checkpoint; None: a new run.
         on_record: told "step", "loss" and other metrics of every step, "waited" and "seconds"; and those of every
             evaluation under "validation".
+        phase: what is trained, for the message.
 
     Returns:
         The state after the last step, and the progress.
@@ -155,10 +159,7 @@ def fit(
         InputError: the loss or the update is not finite; nothing is saved then.
     """
     progress = dict(progress or {"best": -math.inf, "best_step": 0, "worse": 0})
-    # A copy, because each step reuses the memory of the state that it is given, and the caller may want his again.
-    state = jax.device_put(
-        jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state), NamedSharding(mesh, PartitionSpec())
-    )
+    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()), donate=True)
     compiled = jax.jit(step, donate_argnums=0)
     saved = count = int(state.step)
     with contextlib.closing(batches_from(count)) as batches:  # pyright: ignore[reportArgumentType]
@@ -172,7 +173,7 @@ def fit(
             values = {name: float(value) for name, value in metrics.items()}
             if not (math.isfinite(values["loss"]) and math.isfinite(values["update_norm"])):
                 raise InputError(
-                    f"the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
+                    f"{phase}: the loss is {values['loss']:g} and the update's norm {values['update_norm']:g} at batch "
                     f"{count - 1}; the last checkpoint, after {saved} batches, is kept. Try a smaller learning rate"
                 )
             on_record({"step": count} | values | {"waited": waited, "seconds": time.perf_counter() - began})

@@ -41,8 +41,8 @@ class Task:
         module: the network's structure.
         params: to start from.
         cut: the layer up to which everything is frozen and cached; None: nothing is.
-        images: all images as the network (or what follows the cut) takes them, undistorted, row by row; an array, or
-            what decodes those rows that it is asked for.
+        images: all images as the network (or what follows the cut) takes them, undistorted, row by row; held, or read
+            when they are asked for.
         labels: of all images.
         training: rows of the training images.
         examples_of: the training images, distorted.
@@ -54,7 +54,7 @@ class Task:
     module: LayeredNetwork
     params: Params
     cut: str | None
-    images: Shaped[np.ndarray, "n h w d"] | inputs.Decoded
+    images: Shaped[np.ndarray, "n h w d"] | inputs.Read
     labels: Int[np.ndarray, " n"]
     training: Int[np.ndarray, " m"]
     examples_of: ExamplesOf
@@ -131,13 +131,9 @@ def prepare(
     """
     description, params = start(train, model, tuple(dataset.class_names))
     module = architectures.module(model.name, len(dataset.class_names))
-    source = prepared(dataset, description.preprocessing)
-    # What is cropped from the files is looked at undistorted only in tests: 22,210 scenes would take 3.3 GB.
-    is_streamed = train.crops_from == "files" and train.from_layer is None
-    if is_streamed:
-        images: Any = inputs.Decoded(source, train.threads)
-    else:
-        images = inputs.in_memory(source, threads=train.threads).arrays["image"]
+    images: Any = inputs.Read(prepared(dataset, description.preprocessing, is_annotated=False), train.threads)
+    if train.crops_from == "memory" or train.from_layer is not None:
+        images = inputs.in_memory(images.source, threads=train.threads).arrays["image"]
     digest = _digest(images, on_progress)
     pixels = images if train.crops_from == "memory" else None
     crops = _crops(dataset, train, pixels, description.preprocessing.crop)
@@ -149,12 +145,12 @@ def prepare(
 
 
 def _digest(images: Any, on_progress: OnProgress) -> str:
-    """The SHA-256 of all pixels, of images that are decoded for it a few at a time."""
-    digest, count = hashlib.sha256(), len(images)
-    for first in range(0, count, 256):
-        rows = np.arange(first, min(first + 256, count))
+    """Of all pixels, image by image; one that cannot be read is found now, and not after hours."""
+    digest = hashlib.sha256()
+    for first in range(0, len(images), 64):
+        rows = np.arange(first, min(first + 64, len(images)))
         digest.update(np.ascontiguousarray(images[rows]).data)
-        on_progress("images", int(rows[-1]) + 1, count, "")
+        on_progress("images", int(rows[-1]) + 1, len(images), "")
     return digest.hexdigest()
 
 
@@ -200,7 +196,7 @@ def _crops(dataset: PartDataset | SceneDataset, train: TrainConfig, pixels: np.n
     def examples_of(positions: np.ndarray) -> inputs.SourceOfEpoch:
         rows = training[positions]
         if pixels is None:
-            source: Any = Files(dataset.subset(rows))
+            source: Any = Files(dataset.subset(rows), is_annotated=False)
         else:
             source = inputs.Arrays({"image": pixels[rows], "label": dataset.labels[rows]})
         return inputs.augmented(source, side, train.seed, (train.crop_scale, 1.0), train.flip)
