@@ -141,7 +141,9 @@ def main(arguments: list[str]) -> None:
     asked = asked_for(given)
     prepared = [one for study in asked.studies if (one := prepare(study, asked, given)).experiments]
     pages.load_studies(config.path(asked.results))  # refuses results of another format before any work
-    if asked.is_of_papers:
+    if not prepared:
+        raise InputError(f"only={given.own['only']}: none of the studies has such data; see study=")
+    if asked.data is not None:
         look_ahead(prepared, asked, given)
     if given.asks_for("plan"):
         return
@@ -187,7 +189,7 @@ def asked_for(given: Arguments) -> Setting:
     own, names = given.own, [name for name in given.own.get("study", "").split(",") if name]
     if "setting" not in own:
         study = Study(own.get("name", ""), tuple(given.of_conf), tuple(given.seeds or [0]), tuple(given.only))
-        return papers.Setting((study,), "outputs", "results", Path(), None)
+        return Setting((study,), "outputs", "results")
     overrides = tuple(given.of_conf)
     # Trainings are processes of their own, to which this one must leave the memory of the device.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -59,7 +59,7 @@ class Setting:
         studies: in the order in which they are made.
         outputs: the folder of trainings and runs, relative to the project's.
         results: of the pages, likewise.
-        data: holds the folders of the data sets.
+        data: holds the folders of the data sets; None: this is one study of a command line, not the papers' setting.
         weights: holds the published weights; None: they are downloaded to the user's cache folder.
         is_rehearsal: whether images and weights are invented.
     """
@@ -67,14 +67,14 @@ class Setting:
     studies: tuple[Study, ...]
     outputs: str
     results: str
-    data: Path
-    weights: Path | None
+    data: Path | None = None
+    weights: Path | None = None
     is_rehearsal: bool = False
 
-    @property
-    def is_of_papers(self) -> bool:
-        """Whether this is the papers' setting, and not one study of a command line."""
-        return self.data != Path()
+    def root(self, dataset: str) -> Path:
+        """The folder of a data set of the papers."""
+        assert self.data is not None
+        return self.data / FOLDERS[dataset]
 
 
 def setting(data: Path, weights: Path | None, seeds: tuple[int, ...], given: tuple[str, ...] = ()) -> Setting:
@@ -107,8 +107,8 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
         rehearsal_setting: from `rehearsed`.
         root: where relative paths start.
     """
-    data, weights = root / rehearsal_setting.data, root / (rehearsal_setting.weights or "")
-    rehearsal.draw_images(*(data / folder for folder in FOLDERS.values()))
+    weights = root / (rehearsal_setting.weights or "")
+    rehearsal.draw_images(*(root / rehearsal_setting.root(dataset) for dataset in FOLDERS))
     for network in sorted({network_of(study) for study in rehearsal_setting.studies} | {STUDENT}):
         if not (weights / file_name(network)).exists():
             rehearsal.write_weights(weights / file_name(network), network)

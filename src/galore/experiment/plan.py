@@ -110,7 +110,7 @@ def missing(setting: Setting) -> list[Missing]:
     """The data and the weights that are not there, or not whole, each with the command that fetches it."""
     found = []
     for dataset in dict.fromkeys(papers.dataset_of(study) for study in setting.studies):
-        root = config.path(setting.data) / papers.FOLDERS[dataset]
+        root = config.path(setting.root(dataset))
         command = f"python scripts/fetch_data.py {dataset} {setting.data}"
         if not root.is_dir():
             found.append(Missing(f"no data set {root}", command))
@@ -140,7 +140,7 @@ def notes(setting: Setting) -> list[str]:
     """What is there and not as the papers have it: data sets of which a part is there."""
     said = []
     for dataset in dict.fromkeys(papers.dataset_of(study) for study in setting.studies):
-        root = config.path(setting.data) / papers.FOLDERS[dataset]
+        root = config.path(setting.root(dataset))
         try:
             there = read(dataset, root)
         except InputError:
@@ -293,7 +293,7 @@ def _experiment_hours(cost: Cost, images: int) -> float:
 
 def _images(setting: Setting, dataset: str) -> tuple[int, int]:
     """Training and test images that are there, or that the whole data set has."""
-    root = config.path(setting.data) / papers.FOLDERS[dataset]
+    root = config.path(setting.root(dataset))
     try:
         there = read(dataset, root)
     except InputError:
