@@ -188,7 +188,8 @@ def asked_for(given: Arguments) -> Setting:
     """
     own, names = given.own, [name for name in given.own.get("study", "").split(",") if name]
     if "setting" not in own:
-        study = Study(own.get("name", ""), tuple(given.of_conf), tuple(given.seeds or [0]), tuple(given.only))
+        seeds, only = tuple(given.seeds or [0]), tuple(given.only)
+        study = Study(own.get("name", ""), tuple(given.of_conf), seeds, only, is_alone=True)
         return Setting((study,), "outputs", "results")
     overrides = tuple(given.of_conf)
     # Trainings are processes of their own, to which this one must leave the memory of the device.
@@ -240,7 +241,8 @@ def run_experiments(prepared: Prepared, workers: int) -> None:
     for experiment in experiments:
         for cfg, folder in zip(composed, folders[experiment.NAME]):
             runs.check_same(folder, experiment, cfg)
-    work = functools.partial(runner.run_seeds, overrides=study.overrides, seeds=study.seeds)
+    run = runner.run_seeds if study.is_alone else runner.attempt_seeds
+    work = functools.partial(run, overrides=study.overrides, seeds=study.seeds)
     waiting = sum(not all(map(runs.is_finished, some)) for some in folders.values())
     # The last ones take longest: begun first, nobody waits for them at the end.
     results = processes.results(work, reversed(folders.items()), min(workers or cores(), waiting))
@@ -250,10 +252,18 @@ def run_experiments(prepared: Prepared, workers: int) -> None:
 
 
 def write_page(prepared: Prepared, asked: Setting) -> None:
-    """Writes the page of a study and the index."""
+    """Writes the page of a study and the index, of the experiments that are finished.
+
+    Raises:
+        InputError: some are not, which is said after the page was written.
+    """
     study, is_invented = prepared.study, prepared.first.dataset.is_invented or asked.is_rehearsal
-    write_results(config.path(asked.results), study.name, prepared.experiments, prepared.folders, is_invented)
-    print(f"written: {asked.results}/{study.name}/index.html and {asked.results}/index.html")
+    made = [one for one in prepared.experiments if all(map(runs.is_finished, prepared.folders[one.NAME]))]
+    if made:
+        write_results(config.path(asked.results), study.name, made, prepared.folders, is_invented)
+        print(f"written: {asked.results}/{study.name}/index.html and {asked.results}/index.html")
+    if lacking := [one.NAME for one in prepared.experiments if one not in made]:
+        raise InputError(f"{study.name} lacks {', '.join(lacking)}: see above")
 
 
 def look_ahead(prepared: list[Prepared], asked: Setting, given: Arguments) -> None:

@@ -24,8 +24,8 @@ REHEARSED_ONLY = ("discriminant_vs_attributive",)
 """What a rehearsal of all studies makes of the others."""
 
 _REHEARSED = (
-    "model.size=64", "train.first_stage.epochs=2", "train.first_stage.batch_size=32", "train.epochs=2",
-    "train.batch_size=32", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
+    "model.size=64", "train.first_stage.epochs=2", "train.first_stage.batch_size=16", "train.epochs=2",
+    "train.batch_size=16", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
     "explanation.edited_images=3", "explanation.path_images=3", "explanation.batch_size=4",
 )  # fmt: skip
 
@@ -38,12 +38,14 @@ class Study(NamedTuple):
         overrides: of conf/, without the seed.
         seeds: one training each.
         only: the experiments; empty: all that the data set allows.
+        is_alone: whether it is one study of a command line, in which an experiment that cannot be made ends the work.
     """
 
     name: str
     overrides: tuple[str, ...]
     seeds: tuple[int, ...]
     only: tuple[str, ...] = ()
+    is_alone: bool = False
 
     @property
     def is_comparison(self) -> bool:
