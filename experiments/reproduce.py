@@ -8,6 +8,14 @@ Trains what is missing, skips what is finished (delete its folder below outputs/
 results/DATASET-NETWORK/ and results/index.html. `name=...` names the study, `only=sanity,gallery` runs some of them.
 `workers=2` runs that many experiments at once; without it, as many as there are processor cores, at most four, or one
 where there is an accelerator.
+
+    python experiments/reproduce.py setting=papers data=DIR weights=DIR
+    python experiments/reproduce.py setting=papers data=DIR weights=DIR plan=true
+    python experiments/reproduce.py setting=papers rehearsal=true
+
+The papers' networks on their data, trained as theirs (docs/reproducing.md). `plan=true` says what there is to do and
+what is missing; `rehearsal=true` does all of it at small size. `study=cub-resnet50` makes some of its studies. With a
+launcher of Hydra (`hydra/launcher=joblib hydra.launcher.n_jobs=2`) each training and its experiments are a job.
 """
 
 from galore import program
@@ -19,16 +27,21 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from galore import processes
 from galore.errors import InputError, closest
-from galore.experiment import config, guide, pages, progress, runner, runs
+from galore.experiment import config, guide, inputs, pages, papers, plan, progress, runner, runs
 from galore.experiment.config import Config
+from galore.experiment.papers import Setting, Study
+from galore.experiment.plan import Job
+from galore.options import from_mapping
+from galore.training.config import TrainConfig
 
 EXPERIMENTS = (
     "discriminant_vs_attributive",
@@ -59,19 +72,63 @@ PARTS_ONLY = (
     "insecurity_strength",
     "recommendation",
 )
-OWN = ("name", "only", "workers")
+OWN = ("name", "only", "workers", "setting", "data", "weights", "study", "rehearsal", "plan")
 """Options that are not of conf/."""
+OF_PAPERS = ("data", "weights", "study", "rehearsal", "plan")
+"""Those that setting=papers takes."""
+REHEARSAL = Path("outputs/rehearsal")
+FAST_COMPILATION = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+)
+"""Of programs that run once: in a rehearsal nearly all time is that of compilation."""
 
 
 class Arguments(NamedTuple):
-    """The command line: overrides of conf/, seeds, the study's name, the experiments to run (none: all), and how many
-    at once (0: as many as the machine has cores for)."""
+    """The command line: overrides of conf/, seeds, what is not of conf/, the experiments to run (none: all), and how
+    many at once (0: as many as the machine has cores for)."""
 
     overrides: list[str]
     seeds: list[int]
-    name: str
+    own: dict[str, str]
     only: list[str]
     workers: int
+
+    @property
+    def launcher(self) -> list[str]:
+        """Hydra's own options, which choose a launcher."""
+        return [option for option in self.overrides if option.startswith("hydra")]
+
+    @property
+    def for_jobs(self) -> list[str]:
+        """The command line of a job, without its study and seed."""
+        own = [f"{name}={value}" for name, value in self.own.items() if name not in ("study", "seed", "plan")]
+        return [*own, *self.of_conf]
+
+    @property
+    def of_conf(self) -> list[str]:
+        """The overrides without Hydra's own."""
+        return [option for option in self.overrides if option not in self.launcher]
+
+    def asks_for(self, option: str) -> bool:
+        """Whether rehearsal=true or plan=true was given."""
+        return self.own.get(option) == "true"
+
+
+class Prepared(NamedTuple):
+    """A study whose options are known to be good: the composed options of each seed, the experiments, and the folder
+    of each experiment and seed."""
+
+    study: Study
+    composed: list[Any]
+    experiments: list[ModuleType]
+    folders: dict[str, list[Path]]
+
+    @property
+    def first(self) -> Config:
+        """The options of the first seed."""
+        return config.typed(self.composed[0])
 
 
 def main(arguments: list[str]) -> None:
@@ -81,32 +138,185 @@ def main(arguments: list[str]) -> None:
         print(guide.text(__doc__ or "", used, shutil.get_terminal_size().columns))
         return
     given = parse(arguments)
-    composed = [config.compose([*given.overrides, f"seed={seed}"]) for seed in given.seeds]
+    asked = asked_for(given)
+    prepared = [one for study in asked.studies if (one := prepare(study, asked, given)).experiments]
+    pages.load_studies(config.path(asked.results))  # refuses results of another format before any work
+    if not prepared:
+        raise InputError(f"only={given.own['only']}: none of the studies has such data; see study=")
+    if asked.data is not None:
+        look_ahead(prepared, asked, given)
+    if given.asks_for("plan"):
+        return
+    if given.launcher:
+        launch(prepared, given)
+    failed = make(prepared, asked, given.workers)
+    if failed:
+        raise InputError(f"of {len(prepared)} studies these failed: {', '.join(failed)}; the same command resumes them")
+
+
+def make(prepared: list[Prepared], asked: Setting, workers: int) -> list[str]:
+    """Trains and runs what is missing and writes the pages; a study that fails does not stop the others.
+
+    Returns:
+        The names of those that failed.
+
+    Raises:
+        InputError: the only one failed.
+    """
+    failed: dict[str, None] = {}
+    # All trainings come first: afterwards this process holds the memory of the device.
+    steps = (train_all, functools.partial(run_experiments, workers=workers), functools.partial(write_page, asked=asked))
+    for step in steps[:1], steps[1:]:
+        for one in prepared:
+            try:
+                for do in step if one.study.name not in failed else ():
+                    do(one)
+            except InputError as error:
+                if len(prepared) == 1:
+                    raise
+                failed[one.study.name] = None
+                print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
+            inputs.forget()
+    return list(failed)
+
+
+def asked_for(given: Arguments) -> Setting:
+    """The studies that a command line asks for: one, or those of the papers.
+
+    Raises:
+        InputError: there is no such study.
+    """
+    own, names = given.own, [name for name in given.own.get("study", "").split(",") if name]
+    if "setting" not in own:
+        seeds, only = tuple(given.seeds or [0]), tuple(given.only)
+        study = Study(own.get("name", ""), tuple(given.of_conf), seeds, only, is_alone=True)
+        return Setting((study,), "outputs", "results")
+    overrides = tuple(given.of_conf)
+    # Trainings are processes of their own, to which this one must leave the memory of the device.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if given.asks_for("rehearsal"):
+        os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS", "")])
+        made = papers.selected(papers.rehearsed(REHEARSAL, tuple(given.seeds or [0]), overrides), names)
+        papers.draw(made, config.ROOT)
+    else:
+        weights = Path(own["weights"]) if "weights" in own else None
+        seeds = tuple(given.seeds or papers.SEEDS)
+        made = papers.selected(papers.setting(Path(own["data"]), weights, seeds, overrides), names)
+    return made
+
+
+def prepare(study: Study, asked: Setting, given: Arguments) -> Prepared:
+    """Composes the options of a study and looks at its experiments.
+
+    Raises:
+        InputError: options that do not fit, or that nothing uses; a finished run with other options.
+    """
+    composed = [config.compose([*study.overrides, f"seed={seed}"]) for seed in study.seeds]
     first = config.typed(composed[0])
-    experiments = [runner.load(name) for name in possible(given.only, first)]
+    names = possible(list(study.only), first)
+    experiments = [runner.load(name) for name in names if not given.only or name in given.only]
     used = [option for experiment in experiments for option in experiment.OPTIONS]
-    config.check_used(given.overrides, ["train", *dict.fromkeys(used)], "this study")
-    pages.load_studies(config.path("results"))  # refuses results of another format before any work
-    for cfg, seed in zip(composed, given.seeds):
-        train(config.typed(cfg), [*given.overrides, f"seed={seed}"])
-    name = given.name or f"{first.dataset.name}-{first.model.name}"
-    parent = config.path("outputs/reproduce") / name
+    config.check_used(given.of_conf, ["train", *dict.fromkeys(used)], "this study")
+    study = study._replace(name=study.name or f"{first.dataset.name}-{first.model.name}")
+    parent = config.path(asked.outputs) / "reproduce" / study.name
     folders = {
-        experiment.NAME: [parent / f"seed-{seed}" / experiment.NAME for seed in given.seeds]
+        experiment.NAME: [parent / f"seed-{seed}" / experiment.NAME for seed in study.seeds]
         for experiment in experiments
     }
+    return Prepared(study, composed, experiments, folders)
+
+
+def train_all(prepared: Prepared) -> None:
+    """Trains the networks of a study that are missing."""
+    study = prepared.study
+    if study.is_comparison:
+        return  # of networks that other studies train
+    for cfg, seed in zip(prepared.composed, study.seeds):
+        train(config.typed(cfg), [*study.overrides, f"seed={seed}"])
+
+
+def run_experiments(prepared: Prepared, workers: int) -> None:
+    """Runs the experiments of a study that are not finished."""
+    study, composed, experiments, folders = prepared
     for experiment in experiments:
         for cfg, folder in zip(composed, folders[experiment.NAME]):
             runs.check_same(folder, experiment, cfg)
-    work = functools.partial(runner.run_seeds, overrides=given.overrides, seeds=given.seeds)
+    run = runner.run_seeds if study.is_alone else runner.attempt_seeds
+    work = functools.partial(run, overrides=study.overrides, seeds=study.seeds)
     waiting = sum(not all(map(runs.is_finished, some)) for some in folders.values())
     # The last ones take longest: begun first, nobody waits for them at the end.
-    results = processes.results(work, reversed(folders.items()), min(given.workers or cores(), waiting))
-    with progress.whole("experiments", len(folders)) as finished:
+    results = processes.results(work, reversed(folders.items()), min(workers or cores(), waiting))
+    with progress.whole(study.name, len(folders)) as finished:
         for lines in results:
             finished(lines)
-    write_results(config.path("results"), name, experiments, folders, first.dataset.is_invented)
-    print(f"written: results/{name}/index.html and results/index.html")
+
+
+def write_page(prepared: Prepared, asked: Setting) -> None:
+    """Writes the page of a study and the index, of the experiments that are finished.
+
+    Raises:
+        InputError: some are not, which is said after the page was written.
+    """
+    study, is_invented = prepared.study, prepared.first.dataset.is_invented or asked.is_rehearsal
+    made = [one for one in prepared.experiments if all(map(runs.is_finished, prepared.folders[one.NAME]))]
+    if made:
+        write_results(config.path(asked.results), study.name, made, prepared.folders, is_invented)
+        print(f"written: {asked.results}/{study.name}/index.html and {asked.results}/index.html")
+    if lacking := [one.NAME for one in prepared.experiments if one not in made]:
+        raise InputError(f"{study.name} lacks {', '.join(lacking)}: see above")
+
+
+def look_ahead(prepared: list[Prepared], asked: Setting, given: Arguments) -> None:
+    """Looks for all that is missing before anything starts; prints the plan where it was asked for.
+
+    Raises:
+        InputError: names everything that is missing, with the command that fetches it.
+    """
+    jobs = [job for one in prepared if not one.study.is_comparison for job in jobs_of(one)]
+    train_options = from_mapping(TrainConfig, config.plain(prepared[0].composed[0])["train"])
+    absent, costs = plan.missing(asked), {}
+    if not asked.is_rehearsal:
+        networks = dict.fromkeys(job.network for job in jobs if given.asks_for("plan") or not job.is_trained)
+        costs, failed = plan.costs(list(networks), train_options, config.path(asked.outputs) / "costs.json")
+        absent += failed + plan.short(asked, jobs, costs, train_options)
+    if given.asks_for("plan"):
+        print(*plan.lines(asked, jobs, costs, train_options), *plan.notes(asked), sep="\n")
+    if absent:
+        listed = "".join(f"\n  {one.what}\n    {one.remedy}" for one in absent)
+        raise InputError(f"before anything can start, {len(absent)} of what it needs is missing:{listed}")
+
+
+def jobs_of(prepared: Prepared) -> list[Job]:
+    """The jobs of a study: what there is of each training and its experiments."""
+    trainings = [config.path(config.typed(cfg).checkpoint) for cfg in prepared.composed]
+    done = [[runs.is_finished(some[place]) for some in prepared.folders.values()] for place in range(len(trainings))]
+    return plan.jobs(prepared.study, trainings, done)
+
+
+def launch(prepared: list[Prepared], given: Arguments) -> None:
+    """Has a launcher of Hydra do every job that is not finished: a training and its experiments.
+
+    What fails there says so and is tried once more here, afterwards.
+    """
+    jobs = [job for one in prepared if not one.study.is_comparison for job in jobs_of(one)]
+    waiting = [job for job in jobs if not job.is_trained or job.finished < job.experiments]
+    if not waiting:
+        return
+    names, seeds = (
+        dict.fromkeys(str(values) for values in some) for some in zip(*((job.study, job.seed) for job in waiting))
+    )
+    arguments = ",".join(map(papers.quoted, given.for_jobs))
+    options = [f"study={','.join(names)}", f"seed={','.join(seeds)}", f"arguments=[{arguments}]", *given.launcher]
+    subprocess.run([sys.executable, str(config.ROOT / "experiments" / "job.py"), *options, "-m"], cwd=config.ROOT)
+
+
+def run_job(arguments: list[str]) -> None:
+    """What a launcher's job does: trains and runs what is missing of a study, and writes no page."""
+    given = parse(arguments)
+    asked = asked_for(given)
+    for one in (prepare(study, asked, given) for study in asked.studies):
+        train_all(one)
+        run_experiments(one, given.workers)
 
 
 def parse(arguments: list[str]) -> Arguments:
@@ -120,7 +330,7 @@ def parse(arguments: list[str]) -> Arguments:
     overrides = [argument for argument, (name, _, _) in parted.items() if name not in own]
     config.check_names(arguments, own=OWN)
     try:
-        seeds = [int(seed) for seed in own.get("seed", "0").split(",")]
+        seeds = [int(seed) for seed in own["seed"].split(",")] if "seed" in own else []
     except ValueError:
         raise InputError(f"seed={own['seed']}: expected numbers with commas between, such as 0,1,2") from None
     only = [experiment for experiment in own.get("only", "").split(",") if experiment]
@@ -131,7 +341,37 @@ def parse(arguments: list[str]) -> Arguments:
     workers = own.get("workers", "")
     if workers and not (workers.isascii() and workers.isdigit() and 1 <= int(workers[:4]) <= 64):
         raise InputError(f"workers={workers}: expected a number from 1 to 64")
-    return Arguments(overrides, seeds, own.get("name", ""), only, int(workers or 0))
+    check_setting(own, overrides)
+    return Arguments(overrides, seeds, own, only, int(workers or 0))
+
+
+def check_setting(own: Mapping[str, str], overrides: Sequence[str]) -> None:
+    """Looks at the options of the papers' setting.
+
+    Raises:
+        InputError: a value that there is not, one that is missing, or one that the setting chooses itself.
+    """
+    for name in ("rehearsal", "plan"):
+        if own.get(name, "true") not in ("true", "false"):
+            raise InputError(f"{name}={own[name]}: expected true or false")
+    if "setting" not in own:
+        for name in OF_PAPERS:
+            if name in own:
+                raise InputError(f"{name}={own[name]} belongs to setting=papers; give that too")
+        for option in overrides:
+            if option.startswith("hydra"):
+                raise InputError(f"{option} belongs to setting=papers; a sweep of experiments/train.py takes it too")
+        return
+    if own["setting"] != "papers":
+        raise InputError(f"setting={own['setting']}: no such setting, there is setting=papers")
+    chosen = [option for option in overrides if option.startswith(("dataset", "model", "train=", "explanation="))]
+    if chosen or "name" in own:
+        raise InputError(f"setting=papers does not take {(*chosen, 'name=')[0]}: it chooses that itself, see study=")
+    is_rehearsal = own.get("rehearsal") == "true"
+    if is_rehearsal and ("data" in own or "weights" in own):
+        raise InputError("rehearsal=true draws its own data and weights; leave data= and weights= out")
+    if not is_rehearsal and "data" not in own:
+        raise InputError("setting=papers needs data=DIR, the folder that holds CUB_200_2011 and ADEChallengeData2016")
 
 
 def possible(only: list[str], options: Config) -> list[str]:

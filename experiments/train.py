@@ -16,6 +16,7 @@ program.guard(__name__)
 
 import contextlib
 import os
+import resource
 import shutil
 import sys
 import time
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import jax
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
@@ -62,7 +64,7 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
             dataset = inputs.dataset(images, workers=options.threads)
             with _tracker(cfg, folder) as log:
                 trained = run.train_all(dataset, options, model, folder, on_progress, lambda one: log(one, one["step"]))
-                result = run.summary(trained) | {"seconds": time.perf_counter() - began}
+                result = run.summary(trained) | {"seconds": time.perf_counter() - began} | peak_memory()
                 log({"test": result}, max((one["step"] for one in run.read_metrics(folder / METRICS)), default=0))
             if hosts.is_first():
                 with atomic.file(folder / "config.yaml") as file:
@@ -71,6 +73,13 @@ def train(cfg: Any, folder: Path, on_progress: Any = lambda phase, done, total, 
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     return result
+
+
+def peak_memory() -> dict[str, int | None]:
+    """The most bytes that this process held so far: on the host, and on the first device that has its own memory."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"peak_memory_host": host, "peak_memory_device": stats.get("peak_bytes_in_use")}
 
 
 def configs(cfg: Any) -> tuple[TrainConfig, ModelConfig]:

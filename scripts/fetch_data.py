@@ -1,7 +1,9 @@
-"""Downloads the official archives of CUB-200-2011 and ADE20K (scene parsing) and unpacks them.
+"""Downloads the official archives of CUB-200-2011 and ADE20K (scene parsing) and unpacks them; or the weights that
+torchvision publishes of a network.
 
     python scripts/fetch_data.py cub data
     python scripts/fetch_data.py ade20k data
+    python scripts/fetch_data.py vgg16_bn weights
 
 An interrupted download goes on where it stopped; an archive is unpacked only after its checksum was verified, and its
 folder appears whole or not at all. Read the data sets' terms first: both are for non-commercial research.
@@ -30,6 +32,8 @@ from pathlib import Path
 
 from galore import atomic, foreign
 from galore.errors import InputError
+from galore.models.factory import ARCHITECTURES
+from galore.models.published import Download
 
 TIMEOUT = 60
 """Seconds without a byte."""
@@ -221,11 +225,18 @@ def _show(done: int, total: int | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Download a data set from its official place and verify it.")
-    parser.add_argument("dataset", choices=sorted(ARCHIVES))
-    parser.add_argument("directory", type=Path, help="where the data set's folder appears")
+    parser = argparse.ArgumentParser(description="Download a data set, or weights, from the official place and verify.")
+    weights = {name: one.published for name, one in ARCHITECTURES.items() if isinstance(one.published, Download)}
+    parser.add_argument("dataset", choices=[*sorted(ARCHIVES), *weights])
+    parser.add_argument("directory", type=Path, help="where the data set's folder, or the file, appears")
     parser.add_argument("--keep", action="store_true", help="keep the archive after unpacking")
     args = parser.parse_args()
+    if args.dataset in weights:
+        url, sha256 = weights[args.dataset]
+        file, told = args.directory / url.rpartition("/")[2], _show if sys.stderr.isatty() else None
+        download(url, file, f"sha256:{sha256}", told)
+        print(f"{file} is complete; use it with: weights={args.directory}")
+        return
     folder = fetch(ARCHIVES[args.dataset], args.directory, _show if sys.stderr.isatty() else None, args.keep)
     print(f"{folder} is complete; look at it with: galore data check {folder} --out sheet.png")
 

@@ -81,6 +81,7 @@ CUB = "../shared/data/CUB_200_2011"
 LEFT_OUT = (
     LeftOut(r"install.md: (make|source|python -m pip)", "installing is what CI and tests/test_package.py do"),
     LeftOut(r"README.md: (make|source)", "installing is what CI and tests/test_package.py do"),
+    LeftOut(r"setting=papers data=|fetch_data.py", "wants a GPU, the data sets and ImageNet weights from the network"),
     LeftOut(r"train=authors", "wants a GPU and ImageNet weights from the network"),
     LeftOut(r"config-name=search", "needs the package hydra-optuna-sweeper", package="optuna"),
     LeftOut(r"hosts.coordinator=HOST", "needs two machines; tests/training/test_hosts.py starts two processes"),

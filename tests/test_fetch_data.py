@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from galore.errors import InputError
+from galore.models.published import Download
 from scripts import fetch_data
 from scripts.fetch_data import Archive
 
@@ -257,6 +259,24 @@ def test_a_page_instead_of_an_archive_says_so_and_keeps_what_came_before(tmp_pat
     with answering(REPLIES["a page"]) as address, pytest.raises(InputError, match=r"gives a page \(text/html\)"):
         fetch_data.download(f"{address}/birds.tgz", tmp_path / "birds.tgz", "md5:0")
     assert (tmp_path / "birds.tgz.part").read_bytes() == b"the first bytes"
+
+
+def test_weights_of_a_network_come_by_its_name_and_are_verified(server: Server, tmp_path: Path, monkeypatch, capsys):
+    content = b"weights"
+    server.files["/alexnet-owt-7be5be79.pth"] = content
+    known = dataclasses.replace(
+        fetch_data.ARCHITECTURES["alexnet"],
+        published=Download(f"{server.address}/alexnet-owt-7be5be79.pth", hashlib.sha256(content).hexdigest()),
+    )
+    monkeypatch.setitem(fetch_data.ARCHITECTURES, "alexnet", known)
+    monkeypatch.setattr("sys.argv", ["fetch_data", "alexnet", str(tmp_path)])
+    fetch_data.main()
+    assert (tmp_path / "alexnet-owt-7be5be79.pth").read_bytes() == content
+    assert f"weights={tmp_path}" in capsys.readouterr().out
+    (tmp_path / "alexnet-owt-7be5be79.pth").unlink()
+    server.files["/alexnet-owt-7be5be79.pth"] = b"something else"
+    with pytest.raises(InputError, match="has the checksum"):
+        fetch_data.main()
 
 
 def test_the_official_archives_are_complete_entries():

@@ -85,6 +85,17 @@ def test_the_real_scenes(shared_data: Path):
     assert ade20k.objects_present(dataset)[:, 0].all()  # There is a wall in every one of the three.
 
 
+def test_the_real_tables_have_the_authors_split(shared_data: Path):
+    """Source: ADEChallengeData2016's own numbers; 15 scenes occur in validation alone."""
+    scenes = ade20k.read_tables(shared_data / "ADEChallengeData2016").scenes
+    training, validation = (
+        {name: scene for name, scene in scenes if name.startswith(half)} for half in ("ADE_train", "ADE_val")
+    )
+    assert (len(training), len(validation)) == (20210, 2000)
+    assert len({*training.values(), *validation.values()}) == 1055
+    assert len({*validation.values()} - {*training.values()}) == 15
+
+
 OBJECT = (np.array([200, 40, 40]), np.array([20, 20, 20]))
 """The colour of the object in a photo, and of what is around it."""
 

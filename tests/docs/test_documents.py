@@ -9,6 +9,8 @@ from galore.experiment import config
 from scripts import run_documents
 from scripts.run_documents import LEFT_OUT, ROOT
 
+OWN = ("only", "name", "setting", "data", "weights", "study", "rehearsal", "plan")
+"""Options of reproduce.py that are not of conf/."""
 STEPS = [step for page in run_documents.pages() for step in run_documents.steps(page)]
 COMMANDS = [step.text for step in STEPS if step.language == "bash"]
 
@@ -31,4 +33,4 @@ def test_every_program_exists_and_knows_its_options(command):
     assert (ROOT / program).is_file()
     if program.startswith("experiments/"):
         options = "training" if program.endswith("train.py") else "config"
-        config.check_names(words[words.index(program) + 1 :], options, own=("only", "name"))
+        config.check_names(words[words.index(program) + 1 :], options, own=OWN)

@@ -73,6 +73,39 @@ def test_a_study_shows_every_claim_table_and_figure_and_where_they_come_from(tmp
     assert (tmp_path / "cub-small_cnn" / "order.json").read_text() == '["one"]\n'
 
 
+def test_our_numbers_stand_below_those_that_were_published_of_such_a_network(tmp_path):
+    def row(rule, measure, value, user="beginner", region=None):
+        return Row(Cell(Method(rule), measure, region, (("user", user),)), np.full((2, 4), value), classes=np.arange(4))
+
+    rows = (
+        row(Rule.SEARCH, "precision", 0.6), row(Rule.DISCRIMINANT, "precision", 0.7),
+        row(Rule.SEARCH, "piou", 0.2, "advanced"), row(Rule.SEARCH, "images per second", 50.0),
+        row(Rule.SEARCH_BY_HEAD, "images per second", 3.0),
+    )  # fmt: skip
+    own = joined("counterfactual_vs_search", rows=rows)
+    own = dataclasses.replace(
+        own,
+        provenances=[one | {"options": one["options"] | {"model": {"name": "vgg16_bn"}}} for one in own.provenances],
+    )
+    section = Section("Search", "Is it better?", pages.published("counterfactual_vs_search"), own)
+    pages.write_study(tmp_path / "cub-vgg16_bn", "cub-vgg16_bn", [section], [])
+    text = (tmp_path / "cub-vgg16_bn" / "index.md").read_text()
+    assert text.startswith("# Results: CUB, VGG16-BN\n")
+    published = "| VGG16 | precision | 0.76 (0.01) | 0.84 (0.01) | 0.56 |  |\n"
+    assert f"{published}| ours, VGG16-BN | precision | 0.600 [0.600, 0.600] | 0.700 [0.700, 0.700] |  |  |" in text
+    assert "| ours, VGG16-BN | PIoU |  |  | 0.200 [0.200, 0.200] |  |" in text
+    assert "| ours, VGG16-BN | images per second | 3.000 [3.000, 3.000] |" in text
+    assert text.count("| ours, ") == 4 and "| ResNet-50 | recall | 0.03 (0.01) |" in text
+
+
+def test_every_published_number_says_where_ours_stands():
+    for name in ("counterfactual_vs_search", "part_iou_vs_region", "counterfactual_edits"):
+        for published in pages.published(name):
+            assert len(published["ours"]) == len(published["columns"])
+            assert all(Rule[place["rule"]] and place["user"] in ("beginner", "advanced") for place in published["ours"])
+            assert all(row["models"] and len(row["cells"]) == len(published["columns"]) for row in published["rows"])
+
+
 def test_the_index_puts_studies_side_by_side(results):
     index = (results / "index.md").read_text()
     assert "[CUB, EfficientNet-Lite0](cub-efficientnet_lite0/index.md)" in index

@@ -219,26 +219,28 @@ def object_frequencies(present: Bool[np.ndarray, "n o"], dataset: SceneDataset) 
         dataset: whose labels are counted, all images of it; the papers count training images only, a subset.
 
     Returns:
-        Frequencies in [0, 1], float64.
+        Frequencies in [0, 1], float64; NaN for a class without an image, of which nothing is known: 15 of ADE20K's
+        1,055 classes have validation images alone.
 
     Raises:
-        InputError: a class has no image.
+        InputError: there is no image.
     """
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
-    if (counts == 0).any():
-        raise InputError(f"the class {dataset.class_names[int(counts.argmin())]} has no image to count objects in")
+    if not len(dataset):
+        raise InputError(f"{dataset.name} has no training image to count objects in")
     occurrences = np.zeros((len(counts), present.shape[1]))
     np.add.at(occurrences, dataset.labels, present)
-    return occurrences / counts[:, None]
+    return np.where(counts[:, None], occurrences / np.maximum(counts, 1)[:, None], np.nan)
 
 
 def discriminant_objects(frequencies: Float[np.ndarray, "c o"]) -> Bool[np.ndarray, "c c o"]:
-    """The objects that occur in images of class a and never in class b; not symmetric, all False for a = b.
+    """The objects that occur in images of class a and never in class b; not symmetric, all False for a = b, and for a
+    class of which nothing is known (NaN).
 
     For ADE20K's 1,055 classes and 150 objects the result takes 167 MB.
     """
-    occurs = frequencies > 0
-    return occurs[:, None, :] & ~occurs[None, :, :]
+    occurs, never = frequencies > 0, frequencies == 0
+    return occurs[:, None, :] & never[None, :, :]
 
 
 def shared_objects(

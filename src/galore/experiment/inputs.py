@@ -114,6 +114,12 @@ def test_set(config: Config, *, run: str | None = None, layer: str | None = None
     return _test_set(config.dataset, config.ground_truth, run, layer, config.explanation.batch_size)
 
 
+def forget() -> None:
+    """Lets go of the data sets and networks that are kept for the next experiment of the same study."""
+    for kept in (_class_names, _test_set, _decoded, _dataset, _truth):
+        kept.cache_clear()
+
+
 def users(config: Config, evaluated: TestSet) -> list[Queries]:
     """The queries of each user, with the counter images of the options."""
     return queries.users(evaluated, config.seed, CounterImages(config.explanation.counter_images))

@@ -14,11 +14,15 @@ from typing import Any
 
 from galore import atomic, foreign
 from galore.errors import InputError
+from galore.evaluation.methods import Rule
 from galore.experiment import forest, runs, studies
 from galore.experiment.claims import MARGINS, MINIMUM_CLASSES, MINIMUM_IMAGES, MINIMUM_TRAININGS, Paper, Verdict
 from galore.experiment.document import Fold, Group, Page, Plot, table, write
 from galore.experiment.runs import Joined
-from galore.experiment.studies import Entry, Fate, Judged, Study
+from galore.experiment.studies import NAMES, Entry, Fate, Judged, Study
+from galore.experiment.table import WORDS as WORDS_OF_MEASURES
+from galore.experiment.table import words
+from galore.statistics import Estimate
 
 VERDICTS = f"""
 - **✓ holds**, **✗ does not hold**: the difference is surely above (below) zero.
@@ -285,15 +289,39 @@ def _experiment(section: Section, entries: Sequence[Entry]) -> Fold:
     text += ["**Claims**", _claims_of_study(own)] if own else []
     text += ["**Numbers**", joined.numbers.markdown().strip()] if joined.numbers.rows else []
     for published in section.published:
-        text.append(f"**Published**: {published['source']}. Empty cells could not be read.")
-        rows = [[row["network"], row["measure"], *row["cells"]] for row in published["rows"]]
-        text.append(table(["network", "measure", *published["columns"]], rows))
+        text.append(f"**Published, and ours beside it**: {published['source']}. Empty cells could not be read.")
+        text.append(table(["network", "measure", *published["columns"]], _beside(published, joined)))
     for name, told in joined.pictures.items():
         path = f"{joined.experiment}/{name}"
         text.append(f"![{_alt(told) or f'{section.title}: {Path(name).stem}.'}]({path})")
         if name.endswith(".svg"):
             text.append(f"[The same figure as PNG]({path.removesuffix('.svg')}.png)")
     return Fold(joined.experiment, section.title, "\n\n".join(text))
+
+
+def _beside(published: dict[str, Any], joined: Joined) -> list[list[str]]:
+    """The rows of a published table, each followed by our numbers where the runs are of such a network."""
+    networks = {origin["options"].get("model", {}).get("name") for origin in joined.provenances}
+    rows = []
+    for row in published["rows"]:
+        rows.append([row["network"], row["measure"], *row["cells"]])
+        for network in sorted(networks.intersection(row.get("models", ()))):
+            ours = [_ours(joined, place, row) for place in published["ours"]]
+            rows.append([f"ours, {NAMES.get(network, network)}", row["measure"], *ours])
+    return rows
+
+
+def _ours(joined: Joined, place: dict[str, Any], row: dict[str, Any]) -> str:
+    """Our number of a cell, with its interval; empty where there is none."""
+    rule, factor = Rule[row.get("rules", {}).get(place["rule"], place["rule"])], row.get("factor", 1)
+    for one in joined.numbers.rows:
+        cell = one.cell
+        measure = WORDS_OF_MEASURES.get(cell.measure, cell.measure)
+        there = cell.method.rule, cell.label("user"), measure, cell.region, cell.table
+        if there == (rule, place["user"], row["measure"], place.get("region"), None):
+            *interval, counted = one.estimate
+            return words(Estimate(*(factor * end for end in interval), counted))
+    return ""
 
 
 def _over_studies(name: str, title: str, all_studies: Sequence[Study], entries: Sequence[Entry]) -> Fold:

@@ -109,6 +109,14 @@ def run_seeds(experiment: tuple[str, Sequence[Path]], overrides: Sequence[str], 
     return lines
 
 
+def attempt_seeds(experiment: tuple[str, Sequence[Path]], overrides: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """As `run_seeds`; where the experiment cannot be made, the line says why, and others go on."""
+    try:
+        return run_seeds(experiment, overrides, seeds)
+    except InputError as error:
+        return [f"{experiment[0]}: not made, {error}"]
+
+
 def reported(work: Callable[[], Any]) -> int:
     """Runs a program; mistakes in files and options end it with one line on stderr.
 

@@ -18,7 +18,10 @@ NAMES = {
     "ade20k": "ADE20K",
     "efficientnet_lite0": "EfficientNet-Lite0",
     "small_cnn": "small CNN",
+    "alexnet": "AlexNet",
     "vgg16": "VGG16",
+    "vgg16_bn": "VGG16-BN",
+    "resnet34": "ResNet-34",
     "resnet50": "ResNet-50",
     "networks": "several networks",
 }
@@ -155,7 +158,8 @@ def reason(judged: Judged) -> str:
 
 def number(judged: Judged) -> str:
     """What was measured, with its interval and unit; "not measured" where it was not."""
-    return "not measured" if judged.result.inference is None else shown(judged.result.inference, judged.result)
+    inference = judged.result.inference
+    return ("" if inference is None else shown(inference, judged.result)) or "not measured"
 
 
 def shown(inference: Inference, result: Result) -> str:
