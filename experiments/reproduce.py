@@ -53,6 +53,7 @@ EXPERIMENTS = (
     "side_by_side",
     "true_counterfactual",
     "answering",
+    "answering_sanity",
     "deliberative_difficulty",
     "deliberative_attribution",
     "deliberative_layer",

@@ -98,8 +98,8 @@ LEFT_OUT = (
     LeftOut(r"CUB_200_2011|dataset=cub|cub_lite0", "needs CUB-200-2011", folder=CUB),
 )
 SLOW = (
-    r"experiments/(train|reproduce|collect|discriminant_vs_attributive|answering)\.py",
-    r"scripts/(cost_curves|simulate_verdicts|measure_evaluation|kill_and_resume)\.py",
+    r"experiments/(train|reproduce|collect|discriminant_vs_attributive|answering(_sanity)?)\.py",
+    r"scripts/(answering_ladder|cost_curves|simulate_verdicts|measure_evaluation|kill_and_resume)\.py",
     r"galore bench",
     r"galore part-tables|--rule part-tables|draw_answering\.py",
 )

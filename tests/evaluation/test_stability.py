@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import toys
 
+import galore
 from galore.data import cub
 from galore.data.preprocessing import Preprocessing
 from galore.data.synthetic import birds as synthetic_birds
@@ -15,7 +16,7 @@ from galore.evaluation import stability, test_set
 from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import GAUSSIAN, ORACLE, RANDOM, Method, Rule, Score, deliberative_maps
 from galore.evaluation.metrics import FRACTIONS
-from galore.evaluation.queries import HardImages
+from galore.evaluation.queries import HardImages, Queries
 from galore.evaluation.test_set import OtherTruth, Parts
 from galore.regions import largest_fraction
 
@@ -158,3 +159,21 @@ def test_a_wide_test_set_has_the_images_and_parts_of_the_test_set_with_a_margin(
     assert np.abs(inner - evaluated.images[rows]).max() <= 1
     np.testing.assert_allclose(wide.annotations.points, evaluated.annotations.points[rows] + margin, atol=1e-4)
     assert (wide.annotations.visible >= evaluated.annotations.visible[rows]).all()
+
+
+def test_the_map_of_a_network_that_looks_at_single_pixels_moves_with_the_image(wide):
+    """Where the decision hangs on each pixel alone, the maps of both views are the same on what both show; and a map
+    that the image does not move is not."""
+    weights = jnp.asarray(np.random.default_rng(4).normal(size=(3, 5)), jnp.float32)
+    place = jnp.asarray(np.random.default_rng(5).random((*toys.SIZE, 1)), jnp.float32)
+    one = np.ones(COUNT, np.int32)
+    asked = Queries("any", np.arange(COUNT), 0 * one, one, 0 * one, np.ones((COUNT, toys.PARTS), bool), {})
+    found = []
+    for features in (lambda _, image: image / 255, lambda _, image: place * jnp.ones(3) + 0 * image):
+        net = galore.Network(weights, features, lambda params, F: jnp.mean(F, (0, 1)) @ params)
+        by_pixels = dataclasses.replace(wide, net=net, predictor=None)
+        scores = stability.correlation_under_shift(by_pixels, asked, (Method(Rule.MARGIN),), 3, 4)
+        found.append(scores.by_method[Method(Rule.MARGIN)][stability.CORRELATION])
+    np.testing.assert_allclose(found[0], 1, rtol=1e-5)
+    moved = stability.draw_shifts(COUNT, 3).any(1)
+    assert moved.sum() > 3 and (np.abs(found[1][moved]) < 0.5).all()

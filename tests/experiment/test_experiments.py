@@ -12,7 +12,7 @@ from omegaconf import open_dict
 
 from galore import part_tables
 from galore.errors import InputError
-from galore.evaluation import queries
+from galore.evaluation import queries, stability
 from galore.evaluation.interventions import Interventions
 from galore.evaluation.methods import BASELINES, ORACLE, Method, Rule, Score
 from galore.experiment import config, inputs, runner, runs
@@ -94,6 +94,37 @@ def test_answering_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
     assert len(experiment.claims(table)) == 12 and any("Spearman" in remark for remark in table.remarks)
     monkeypatch.setattr(experiment, "_interventions", lambda config, test_set: None)
     assert len(experiment.claims(experiment.run(config.typed(cfg)))) == 4
+
+
+def test_answering_sanity_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
+    experiment, margin = runner.load("answering_sanity"), stability.MARGIN
+
+    def with_tables(config, test_set):
+        F = test_set.run(test_set.images, 16)[0]
+        return dataclasses.replace(test_set, tables=part_tables.fit(F, np.arange(len(F)) % 5, jax.random.key(0)))
+
+    def wide(config, test_set, rows):
+        images = np.pad(test_set.images[rows], ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+        parts = jax.tree.map(lambda leaf: leaf[rows], test_set.annotations)
+        wider = dataclasses.replace(parts, size=images.shape[1:3])
+        cut = {name: getattr(test_set, name)[rows] for name in ("labels", "logits", "image_ids", "student")}
+        return dataclasses.replace(test_set, images=images, annotations=wider, **cut)
+
+    monkeypatch.setattr(inputs, "with_part_tables", with_tables)
+    monkeypatch.setattr(inputs, "with_margin", wide)
+    monkeypatch.setattr(experiment, "SHUFFLED", (0.25, 1.0))
+    monkeypatch.setattr(part_tables, "STARTS", 1)
+    table = runner.run(experiment, cfg, tmp_path)
+    for measure in ("deletion", "insertion", stability.CORRELATION):
+        assert {row.cell.method.rule for row in table.select(measure)} >= set(experiment.RULES)
+    stages = [Cell(Method(Rule.MARGIN), "correlation", None, (("randomised", stage),)) for stage in ("25%", "100%")]
+    assert table.find(stages[0]).estimate.value > table.find(stages[1]).estimate.value
+    assert len(experiment.claims(table)) == 10
+    assert {"deletion.png", "insertion.png", "randomisation.png"} <= {path.name for path in tmp_path.iterdir()}
+    of_scenes = Table(
+        tuple(row for row in table.rows if "shift" not in row.cell.measure and "piou" not in row.cell.measure)
+    )
+    assert len(experiment.claims(of_scenes)) == 6
 
 
 def test_every_experiment_has_a_title_options_claims_and_figures():

@@ -1,4 +1,5 @@
-"""Are insecurities stable? Those of an image and of the image shifted, by the shared parts that their regions hold.
+"""Are explanations stable? Insecurities of an image and of the image shifted, by the shared parts that their regions
+hold; maps of why-not queries, by their rank correlation.
 
 An image is shifted as in GALORE: the network's input is cut out of a wider image at another place, so that no edge is
 repeated and what leaves on one side makes room for what was hidden on the other.
@@ -19,15 +20,17 @@ from galore.data import loader
 from galore.data.dataset import PartDataset
 from galore.data.geometry import Transform
 from galore.data.preprocessing import Preprocessing
-from galore.evaluation import metrics
-from galore.evaluation.evaluate import ImageBatch, Model, Scores, over_batches
+from galore.evaluation import faithfulness, metrics
+from galore.evaluation.evaluate import Batch, ImageBatch, Model, Scores, maps_of, over_batches
 from galore.evaluation.methods import BASELINES, ORACLE, Method, deliberative_maps
-from galore.evaluation.queries import HardImages
+from galore.evaluation.queries import HardImages, Queries
 from galore.evaluation.test_set import Parts, TestSet
+from galore.regions import upsample
 
 MARGIN = 5
 """Shifts are drawn from -MARGIN to MARGIN - 1 pixels, in x and in y."""
 IOU, MEAN_IOU = "IoU of shared parts", "mean IoU of shared parts"
+CORRELATION = "correlation with the shifted image's map"
 
 
 def with_margin(test_set: TestSet, dataset: PartDataset, rows: Int[np.ndarray, " k"]) -> TestSet:
@@ -116,6 +119,52 @@ def part_iou_under_shift(
     return Scores(hard, measured[0], by_other_table=measured[1], other_table=wide.other.shared_table)
 
 
+def correlation_under_shift(
+    wide: TestSet, queries: Queries, methods: Sequence[Method], seed: int, batch_size: int
+) -> Scores:
+    """Spearman's correlation of the maps before and after the image is shifted, over the pixels that both views show.
+
+    Args:
+        wide: the images of the queries in their order, from `with_margin`.
+        queries: about images of the test set that `wide` was made of.
+        methods: counterfactual ones.
+        seed: of the shifts.
+        batch_size: images at once.
+    """
+
+    @jax.jit
+    def program(model: Model, batch: Batch, shifts: Int[Array, "B 2"]) -> list[dict[str, Array]]:
+        cut = jax.vmap(functools.partial(_cut, size=_within(wide.size)))
+        before, after = (
+            maps_of(methods, model, batch._replace(images=cut(batch.images, s))) for s in (0 * shifts, shifts)
+        )
+        alike = jax.vmap(functools.partial(_correlation, size=_within(wide.size)))
+        return [{CORRELATION: alike(*both, shifts)} for both in zip(before, after)]
+
+    here = queries._replace(rows=np.arange(len(queries.rows)))
+    values = over_batches(program, wide, here, seed, batch_size, draw_shifts(len(here.rows), seed))
+    return Scores(queries, dict(zip(methods, values)))
+
+
+def _correlation(
+    before: Float[Array, "h w"], after: Float[Array, "h w"], shift: Int[Array, "2"], size: tuple[int, int]
+) -> Float[Array, ""]:
+    shared = _within(size)
+    first, second = (_cut(upsample(m, size)[..., None], s, shared) for m, s in ((before, 0 * shift), (after, -shift)))
+    return faithfulness.rank_correlation(first[..., 0], second[..., 0])
+
+
+def _within(size: tuple[int, int]) -> tuple[int, int]:
+    """Without the margin on both sides."""
+    return size[0] - 2 * MARGIN, size[1] - 2 * MARGIN
+
+
+def _cut(wide: Float[Array, "H W c"], shift: Int[Array, "2"], size: tuple[int, int]) -> Float[Array, "h w c"]:
+    """What lies `shift` pixels (x, y) off the middle."""
+    corner = shift + MARGIN
+    return jax.lax.dynamic_slice(wide, (corner[1], corner[0], 0), (*size, wide.shape[2]))
+
+
 def _measures(curves: Float[np.ndarray, "k T"]) -> dict[str, np.ndarray]:
     counted = (~np.isnan(curves)).sum(1)
     means = np.where(counted > 0, np.nansum(curves, 1) / np.maximum(counted, 1), np.nan)
@@ -167,13 +216,12 @@ def _halves(both: Any) -> tuple[Any, Any]:
 
 def _view(image: Float[Array, "H W c"], parts: Parts, shift: Int[Array, "2"]) -> tuple[Float[Array, "h w c"], Parts]:
     """What the network sees of a wide image when its square lies `shift` pixels (x, y) off the centre."""
-    height, width = (side - 2 * MARGIN for side in parts.size)
+    height, width = _within(parts.size)
     corner = shift + MARGIN
-    cut = jax.lax.dynamic_slice(image, (corner[1], corner[0], 0), (height, width, image.shape[2]))
     points = parts.points - corner
     inside = ((points >= 0) & (points < jnp.array([width, height]))).all(-1)
     box = parts.box - jnp.concatenate([corner, jnp.zeros_like(corner)])
-    return cut, Parts(points, parts.visible.astype(bool) & inside, box, (height, width))
+    return _cut(image, shift, (height, width)), Parts(points, parts.visible.astype(bool) & inside, box, (height, width))
 
 
 class _Match(NamedTuple):

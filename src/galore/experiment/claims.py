@@ -53,6 +53,7 @@ MARGINS = {
     "deletion": 0.02,
     "insertion": 0.02,
     "correlation": 0.05,
+    "correlation with the shifted image's map": 0.05,
 }
 """The smallest difference that matters, by measure; where a measure has none, no difference is called too small."""
 
