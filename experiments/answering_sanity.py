@@ -74,11 +74,11 @@ def claims(table: Table) -> list[Claim]:
     for method in ANSWERING:
         for measure, region in (("deletion", None), ("insertion", None), (stability.CORRELATION, None), (PIOU, REGION)):
             if table.select(measure):
-                cells = (Cell(one, measure, region) for one in (method, MARGIN))
+                first, second = (Cell(one, measure, region) for one in (method, MARGIN))
                 text = f"By {measure}, the map {method.words!r} does better than {MARGIN.words!r}."
                 number = f"{measure}, {method.words} minus {MARGIN.words}"
                 is_reversed = measure == "deletion"
-                stated.append(Claim(text, Source.OURS, number, Difference(*cells), is_reversed=is_reversed))
+                stated.append(Claim(text, Source.OURS, number, Difference(first, second), is_reversed=is_reversed))
         after = Cell(method, CORRELATION, None, ((STAGE, "100%"),))
         text = f"Randomising the network changes the map: {method.words}."
         stated.append(Claim(text, Source.OURS_ADEBAYO, "0.5 minus Spearman's correlation", Difference(0.5, after)))
@@ -115,7 +115,10 @@ def _areas(net: Any, image: Any, map_: Any, y: Any, c: Any) -> dict[str, Any]:
 
     blank = faithfulness.blurred(image)
     ways = {"deletion": (image, blank), "insertion": (blank, image)}
-    curves = {name: faithfulness.replacement_curve(probability, *way, map_, FRACTIONS) for name, way in ways.items()}
+    curves = {
+        name: faithfulness.replacement_curve(probability, start, end, map_, FRACTIONS)
+        for name, (start, end) in ways.items()
+    }
     return {name: faithfulness.area(curve, FRACTIONS) for name, curve in curves.items()}
 
 

@@ -65,7 +65,7 @@ def main() -> None:
             right = np.asarray(jax.jit(jax.vmap(net.logits))(G.mean((1, 2), np.float32)[:, None, None])).argmax(1)
             rows = np.flatnonzero((right == test.labels) & (parts.present.sum(1) >= MINIMUM_PARTS))
         tables = part_tables.fit(F, training.labels, jax.random.key(0))
-        judged = np.stack([specificity(net, tables, G, test, parts, truths, row) for row in rows], axis=1)
+        judged = np.stack([specificity(net, tables, G, test, parts, truths, int(row)) for row in rows], axis=1)
         record[name] = {method.label: summary(values, test.labels[rows]) for method, values in zip(METHODS, judged)} | {
             "photos": len(rows),
             "cells": list(G.shape[1:3]),

@@ -70,6 +70,7 @@ def devices(data: Path) -> list[Point]:
             points += [
                 _point("devices", row.work, count, row.median_s / row.setting.batch, row.spread)
                 for row in record.read(out).rows
+                if row.median_s is not None and row.spread is not None
             ]
     return points
 

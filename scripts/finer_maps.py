@@ -189,7 +189,7 @@ def seconds(ways: dict[str, Network]) -> dict[str, dict[str, float]]:
     for _ in range(REPEATS + 1):
         for name, net in ways.items():
             start = time.perf_counter()
-            jax.block_until_ready(explain(net, images[name], jnp.int32(-1), jnp.int32(-1)))
+            jax.block_until_ready(explain(net, images[name], jnp.int32(-1), jnp.int32(-1), None))
             middle = time.perf_counter()
             jax.block_until_ready(alone(net, images[name]))
             taken[name]["explain"].append(middle - start)

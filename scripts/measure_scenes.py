@@ -81,7 +81,7 @@ def measure(root: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("tables", type=Path, help="a folder with objectInfo150.txt and sceneCategories.txt")
     parser.add_argument("root", type=Path, help="a new folder for the scenes, or that of an earlier run")
     parser.add_argument("out", type=Path, help="a file for the numbers")

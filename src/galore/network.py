@@ -179,16 +179,6 @@ class Network:
         features = None if self.features is None else mixed(self.features)
         return dataclasses.replace(self, features=features, head=mixed(self.head))
 
-
-def _cast(tree: PyTree, dtype: Any) -> PyTree:
-    """With its floating-point leaves cast."""
-
-    def cast(leaf: Any) -> Any:
-        array = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
-        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
-
-    return jax.tree.map(cast, tree)
-
     def with_precision(self, precision: Precision | str) -> "Network":
         """The same network, computing as exactly as this, so that every explanation of it does.
 
@@ -206,6 +196,16 @@ def _cast(tree: PyTree, dtype: Any) -> PyTree:
         )
         net = dataclasses.replace(self, features=features, head=head)
         return net.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else net
+
+
+def _cast(tree: PyTree, dtype: Any) -> PyTree:
+    """With its floating-point leaves cast."""
+
+    def cast(leaf: Any) -> Any:
+        array = leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)
 
 
 def _step(pixels: int, cells: int, detail: int) -> int:

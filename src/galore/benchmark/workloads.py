@@ -177,14 +177,14 @@ def makers(
     return {name: others.get(name) or partial(shared, name) for name in wanted}
 
 
-def check_names(names: Sequence[str]) -> None:
+def check_names(works: Sequence[str]) -> None:
     """Refuses works that are not known.
 
     Raises:
         InputError: with those that are.
     """
     known = names()
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in works if name not in known]
     if unknown:
         raise InputError(f"unknown work {unknown[0]!r}, expected one of: {'; '.join(known)}")
 

@@ -319,8 +319,8 @@ def _ours(joined: Joined, place: dict[str, Any], row: dict[str, Any]) -> str:
         measure = WORDS_OF_MEASURES.get(cell.measure, cell.measure)
         there = cell.method.rule, cell.label("user"), measure, cell.region, cell.table
         if there == (rule, place["user"], row["measure"], place.get("region"), None):
-            *interval, counted = one.estimate
-            return words(Estimate(*(factor * end for end in interval), counted))
+            value, low, high, counted = one.estimate
+            return words(Estimate(factor * value, factor * low, factor * high, counted))
     return ""
 
 

@@ -265,7 +265,8 @@ def costs(networks: Sequence[str], train: TrainConfig, kept: Path) -> tuple[dict
     """
     known = foreign.json_file(kept, dict[str, Cost], "what trainings cost") if kept.exists() else {}
     found, problems = {}, []
-    for network in dict.fromkeys([*networks, *([papers.STUDENT] if networks else [])]):
+    wanted = [*networks, papers.STUDENT] if networks else []
+    for network in dict.fromkeys(wanted):
         key = f"{network}, batch {train.batch_size}, {train.compute}, {provenance.device()}"
         try:
             cost = known[key] if key in known else measured(network, train)

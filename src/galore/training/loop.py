@@ -209,7 +209,7 @@ class _Taken(NamedTuple):
     began: float
 
     def is_done(self) -> bool:
-        return self.metrics["loss"].is_ready()
+        return self.metrics["loss"].is_ready()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _teller(on_record: OnRecord, phase: str) -> Callable[[_Taken, int], None]:
