@@ -50,9 +50,9 @@ Measured with torch 2.13.0 and jax 0.10.2, batch 8, on a busy machine: trust sha
 - *Memory.* XLA takes the temporary memory of a program anew at each call, in one piece; glibc returns pieces of more
   than 32 MiB to the system at once, which then clears every page again: 13,700 of them for ResNet-18, 19,000 for
   EfficientNet-Lite0, 33,700 for ResNet-50, 35, 35 to 42 and 58 to 94 ms of one core. torch takes memory operation by
-  operation, in smaller pieces (its pages were not counted). Programs and the `galore` command now keep theirs, and none of it is left; in a
-  program of your own call `galore.program.keep_memory()` before jax is imported. The table above was measured before
-  that.
+  operation, in smaller pieces (its pages were not counted). Programs and the `galore` command now keep theirs, and
+  none of it is left; in a program of your own call `galore.program.keep_memory()` before jax is imported. The table
+  above was measured before that.
 - *Convolutions.* Alone, on one core, those of ResNet-18 take 303 ms by ours, 345 ms by plain XLA convolutions and 260
   ms by torch's oneDNN with channels last. Ours are behind at 3 x 3 with stride 2 (11.4, 12.4, 13.6 ms against 8.5,
   8.3, 9.6), at 14 x 14 locations (20.5 against 14.9) and at 56 x 56 (19.3 against 14.7), where XLA's kernels reach 68
