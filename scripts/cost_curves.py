@@ -144,7 +144,7 @@ def _convolution(params, F):
 def _timed(axis: str, x: int, net: Network, names: list[str] | tuple[str, ...]) -> list[Point]:
     side = int(net.name)
     built = workloads.build(net, list(names), BATCH, "float32", size=side)
-    seconds = timing.taken_in_turns(built, ROUNDS, minimum_s=0).seconds
+    seconds = timing.taken_in_turns(built, ROUNDS, minimum_s=0.0).seconds
     low, medians, high = np.quantile(seconds, [0.25, 0.5, 0.75], axis=0)
     spreads = (high - low) / medians
     columns = zip(built, medians.tolist(), spreads.tolist(), strict=True)

@@ -1,5 +1,6 @@
 """Failures are results: what fails is a row, and what was measured before is there."""
 
+import functools
 import json
 import time
 
@@ -61,7 +62,7 @@ def test_out_of_memory_in_the_second_of_three_settings_leaves_the_others_complet
 
 def test_a_work_that_does_not_compile_does_not_take_the_others_along(compiled_batches):
     compiled_batches(lambda name, images: RuntimeError("no such kernel") if name == "grad-cam" else None)
-    plan = measure.Plan("tiny", ("grad-cam", "attributive"), 2, rounds=2, minimum_s=0)
+    plan = measure.Plan("tiny", ("grad-cam", "attributive"), 2, rounds=2, minimum_s=0.0)
     found = {row.work: row for row in measure.rows(plan, None)}
     assert found["grad-cam"].status == "compile error" and "no such kernel" in found["grad-cam"].reason
     assert found["attributive"].is_measured and found["attributive"].ratio_to_forward
@@ -118,7 +119,7 @@ def test_a_program_that_plans_more_than_there_is_is_not_run(monkeypatch):
 def test_a_device_that_tells_its_memory_has_it_in_the_row(monkeypatch):
     held = iter(range(2**20, 2**21))
     monkeypatch.setattr(timing.devices, "used_memory", lambda where: next(held))
-    found = measure.rows(measure.Plan("tiny", (), 1, rounds=1, minimum_s=0), None)
+    found = measure.rows(measure.Plan("tiny", (), 1, rounds=1, minimum_s=0.0), None)
     assert found[0].used_bytes == 2**20 + 1
 
 
@@ -131,22 +132,23 @@ def test_a_work_that_fails_while_it_is_timed_stops_being_called():
             raise RuntimeError("the device is gone")
 
     works = [timing.Workload("forward", lambda: time.sleep(0.001), 1), timing.Workload("gone", second_fails, 1)]
-    turns = timing.taken_in_turns(works, 4, 0)
+    turns = timing.taken_in_turns(works, 4, 0.0)
     assert list(turns.failures) == [1] and len(calls) == 5
     assert not any(turns.seconds[:, 0] != turns.seconds[:, 0])
 
 
-def test_a_setting_that_takes_too_long_is_ended_and_the_next_one_is_measured(tmp_path, monkeypatch, capsys):
+def test_a_setting_that_takes_too_long_is_ended_and_one_that_does_not_is_measured(tmp_path, monkeypatch):
     """Costs about eight seconds: each setting has a process of its own, which starts anew."""
     (tmp_path / "slow_networks.py").write_text(
         "import time\nimport photographs\n\n\ndef slow():\n    time.sleep(60)\n\n\nfast = photographs.tiny_network\n"
     )
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "r.json"
-    works = ("--works", "forward", "--batch", "1", "--rounds", "2", "--minimum", "0", "--json", str(file))
-    networks = ("--networks", "slow_networks:slow", "slow_networks:fast")
-    assert main(["bench", *networks, *works, "--time-limit", "20"]) == 0
-    slow, fast = rows_of(file)
-    assert slow["status"] == "timed out" and "20 s" in slow["reason"]
-    assert fast["status"] == "measured" and fast["setting"]["device"] == "cpu"
-    assert "timed out: not done after 20 s" in capsys.readouterr().out
+    options = {"peak": functools.partial(measure.peak_of, [1e12, 1e11]), "builders": {}, "made": {"rounds": 2}}
+    slow, fast = (
+        measure.Plan(f"slow_networks:{name}", ("forward",), 1, rounds=2, minimum_s=0.0) for name in ("slow", "fast")
+    )
+    (row,) = measure.apart(slow, 3.0, **options).rows
+    assert row.status == "timed out" and row.reason == "not done after 3 s"
+    found = measure.apart(fast, 200.0, **options)
+    assert [row.status for row in found.rows] == ["measured"] and found.rows[0].setting.device == "cpu"
+    assert found.peak.bandwidth == 1e11 and found.made["options"] == {"rounds": 2}

@@ -20,7 +20,7 @@ def sleeping(name, seconds, images=4, repeats_of=1.0):
 
 def test_ratios_and_rates_of_works_of_known_duration():
     sleepers = [sleeping(FORWARD, 0.02), sleeping("double", 0.04), sleeping("sampled", 0.02, repeats_of=10)]
-    found = record.rows(sleepers, timing.taken_in_turns(sleepers, rounds=3, minimum_s=0), SETTING, None)
+    found = record.rows(sleepers, timing.taken_in_turns(sleepers, rounds=3, minimum_s=0.0), SETTING, None)
     assert [row.work for row in found] == [FORWARD, "double", "sampled"]
     assert found[0].ratio_to_forward == 1
     assert found[1].ratio_to_forward == pytest.approx(2, rel=0.3)
@@ -41,7 +41,7 @@ def test_a_work_is_warm_when_two_calls_take_equally_long():
     durations = iter([0.2, 0.05, 0.03, *[0.02] * 20])
     calls = []
     settling = Workload("settling", lambda: (calls.append(1), time.sleep(next(durations))), 1)
-    turns = timing.taken_in_turns([settling], rounds=1, minimum_s=0)
+    turns = timing.taken_in_turns([settling], rounds=1, minimum_s=0.0)
     assert turns.seconds[0, 0] == pytest.approx(0.02, rel=0.4) and len(calls) >= 6
 
 
@@ -58,7 +58,7 @@ def test_several_processes_begin_together_and_the_slowest_counts(monkeypatch):
     monkeypatch.setattr(timing.jax, "process_count", lambda: 2)
     monkeypatch.setattr(timing.multihost_utils, "sync_global_devices", barriers.append)
     monkeypatch.setattr(timing.multihost_utils, "process_allgather", lambda seconds: np.array([seconds, 0.5]))
-    turns = timing.taken_in_turns([sleeping(FORWARD, 0.001)], rounds=2, minimum_s=0)
+    turns = timing.taken_in_turns([sleeping(FORWARD, 0.001)], rounds=2, minimum_s=0.0)
     assert (turns.seconds == 0.5).all() and len(barriers) >= 4
 
 

@@ -45,14 +45,10 @@ def test_a_network_of_ones_own_is_timed(tmp_path, capsys, monkeypatch):
         (["--stream", "nowhere"], "is not a folder"),
         (["--peak", "fast"], "--peak fast"),
         (["--peak", "1e12", "0"], "two numbers above 0"),
-        (["--batch", "many"], "many: expected a number, auto or sweep"),
         (["--batch", "auto", "--scaling", "weak"], "--scaling: expected --batch as numbers"),
         (["--time-limit", "0"], "--time-limit 0"),
-        (["--dtype", "float16"], "float16: expected one of float32, bfloat16"),
         (["--minimum", "-1"], "--minimum -1"),
         (["--coordinator", "here:1"], "hosts.count"),
-        (["compare", "a.json", "b.json"], "a.json does not exist"),
-        (["page", "nowhere"], "expected a folder with records"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(more, words, capsys):
@@ -75,3 +71,28 @@ def test_a_page_is_drawn_from_what_was_written(tmp_path, capsys):
     assert main(["bench", "page", str(tmp_path)]) == 0
     text = (tmp_path / "index.md").read_text()
     assert "No accelerator has been measured yet" in text and "given by hand" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare", "a.json", "b.json"], "a.json does not exist"),
+        (["page", "nowhere"], "expected a folder with records"),
+    ],
+)
+def test_what_cannot_be_compared_or_drawn_is_said(arguments, words, capsys):
+    assert main(["bench", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--batch", "many"], "many: expected a number, auto or sweep"),
+        (["--dtype", "float16"], "float16: expected one of float32, bfloat16"),
+    ],
+)
+def test_words_that_no_option_takes_are_refused(arguments, words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", *arguments])
+    assert words in capsys.readouterr().err

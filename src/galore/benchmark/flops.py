@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from galore.cutting.program import jaxprs, trace
+from galore.cutting.program import jaxprs, trace, type_of
 from galore.head_program import ELEMENTWISE, REDUCTIONS, SMOOTH
 
 Shape = tuple[int, ...]
@@ -46,7 +46,7 @@ def count(function: Callable[..., Any], *arguments: Any) -> Count:
         function: what is counted.
         arguments: arrays or their shapes, in any pytrees.
     """
-    flat, structure = jax.tree.flatten(arguments)
+    flat, structure = jax.tree.flatten(jax.tree.map(type_of, arguments))
     program = trace(lambda given, last: function(*jax.tree.unflatten(structure, [*given, last])), flat[:-1], flat[-1])
     total = Count(0.0, 0.0)
     for step in program.needed(program.results):

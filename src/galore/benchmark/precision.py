@@ -40,7 +40,7 @@ def _forward(net: Network, images: Array, asked: Asked) -> Array:
 
 def _insecurities(net: Network, images: Array, asked: Asked) -> Array:
     """All pairs in one order, whatever their strengths."""
-    first, second = np.array(list(combinations(range(TOP), 2))).T
+    first, second = np.array(list(combinations(range(asked.classes.shape[1]), 2))).T
 
     def one(image: Array, classes: Array) -> Array:
         F = net.activation(image)
@@ -94,7 +94,7 @@ def reference(net: Network, works: Sequence[str], size: int, seed: int = 0) -> R
         exact = jax.device_get(net)
         exact, exact_images = exact.astype(np.float64), jnp.asarray(images, jnp.float64)
         logits = jax.jit(jax.vmap(lambda net, image: net(image)[1], in_axes=(None, 0)))(exact, exact_images)
-        asked = Asked(np.asarray(jax.lax.top_k(logits, TOP)[1]).astype(np.int32))
+        asked = Asked(np.asarray(jax.lax.top_k(logits, min(TOP, logits.shape[1]))[1]).astype(np.int32))
         answers = _answers(exact, exact_images, asked, works)
     return Reference(net, images, asked, answers)
 

@@ -110,12 +110,14 @@ def compiled(
         MemoryError: the compiler plans for more memory than a device has; where that is known nothing is run.
     """
     where, shapes = _devices_of(arguments), jax.tree.map(_shape, arguments)
-    before, start = devices.used_memory(where), time.perf_counter()
+    # Those of other processes tell them alone.
+    here = [device for device in where if device.process_index == jax.process_index()]
+    before, start = devices.used_memory(here), time.perf_counter()
     lowered = jax.jit(function, donate_argnums=0 if carries else ()).lower(*arguments)
     traced = time.perf_counter()
     program = lowered.compile()
     ready, planned = time.perf_counter(), program_bytes(program)
-    _check_room(planned, where)
+    _check_room(planned, here)
     held = list(arguments)
 
     def call() -> Any:
@@ -125,7 +127,7 @@ def compiled(
         return results
 
     call()
-    end, used = time.perf_counter(), devices.used_memory(where)
+    end, used = time.perf_counter(), devices.used_memory(here)
     analysis = program.cost_analysis() or {}
     in_all = {key: analysis[key] * len(where) if key in analysis else None for key in ("flops", "bytes accessed")}
     made = Made(

@@ -213,12 +213,20 @@ def _records(args: argparse.Namespace, builders: dict[str, Callable[[], Any]]) -
     has_any = False
     for name, batch, given in itertools.product(args.networks, args.batch, args.precision):
         plan = measure.Plan(
-            name, tuple(wanted), batch, precision.named(given), layer=args.layer, classes=args.classes,
-            rounds=args.rounds, minimum_s=args.minimum, stream=args.stream, torch=args.against == "torch",
+            network=name,
+            works=tuple(wanted),
+            batch=batch if isinstance(batch, int) else 1,
+            precision=precision.named(given),
+            layer=args.layer,
+            classes=args.classes,
+            rounds=args.rounds,
+            minimum_s=args.minimum,
+            stream=args.stream,
+            torch=args.against == "torch",
             trace=args.trace,
-        )  # fmt: skip
+        )
         try:
-            for found in _of_plan(plan, args.scaling, one):
+            for found in _of_plan(plan, batch, args.scaling, one):
                 yield found
                 has_any = True
         except InputError as error:
@@ -229,8 +237,10 @@ def _records(args: argparse.Namespace, builders: dict[str, Callable[[], Any]]) -
             yield dataclasses.replace(found, rows=rows)
 
 
-def _of_plan(plan: Any, scaling_kinds: Sequence[str] | None, one: Callable[[Any], Any]) -> Iterator[Any]:
-    """The records of a plan, whose batch may be a word, and which may be for several numbers of devices."""
+def _of_plan(
+    plan: Any, batch: int | str, scaling_kinds: Sequence[str] | None, one: Callable[[Any], Any]
+) -> Iterator[Any]:
+    """The records of a plan, for a batch that may be a word, and maybe for several numbers of devices."""
     import jax
 
     from galore.benchmark import measure, scaling, sweep
@@ -238,18 +248,18 @@ def _of_plan(plan: Any, scaling_kinds: Sequence[str] | None, one: Callable[[Any]
     if scaling_kinds:
         for each in scaling.plans(plan, scaling_kinds, jax.device_count(), jax.process_count()):
             yield one(each)
-    elif plan.batch == AUTO:
-        fits = lambda batch: measure.fits(dataclasses.replace(plan, batch=batch))  # noqa: E731
+    elif batch == AUTO:
+        fits = lambda many: measure.fits(dataclasses.replace(plan, batch=many))  # noqa: E731
         yield one(dataclasses.replace(plan, batch=sweep.largest(fits, jax.device_count())))
-    elif plan.batch == SWEEP:
+    elif batch == SWEEP:
         found = {}
 
-        def images_per_s(batch: int) -> float | None:
-            found[batch] = one(dataclasses.replace(plan, batch=batch))
-            return found[batch].rows[0].images_per_s
+        def images_per_s(many: int) -> float | None:
+            found[many] = one(dataclasses.replace(plan, batch=many))
+            return found[many].rows[0].images_per_s
 
-        for batch, _ in sweep.growing(images_per_s, jax.device_count()):
-            yield found[batch]
+        for many, _ in sweep.growing(images_per_s, jax.device_count()):
+            yield found[many]
     else:
         yield one(plan)
 
