@@ -77,7 +77,7 @@ def _key(row: Row) -> tuple[Any, ...]:
     setting = row.setting
     return (
         row.work, setting.network, setting.layer, setting.image_size, setting.batch, setting.dtype, setting.precision,
-        setting.devices, setting.processes, setting.scaling,
+        setting.devices, setting.processes, setting.scaling, setting.classes,
     )  # fmt: skip
 
 

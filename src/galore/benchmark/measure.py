@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import multiprocessing
 import re
 import tempfile
@@ -90,7 +91,15 @@ def setting(plan: Plan) -> Setting:
         devices=len(where),
         processes=jax.process_count(),
         scaling=plan.scaling,
+        classes=_classes(net),
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _classes(net: Network) -> int:
+    """Kept, since a large network is long in tracing."""
+    image = jax.ShapeDtypeStruct((_size(net), _size(net), 3), "float32")
+    return jax.eval_shape(lambda net, x: net(x)[1], net, image).shape[-1]
 
 
 def rows(plan: Plan, peak: Peak | None, builders: Builders | None = None) -> list[Row]:
@@ -124,9 +133,11 @@ def rows(plan: Plan, peak: Peak | None, builders: Builders | None = None) -> lis
 def _errors(net: Network, works: tuple[str, ...], of: Precision) -> dict[str, float]:
     """Kept for other batches, on which they do not depend; none where there is no room for them."""
     try:
-        return precision.errors(_exact(net, works), of)
+        found = precision.errors(_exact(net, works), of)
     except FAILURES:
         return {}
+    # Maps that are zero everywhere have none.
+    return {work: error for work, error in found.items() if math.isfinite(error)}
 
 
 @functools.lru_cache(maxsize=1)

@@ -83,7 +83,10 @@ def _section(name: str, found: Record) -> str:
         where = f"{setting.devices} x {setting.device}" + f", {setting.processes} processes" * (setting.processes > 1)
         scaled = f", {setting.scaling} scaling" if setting.scaling else ""
         title = f"{setting.network}, batch {setting.batch}, {setting.arithmetic}"
-        lines += [f"**{_text(title)}** ({_text(where)}, {setting.image_size} pixels{scaled})", ""]
+        lines += [
+            f"**{_text(title)}** ({_text(where)}, {setting.image_size} pixels, {setting.classes} classes{scaled})",
+            "",
+        ]
         # A column in which nothing stands says nothing.
         table = [HEADINGS, *(_cells(row, rows) for row in rows)]
         kept = [k for k in range(len(HEADINGS)) if k == 0 or any(cells[k] for cells in table[1:])]

@@ -45,6 +45,7 @@ class Setting:
         devices: how many.
         processes: how many, each with its share of the devices.
         scaling: "strong" where more devices shared the same batch, "weak" where each had as many images; else empty.
+        classes: how many logits.
     """
 
     network: str
@@ -57,6 +58,7 @@ class Setting:
     devices: int
     processes: int = 1
     scaling: str = ""
+    classes: int = 0
 
     @property
     def arithmetic(self) -> str:

@@ -74,7 +74,7 @@ def operations(lines: Iterable[list[tuple[str, float, float]]], known: dict[str,
             taken[name] += seconds
     return [
         Operation(name, _phase_of(known.get(name, "")), known.get(name, "").rpartition("/")[2], seconds)
-        for name, seconds in _largest_first(taken)
+        for name, seconds in _dearest(taken)
     ]
 
 
@@ -86,15 +86,15 @@ def summary(found: list[Operation], count: int = DEAREST) -> str:
     by_phase: defaultdict[str, float] = defaultdict(float)
     for operation in found:
         by_phase[operation.phase] += operation.seconds
-    shares = ", ".join(f"{phase} {100 * seconds / total:.0f} %" for phase, seconds in _largest_first(by_phase))
+    shares = ", ".join(f"{phase} {100 * seconds / total:.0f} %" for phase, seconds in _dearest(by_phase))
     lines = [f"{1000 * total:.2f} ms in {len(found)} operations: {shares}"]
     for name, phase, source, seconds in found[:count]:
         lines.append(f"{1000 * seconds:9.3f} ms {100 * seconds / total:4.0f} %  {phase:11}  {name}  {source}".rstrip())
     return "\n".join(lines) + "\n"
 
 
-def _largest_first(seconds: dict[str, float]) -> list[tuple[str, float]]:
-    return sorted(seconds.items(), key=lambda one: -one[1])
+def _dearest(taken: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(taken.items(), key=lambda one: -one[1])
 
 
 def _phase_of(source: str) -> str:
