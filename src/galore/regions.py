@@ -102,10 +102,9 @@ def largest(values: Float[Array, "*batch H W"], fraction: float | Float[Array, "
 
 
 def order_keys(values: Float[Array, "*n"]) -> UInt32[Array, "*n"]:
-    """Whole numbers in the order of the values, equal where those are; NaN comes last. On CPUs XLA sorts them in an
-    eighth of the time that it takes for floats."""
-    # -0 and 0 are equal, and so are all NaN.
-    values = jnp.where(jnp.isnan(values), jnp.nan, jnp.where(values == 0, 0, values.astype(jnp.float32)))
+    """Whole numbers in the order of the values, equal where those are; NaN has no place in it. On CPUs XLA sorts them
+    in an eighth of the time that it takes for floats."""
+    values = jnp.where(values == 0, 0, values.astype(jnp.float32))  # -0 is 0
     bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
     # Of negative values all bits are flipped, of others the sign.
     return jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))

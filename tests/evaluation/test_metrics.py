@@ -185,13 +185,14 @@ def test_the_number_of_a_few_images_is_that_of_their_mean_curve_and_no_precision
 def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
     map_, _, _, _ = scene(seed, ties)
     mask = np.random.default_rng(seed).random(SIZE) < 0.3
-    found = metrics.iou(map_, jnp.asarray(mask), FEW)
+    ranks = metrics.pixel_ranks(map_, SIZE)
+    found = metrics.iou(ranks, jnp.asarray(mask), FEW)
     for value, fraction in zip(found, FEW, strict=True):
         region = np.asarray(largest_fraction(map_, fraction, SIZE))
         assert value == pytest.approx((region & mask).sum() / (region | mask).sum(), abs=1e-6)
     pixels = np.asarray(upsample(map_, SIZE))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
-    assert metrics.pixel_auroc(map_, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-6)
+    assert metrics.pixel_auroc(ranks, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +216,10 @@ def test_the_auroc_of_a_photo_is_exact_where_few_pixels_are_true():
     map_, mask = jnp.asarray(rng.normal(size=(14, 14)), jnp.float32), rng.random((224, 224)) < 0.002
     pixels = np.asarray(upsample(map_, (224, 224)))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
+    ranks = metrics.pixel_ranks(map_, (224, 224))
     for true, value in ((mask, expected), (~mask, 1 - expected)):
-        assert metrics.pixel_auroc(map_, jnp.asarray(true)) == pytest.approx(value, abs=2e-7)
-    assert metrics.pixel_auroc(jnp.zeros((2, 2)), jnp.asarray(mask)) == 0.5
+        assert metrics.pixel_auroc(ranks, jnp.asarray(true)) == pytest.approx(value, abs=2e-7)
+    assert metrics.pixel_auroc(jnp.zeros((224, 224), int), jnp.asarray(mask)) == 0.5
 
 
 def test_hand_computed():
@@ -239,7 +241,7 @@ def test_images_without_ground_truth_do_not_count():
     precision, recall = metrics.precision_recall(ranks, jnp.array([False, False]), visible, SIZE, FEW)
     assert np.isnan(precision).all() and np.isnan(recall).all()
     assert np.isnan(metrics.auroc(ranks, jnp.array([True, True]), visible))
-    assert np.isnan(metrics.iou(jnp.ones((2, 2)), jnp.zeros(SIZE, bool), FEW)).all()
+    assert np.isnan(metrics.iou(jnp.zeros(SIZE, int), jnp.zeros(SIZE, bool), FEW)).all()
 
 
 def random_truth(key, images: int, share: float):

@@ -4,7 +4,7 @@ The phases are the outermost of the scopes that the library names: features, hea
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,13 +68,13 @@ def operations(lines: Iterable[list[tuple[str, float, float]]], known: dict[str,
         lines: of each thread or stream (name, start, end) of what ran, in seconds.
         known: by name the source, see `sources`.
     """
-    taken: Counter[str] = Counter()
+    taken: defaultdict[str, float] = defaultdict(float)
     for line in lines:
         for name, seconds in _alone(line):
             taken[name] += seconds
     return [
         Operation(name, _phase_of(known.get(name, "")), known.get(name, "").rpartition("/")[2], seconds)
-        for name, seconds in taken.most_common()
+        for name, seconds in _dearest(taken)
     ]
 
 
@@ -83,14 +83,18 @@ def summary(found: list[Operation], count: int = DEAREST) -> str:
     total = sum(operation.seconds for operation in found)
     if not total:
         return "The profile has no operations.\n"
-    by_phase: Counter[str] = Counter()
+    by_phase: defaultdict[str, float] = defaultdict(float)
     for operation in found:
         by_phase[operation.phase] += operation.seconds
-    shares = ", ".join(f"{phase} {100 * seconds / total:.0f} %" for phase, seconds in by_phase.most_common())
+    shares = ", ".join(f"{phase} {100 * seconds / total:.0f} %" for phase, seconds in _dearest(by_phase))
     lines = [f"{1000 * total:.2f} ms in {len(found)} operations: {shares}"]
     for name, phase, source, seconds in found[:count]:
         lines.append(f"{1000 * seconds:9.3f} ms {100 * seconds / total:4.0f} %  {phase:11}  {name}  {source}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _dearest(taken: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(taken.items(), key=lambda one: -one[1])
 
 
 def _phase_of(source: str) -> str:

@@ -290,16 +290,15 @@ def pixel_ranks(map: Float[Array, "h w"], size: tuple[int, int]) -> Int[Array, "
     return jnp.searchsorted(jnp.sort(keys, stable=False), keys).reshape(size)
 
 
-def ranked_region(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> RankedRegion:
-    """Ranks the pixels of the upsampled map once and counts what the region of every size shares with true pixels.
+def ranked_region(ranks: Int[Array, "H W"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> RankedRegion:
+    """Counts what the region of every size shares with true pixels.
 
     Args:
-        map: of one image, [h, w].
+        ranks: of the map's pixels, from `pixel_ranks`.
         mask: the true pixels, at the network's input size.
         fractions: T region sizes between 0 and 1.
     """
-    size = (mask.shape[0], mask.shape[1])
-    ranks, smallest = pixel_ranks(map, size), _smallest_rank(size, fractions)
+    smallest = _smallest_rank(mask.shape, fractions)
     upto = jnp.cumsum(_by_rank(ranks, jnp.ones_like(mask))), jnp.cumsum(_by_rank(ranks, mask))
     area, hits = (counts[-1] - counts[smallest] for counts in upto)
     return RankedRegion(area, hits, upto[1][-1])
@@ -311,29 +310,32 @@ def _by_rank(ranks: Int[Array, "H W"], counted: Bool[Array, "H W"]) -> Int[Array
     return counts.at[ranks.reshape(-1)].add(counted.reshape(-1).astype(jnp.int32))
 
 
-def iou(map: Float[Array, "h w"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
+def iou(ranks: Int[Array, "H W"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
     """Intersection over union of regions of every size with the true pixels (the metric of ADE20K).
 
     Args:
-        map: of one image, [h, w].
+        ranks: of the map's pixels, from `pixel_ranks`.
         mask: the union of the ground-truth objects' pixels, at the network's input size.
         fractions: T region sizes between 0 and 1.
 
     Returns:
         [T]; NaN where the mask is empty.
     """
-    region = ranked_region(map, mask, fractions)
+    region = ranked_region(ranks, mask, fractions)
     union = region.area + region.truth - region.hits
     return region.hits / _nan_if_zero(jnp.where(region.truth > 0, union, 0))
 
 
-def pixel_auroc(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> Float[Array, ""]:
+def pixel_auroc(ranks: Int[Array, "H W"], mask: Bool[Array, "H W"]) -> Float[Array, ""]:
     """How often a map is larger at a true pixel than at another one: the scenes' counterpart of `auroc`.
+
+    Args:
+        ranks: of the map's pixels, from `pixel_ranks`.
+        mask: the true pixels.
 
     Returns:
         A number in [0, 1], exact including ties (they count half); NaN where the mask is empty or full.
     """
-    ranks = pixel_ranks(map, (mask.shape[0], mask.shape[1]))
     tied = _by_rank(ranks, jnp.ones_like(mask))[ranks]
     # Mann-Whitney by twice the mean rank, less that of all pixels: whole numbers, summed in two parts that fit 32 bits.
     centred = jnp.where(mask, 2 * ranks + tied - ranks.size, 0)

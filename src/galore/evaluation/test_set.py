@@ -105,8 +105,8 @@ class Scenes:
 
     def score(self, map: Float[Array, "h w"], truth: Bool[Array, " O"]) -> Measures:
         """The AUROC over pixels, and the IoU of regions of every size."""
-        mask = self.true_pixels(truth)
-        return {"auroc": metrics.pixel_auroc(map, mask), "iou": metrics.iou(map, mask)}
+        ranks, mask = metrics.pixel_ranks(map, self.size), self.true_pixels(truth)
+        return {"auroc": metrics.pixel_auroc(ranks, mask), "iou": metrics.iou(ranks, mask)}
 
     def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> list[Array]:
         """As those of `Parts`; the whole object is every annotated pixel."""

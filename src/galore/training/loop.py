@@ -207,7 +207,7 @@ class _Taken(NamedTuple):
     began: float
 
     def is_done(self) -> bool:
-        return self.metrics["loss"].is_ready()
+        return self.metrics["loss"].is_ready()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _teller(on_record: OnRecord) -> Callable[[_Taken, int], None]:
