@@ -68,7 +68,7 @@ def devices(data: Path) -> list[Point]:
             flags = f"--xla_force_host_platform_device_count={count}"
             subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags}, stdout=subprocess.DEVNULL)
             points += [
-                _point("devices", row.work, count, row.median_s / row.setting.batch, row.spread)
+                _point("devices", row.work, count, (row.median_s or np.nan) / row.setting.batch, row.spread or 0.0)
                 for row in record.read(out).rows
                 if row.median_s is not None and row.spread is not None
             ]

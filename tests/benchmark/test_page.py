@@ -65,6 +65,7 @@ def test_where_torch_was_timed_a_column_compares_with_its_compiler(tmp_path):
     assert "of compiled torch" in page.draw(folder(tmp_path, a=of(found))).read_text()
     assert record.ratio_of(found[0], found[:2], names[2]) is None
     printed = terminal.console()
+    printed.width = 200
     with printed.capture() as shown:
-        printed.print(report.table(found), width=200)
+        printed.print(report.table(found))
     assert "/ torch" in shown.get()

@@ -100,7 +100,6 @@ def _convolution(parameters: Any, inputs: Sequence[Any], output: Any) -> int:
     numbers = parameters["dimension_numbers"]
     x, kernel, y = np.shape(inputs[0]), np.shape(inputs[1]), np.shape(output)
     products = y[numbers.out_spec[0]] * y[numbers.out_spec[1]] * kernel[numbers.rhs_spec[1]]
-    products //= parameters["batch_group_count"]
     for axis, (before, _) in enumerate(parameters["padding"]):
         products *= _touched(
             x[numbers.lhs_spec[2 + axis]],
