@@ -120,7 +120,7 @@ def stage(name, has_predictor):
         for optimiser in optimisers.values():
             optimiser.zero_grad()
         values = losses(parts[""], parts.get("hardness."), images, labels)
-        sum(values).backward()
+        torch.stack(values).sum().backward()
         numbers[f"{name}/{step}/losses"] = np.array([value.item() for value in values])
         gradients, updates, statistics = {}, {}, {}
         for prefix, module in parts.items():
@@ -162,7 +162,7 @@ def main():
     numbers = stage("alone", False) | stage("joint", True)
     arrays = {key: np.asarray(value, np.float32) for key, value in numbers.items()}
     arrays |= {"rates/alone": rates(40, 0.1), "rates/joint": rates(1, 0.95)}
-    np.savez_compressed(FILE, **arrays)
+    np.savez_compressed(FILE, **arrays)  # pyright: ignore[reportArgumentType]
     print(FILE, FILE.stat().st_size, "bytes,", len(arrays), "arrays")
 
 

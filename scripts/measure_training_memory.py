@@ -24,6 +24,7 @@ from galore.experiment import config
 from galore.options import from_mapping
 from galore.training import architectures, classifier, task
 from galore.training.config import ModelConfig, TrainConfig
+from galore.training.loop import State, Step
 
 CLASSES = tuple(f"class {number}" for number in range(200))
 
@@ -37,10 +38,10 @@ def main() -> int:
     parser.add_argument("--run", action="store_true", help="take a step as well")
     arguments = parser.parse_args()
     options = config.plain(config.compose(["train=authors", f"train.compute={arguments.compute}"]))["train"]
-    start = beginning(from_mapping(TrainConfig, options), arguments.network, is_joint=not arguments.alone)
-    held = sum(leaf.nbytes for leaf in jax.tree.leaves(start[0]))
+    state, step = beginning(from_mapping(TrainConfig, options), arguments.network, is_joint=not arguments.alone)
+    held, last = sum(leaf.nbytes for leaf in jax.tree.leaves(state)), arguments.batch[-1]
     print(f"{arguments.network}, {arguments.compute}: the state {gigabytes(held)}", flush=True)
-    planned = {size: plan(*start, size, arguments.run and size == arguments.batch[-1]) for size in arguments.batch}
+    planned = {size: plan(state, step, size, arguments.run and size == last) for size in arguments.batch}
     if len(planned) > 1:
         (few, less), (many, more) = list(planned.items())[-2:]
         image = (more - less) / (many - few)
@@ -50,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def beginning(train: TrainConfig, network: str, is_joint: bool) -> tuple:
+def beginning(train: TrainConfig, network: str, is_joint: bool) -> tuple[State, Step]:
     """The state and the step of a training that has not begun, from random parameters."""
     description, params = task.start(train, ModelConfig(network), CLASSES)
     module, pixels = architectures.module(network, len(CLASSES)), np.zeros((1, 224, 224, 3), np.uint8)
@@ -59,7 +60,7 @@ def beginning(train: TrainConfig, network: str, is_joint: bool) -> tuple:
     return classifier.beginning(made, is_joint, steps=100, per_epoch=10)
 
 
-def plan(state: object, step: object, size: int, is_run: bool) -> int:
+def plan(state: State, step: Step, size: int, is_run: bool) -> int:
     """Compiles the step for a batch of this size, and takes it where asked; the bytes that XLA plans beside it."""
     generator = np.random.default_rng(0)
     batch = {
@@ -68,8 +69,8 @@ def plan(state: object, step: object, size: int, is_run: bool) -> int:
         "valid": np.ones(size, bool),
     }
     began = time.perf_counter()
-    compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile()  # pyright: ignore[reportArgumentType]
-    planned = compiled.memory_analysis().temp_size_in_bytes
+    compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile()
+    planned = getattr(compiled.memory_analysis(), "temp_size_in_bytes", 0)
     print(f"batch {size}: XLA plans {gigabytes(planned)}; compiled in {time.perf_counter() - began:.0f} s", flush=True)
     if is_run:
         began = time.perf_counter()

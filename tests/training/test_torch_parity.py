@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 CONFIG = TrainConfig(
     optimiser="authors", learning_rate=1e-3, weight_decay=1e-4, hardness="joint", label_smoothing=0.0, epochs=60
 )
-KEPT = optax.GradientTransformation(lambda params: params, lambda gradients, state, params=None: (gradients, gradients))
+KEPT = optax.GradientTransformation(lambda params: params, lambda updates, state, params=None: (updates, updates))
 """Does nothing, and has the last gradients as its state."""
 NETWORK = functools.partial(SmallCNN, width=reference.WIDTH)
 

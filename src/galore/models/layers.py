@@ -85,7 +85,7 @@ class BatchNorm(nnx.BatchNorm):
         if not self.use_running_average:
             kept = self.momentum * before
             self.var[...] = kept + (self.var[...] - kept) * (count / max(count - 1, 1))
-        return y
+        return y.astype(x.dtype)
 
 
 def max_pool(x: Float[Array, "*b H W c"], size: int, stride: int, padding: int = 0) -> Float[Array, "*b h w c"]:

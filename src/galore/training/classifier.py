@@ -282,7 +282,7 @@ def _trained_names(task: Task, params: Params) -> tuple[str, ...]:
     if task.cut is None:
         return names
     head = architectures.training_forward(task.module, lambda m, x: m.head(x, task.cut), frozen_statistics=True)
-    used = architectures.used_names(head, task.params, jnp.asarray(task.images[:1]))
+    used = architectures.used_names(head, task.params, jnp.asarray(task.images[np.arange(1)]))
     frozen, trunk = set(task.params) - set(used), f"{hardness.PREFIX}trunk."
     return tuple(name for name in names if name.removeprefix(trunk) not in frozen)
 

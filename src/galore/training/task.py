@@ -218,7 +218,7 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
     compiled = jax.jit(lambda x: run(task.params, to_input(x)))
     total, done = len(task.images) + views * count, 0
 
-    def activations(pixels: np.ndarray) -> np.ndarray:
+    def activations(pixels: Any) -> np.ndarray:
         nonlocal done
         parts = []
         for first in range(0, len(pixels), 256):
