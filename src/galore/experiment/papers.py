@@ -19,13 +19,13 @@ SEEDS = (0, 1, 2)
 STUDENT = "alexnet"
 """The advanced user."""
 
-REHEARSED_WHOLE = ("cub-vgg16_bn", "ade20k-resnet50")
+REHEARSED_WHOLE = ("cub-resnet34", "ade20k-alexnet")
 REHEARSED_ONLY = ("discriminant_vs_attributive",)
 """What a rehearsal of all studies makes of the others."""
 
 _REHEARSED = (
-    "model.size=64", "train.first_stage.epochs=2", "train.first_stage.batch_size=16", "train.epochs=2",
-    "train.batch_size=16", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
+    "model.size=64", "train.first_stage.epochs=2", "train.first_stage.batch_size=20", "train.epochs=2",
+    "train.batch_size=20", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
     "explanation.edited_images=3", "explanation.path_images=3", "explanation.batch_size=4",
 )  # fmt: skip
 
