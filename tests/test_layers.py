@@ -24,7 +24,7 @@ LAYERS = [
     ["score_maps"],
     ["explain", "models"],
     ["part_tables", "training"],
-    ["loading"],
+    ["counterparts", "loading"],
     ["evaluation", "stream"],
     ["benchmark"],
     ["report"],
