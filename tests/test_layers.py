@@ -25,7 +25,7 @@ LAYERS = [
     ["part_tables"],
     ["explain", "models"],
     ["training"],
-    ["loading"],
+    ["counterparts", "loading"],
     ["evaluation", "stream"],
     ["benchmark"],
     ["report"],

@@ -229,6 +229,16 @@ def _check(F: np.ndarray, labels: np.ndarray) -> None:
         raise InputError("the activations are not finite, so there is nothing to compare")
 
 
+def without_classes(
+    cells: Float[np.ndarray, "n m d"], labels: Int[np.ndarray, " n"], rng: np.random.Generator
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d e"]]:
+    """(mean, projection): (cells - mean) @ projection has unit spread, and nothing that tells the classes' means."""
+    mean, vectors, spread = _components(_drawn(cells.reshape(-1, cells.shape[-1]), SAMPLED, rng))
+    by_class = [cells[labels == c].mean((0, 1)) - mean for c in range(labels.max() + 1)]
+    projection = vectors @ _without_classes(np.stack(by_class) @ vectors, spread)
+    return mean, projection / (((cells - mean) @ projection).std() or np.float32(1))
+
+
 def _components(
     cells: Float[np.ndarray, "m d"],
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d e"], Float[np.ndarray, " e"]]:

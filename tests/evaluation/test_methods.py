@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toys
 
-from galore import explain, part_tables
+from galore import counterparts, explain, part_tables
 from galore.attribution import grad_cam, integrated_gradients, requests
 from galore.errors import InputError
 from galore.evaluation import methods
@@ -89,10 +89,26 @@ def test_rules_beyond_two_classes_are_the_explanations_of_the_library():
     np.testing.assert_allclose(alone[0], maps[0], rtol=1e-4, atol=1e-6)
 
 
-def test_part_tables_that_there_are_not_are_asked_for():
+def test_maps_by_counterparts_are_theirs_and_standardised_over_every_class():
+    net, images = heads.plain_network(), heads.images(3)
+    F = np.asarray(jax.vmap(net.activation)(images))
+    fitted = counterparts.fit(
+        np.concatenate([F * scale for scale in (1, 2, 3, 4, 5)]), np.arange(15) % 5, jax.random.key(0)
+    )
+    y, c = jnp.array([0, 1, 2]), jnp.array([[1, 2], [3, 0], [4, 1]])
+    both = [Method(Rule.COUNTERPARTS), Method(Rule.COUNTERPARTS_STANDARDISED)]
+    found = jax.jit(lambda *x: methods.counterfactual_maps(both, net, None, *x, None, fitted))(images, y, c)
+    for k in range(3):
+        every = counterparts.maps(fitted, net.logits, jnp.asarray(F[k]), y[k], jnp.arange(5))
+        np.testing.assert_allclose(found[0][k], every[c[k]], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found[1][k], explain.standardised_maps(every)[c[k]], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("rule", "said"), [(Rule.PARTS, "tables' needs tables"), (Rule.COUNTERPARTS, "needs them")])
+def test_banks_that_there_are_not_are_asked_for(rule, said):
     net, images = heads.plain_network(), heads.images(1)
-    with pytest.raises(InputError, match="'part tables' needs tables"):
-        methods.counterfactual_maps([Method(Rule.PARTS)], net, None, images, jnp.zeros(1, int), jnp.ones((1, 1), int))
+    with pytest.raises(InputError, match=said):
+        methods.counterfactual_maps([Method(rule)], net, None, images, jnp.zeros(1, int), jnp.ones((1, 1), int))
 
 
 @requests(positive_gradient=True)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped
 
 from galore import batching, explain
 from galore.confidence import Predictor
+from galore.counterparts import Counterparts
 from galore.errors import InputError
 from galore.evaluation import metrics
 from galore.evaluation.ground_truth import AttributeTable
@@ -46,6 +47,7 @@ class Model(NamedTuple):
     discriminant: Bool[Array, "A C C P"]
     shared: Bool[Array, "A C C P"]
     tables: PartTables | None = None
+    counterparts: Counterparts | None = None
 
 
 class ImageBatch(NamedTuple):
@@ -254,7 +256,7 @@ def over_batches(
     other = test_set.other
     truths = [test_set] if other is None else [test_set, other]
     discriminant, shared = (jnp.stack([getattr(t, name) for t in truths]) for name in ("discriminant", "shared"))
-    model = Model(test_set.net, test_set.predictor, discriminant, shared, test_set.tables)
+    model = Model(test_set.net, test_set.predictor, discriminant, shared, test_set.tables, test_set.counterparts)
 
     def batch_of(positions: Int[np.ndarray, " b"]) -> tuple[Any, ...]:
         rows = queries.rows[positions]
@@ -285,7 +287,7 @@ def _maps_against(
     methods: Sequence[Method], model: Model, batch: Batch, counters: Int[Array, "B K"]
 ) -> list[Float[Array, "B K h w"]]:
     asked = (batch.images, batch.predicted, counters)
-    return counterfactual_maps(methods, model.net, model.predictor, *asked, model.tables)
+    return counterfactual_maps(methods, model.net, model.predictor, *asked, model.tables, model.counterparts)
 
 
 @functools.lru_cache(maxsize=8)

@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from galore import explain, part_tables
+from galore import counterparts, explain, part_tables
 from galore.attribution import Attribution, gradient_x_activation
 from galore.confidence import Confidence, Predictor, certainty, softmax_score
+from galore.counterparts import Counterparts
 from galore.errors import InputError
 from galore.network import Network
 from galore.part_tables import PartTables
@@ -38,6 +39,9 @@ class Rule(enum.Enum):
     # Beyond the two classes: -b standardised over all of them at each cell, and parts by which classes differ.
     STANDARDISED = "-b, standardised"
     PARTS = "part tables"
+    # The margin's evidence, measured against what the counter class would show at each cell.
+    COUNTERPARTS = "counterparts"
+    COUNTERPARTS_STANDARDISED = "counterparts, standardised"
     # Deliberative: products of two class maps, without and with the map of a difficulty.
     CLASS_PAIR = "none"
     INSECURITY = "a * b * d"
@@ -181,6 +185,7 @@ WORDS = {
     Rule.SEARCH_BY_HEAD: "exhaustive search, as published",
 }
 """Rules in plain words, where their labels are formulas."""
+BY_COUNTERPARTS = (Rule.COUNTERPARTS, Rule.COUNTERPARTS_STANDARDISED)
 BASELINES = tuple(Method(rule) for rule in (Rule.GAUSSIAN, Rule.ORACLE, Rule.RANDOM, Rule.WHOLE_OBJECT))
 """The maps that every other one is compared with, in the order in which annotations make them."""
 GAUSSIAN, ORACLE, RANDOM, WHOLE_OBJECT = BASELINES
@@ -230,6 +235,7 @@ def counterfactual_maps(
     predicted: Int[Array, " B"],
     counters: Int[Array, "B K"],
     tables: PartTables | None = None,
+    fitted: Counterparts | None = None,
 ) -> list[Float[Array, "B K h w"]]:
     """The maps of counterfactual methods; those of one attribution share one linearisation of the head.
 
@@ -241,23 +247,28 @@ def counterfactual_maps(
         predicted: y.
         counters: the classes c that are asked about, K for each image.
         tables: of `Rule.PARTS`, fitted at the network's cut; None: there are none.
+        fitted: of the rules by counterparts, likewise.
 
     Returns:
         Maps for each method, in order; those of a rule without c are the same for each.
 
     Raises:
-        InputError: a method needs a predictor or part tables, and there are none.
+        InputError: a method needs a predictor, part tables or counterparts, and there are none.
     """
+    if fitted is None and any(method.rule in BY_COUNTERPARTS for method in methods):
+        raise InputError("the rule 'counterparts' needs them, fitted to training images (galore.counterparts.fit)")
     if tables is None and any(method.rule is Rule.PARTS for method in methods):
         raise InputError("the rule 'part tables' needs tables, fitted to training images (galore.part_tables.fit)")
+
+    banks = (tables, fitted)
 
     def one(image: Array, y: Array, c: Array) -> list[Array]:
         maps: dict[Method, Array] = {}
         for setting in dict.fromkeys(method.attribution or GRADIENT for method in methods):
             alike = [method for method in methods if (method.attribution or GRADIENT) == setting]
-            straight = _maps_by(setting, alike, net, predictor, tables, image, y, c)
+            straight = _maps_by(setting, alike, net, predictor, banks, image, y, c)
             if setting.mirrored:
-                mirrored = _maps_by(setting, alike, net, predictor, tables, image[:, ::-1], y, c)
+                mirrored = _maps_by(setting, alike, net, predictor, banks, image[:, ::-1], y, c)
                 straight = [(map_ + other[..., ::-1]) / 2 for map_, other in zip(straight, mirrored)]
             maps |= dict(zip(alike, straight))
         return [maps[method] for method in methods]
@@ -292,7 +303,7 @@ def _maps_by(
     methods: Sequence[Method],
     net: Network,
     predictor: Predictor | None,
-    tables: PartTables | None,
+    banks: tuple[PartTables | None, Counterparts | None],
     image: Float[Array, "H W c"],
     y: Int[Array, ""],
     c: Int[Array, " K"],
@@ -304,6 +315,7 @@ def _maps_by(
     options = explain.MapOptions(setting.function(), signs=explain.Signs(class_floor=None))
     confidences = [score.confidence(predictor) for score in with_maps]
     F, logits = net(image)
+    (located, placed), (tables, fitted) = net.locations(F), banks
     needs_all = any(method.rule is Rule.STANDARDISED for method in methods)
     asked = jnp.append(y, c)
     maps = explain.score_maps(net, image, F, jnp.arange(len(logits)) if needs_all else asked, confidences, options)
@@ -316,7 +328,12 @@ def _maps_by(
         if method.rule is Rule.STANDARDISED:
             return explain.standardised_maps(-maps.classes)[c]
         if method.rule is Rule.PARTS:
-            return part_tables.maps(tables, net.locations(F)[0], y)[c]  # type: ignore[arg-type]
+            return part_tables.maps(tables, located, y)[c]  # type: ignore[arg-type]
+        if method.rule in BY_COUNTERPARTS:
+            is_standardised = method.rule is Rule.COUNTERPARTS_STANDARDISED
+            against = jnp.arange(len(logits)) if is_standardised else c
+            of_classes = counterparts.maps(fitted, lambda G: net.logits(placed(G)), located, y, against)  # type: ignore[arg-type]
+            return explain.standardised_maps(of_classes)[c] if is_standardised else of_classes
         return _put_together(method.rule, a, b, by_score.get(method.score_with(predictor)))  # type: ignore[arg-type]
 
     return [put_together(method) for method in methods]

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, Num, UInt8
 
-from galore import batching, part_tables, representation
+from galore import batching, counterparts, part_tables, representation
 from galore.confidence import Predictor
+from galore.counterparts import Counterparts
 from galore.data import loader
 from galore.data.dataset import PartDataset, SceneDataset
 from galore.data.preprocessing import Preprocessing
@@ -149,6 +150,7 @@ class TestSet:
         image_ids: of the images, to find them again.
         other: the ground truth by the other tables of attributes; None: there is none.
         tables: parts by which the classes differ, found in other images; None: nobody looked (`with_part_tables`).
+        counterparts: what cells would look like in other classes, found beside the tables.
     """
 
     net: Network
@@ -164,6 +166,7 @@ class TestSet:
     student: Int[np.ndarray, "n"] | None = None
     other: "OtherTruth | None" = None
     tables: PartTables | None = None
+    counterparts: Counterparts | None = None
 
     __test__ = False  # pytest would take the class for tests
     __repr__ = representation.fields
@@ -278,7 +281,7 @@ def with_part_tables(
     images_per_class: int = 30,
     batch_size: int = 32,
 ) -> TestSet:
-    """The test set with part tables, fitted to the first training images of each class at the network's cut.
+    """The test set with part tables and counterparts, of the first training images of each class at the network's cut.
 
     Raises:
         InputError: the network has no preprocessing, or a class has no training image.
@@ -292,7 +295,9 @@ def with_part_tables(
     images = decode(some, test_set.net.preprocessing, batch_size)["image"]
     F = test_set.run(images, batch_size)[0]
     located = np.asarray(jax.vmap(lambda one: test_set.net.locations(one)[0])(jnp.asarray(F)))
-    return dataclasses.replace(test_set, tables=part_tables.fit(located, some.labels.astype(np.int32), key))
+    given = (located, some.labels.astype(np.int32), key)
+    fitted = {"tables": part_tables.fit(*given), "counterparts": counterparts.fit(*given)}
+    return dataclasses.replace(test_set, **fitted)
 
 
 def _logits(net: Network, images: UInt8[np.ndarray, "n H W 3"], batch_size: int) -> Float[np.ndarray, "n C"]:
