@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 
 from galore.experiment import config, runner
 
@@ -23,6 +24,7 @@ from galore.experiment import config, runner
 def main(cfg: Any) -> None:
     """Trains and runs what is missing of one study and seed."""
     with runner.job():
+        GlobalHydra.instance().clear()  # options are composed anew, which Hydra does not do within a job of its own
         runner.load("reproduce").run_job([*cfg.arguments, f"study={cfg.study}", f"seed={cfg.seed}"])
 
 
