@@ -29,12 +29,12 @@ WIDTH = 118
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--networks",
-        "--model",
         nargs="+",
         metavar="NAME|DIR|MODULE:FUNCTION",
         default=["efficientnet_lite0"],
         help="as the --model of galore explain (%(default)s)",
     )
+    parser.add_argument("--model", nargs="+", dest="networks", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument(
         "--works", nargs="+", metavar="WORK", default=list(USUAL), help="'all', or some of the names that --list shows"
     )

@@ -472,7 +472,7 @@ def _result(row: dict[str, Any]) -> Result:
         row["is_timing"],
         math.nan if row["timing_p"] is None else row["timing_p"],
         tuple((where, baseline) for where, baseline in row["baselines"]),
-        row.get("threshold", 0.0),  # before, a ratio was stored less its factor
+        float(row.get("threshold", 0.0)),  # before, a ratio was stored less its factor
     )
 
 
