@@ -3,14 +3,12 @@
 import dataclasses
 import itertools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from invented_records import SETTING, of, rows
 
 from galore import InputError
-from galore.benchmark import compare, record, timing, workloads
+from galore.benchmark import compare, record
 
 STEADY = np.full(9, 0.1)
 
@@ -63,17 +61,17 @@ def test_works_that_one_of_them_lacks_are_left_out_and_none_at_all_is_said():
         compare.compare(both, of([failed]))
 
 
-def test_the_same_program_is_called_different_from_itself_at_most_once_in_twenty_times():
-    """Twenty-one records of two works, each against the one before. Costs about five seconds."""
-    x = jnp.full((256, 256), 1 / 256)
-    works = [timing.compiled("forward", lambda x: x @ x, (x,), 1), timing.compiled("tanh", jnp.tanh, (x,), 1)]
-    works.append(workloads.reference())
+def test_noise_alone_is_called_different_at_most_once_in_twenty_times():
+    """Rounds as a shared machine gives them: noise, outliers, and another speed of the machine for each record.
+
+    Of real rounds, docs/benchmarking.md tells; beside other tests these would fail now and then.
+    """
+    rng = np.random.default_rng(0)
 
     def one():
-        found = record.rows(works, timing.taken_in_turns(works, 5, 0.002), SETTING, None, reference="reference")
-        return of(found, device=jax.devices()[0].device_kind)
+        machine = np.exp(0.2 * rng.normal())
+        own, reference = machine * np.exp(0.1 * rng.normal(size=(2, 9))) * (1 + (rng.random((2, 9)) < 0.1))
+        return of(rows(own[:, None], names=("forward",), reference=reference))
 
-    records = [one() for _ in range(21)]
-    pairs = [compare.compare(before, after) for before, after in itertools.pairwise(records)]
-    for work in range(2):
-        assert sum(pair[work].differs for pair in pairs) <= 1
+    pairs = itertools.pairwise([one() for _ in range(21)])
+    assert sum(compare.compare(before, after)[0].differs for before, after in pairs) <= 1

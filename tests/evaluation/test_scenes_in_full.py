@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,9 +50,9 @@ def test_the_iou_of_regions_of_a_tenth_to_nine_tenths(scenes):
     decoded = test_set.decode(scenes.subset(~scenes.is_training), Preprocessing())
     truth = np.zeros(150, bool)
     truth[[number - 1 for number in sorted(objects_of(scenes, 2))[:3]]] = True
-    annotations = test_set.Scenes(decoded["mask"][0], (224, 224), 150)
+    annotations = test_set.Scenes(jnp.asarray(decoded["mask"][0]), (224, 224), 150)
     map_ = np.random.default_rng(0).random((224, 224)).astype(np.float32)
-    found = np.asarray(annotations.score(map_, truth)["iou"])
+    found = np.asarray(annotations.score(jnp.asarray(map_), jnp.asarray(truth))["iou"])
     wanted = np.isin(decoded["mask"][0], np.flatnonzero(truth) + 1)
     for share in THRESHOLDS:
         region = np.zeros(map_.size, bool)
