@@ -4,9 +4,9 @@ import numpy as np
 
 from galore.benchmark import record
 from galore.benchmark.devices import Peak
-from galore.benchmark.flops import Count
 from galore.benchmark.record import Record, Row, Setting
 from galore.benchmark.timing import Made, Turns, Workload
+from galore.cutting.flops import Count
 
 SETTING = Setting("net", "conv", 224, 8, "float32", "default", "Abacus 3000", 1)
 PEAK = Peak(1e12, 2e12, 4e12, 1e11, "https://example.org")

@@ -33,6 +33,7 @@ Options that all functions share:
 
 import math
 import numbers
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -205,11 +206,8 @@ def discriminant(
     """
     options = map_options(attribution, confidence_attribution, signs, class_scores)
     score = arguments.confidence(confidence)
-    arguments.check_examples(net, images, activations)
-    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
-    counter = arguments.class_indices(net, images, activations, counter, "counter")
     one = lambda x, y, c: _discriminant(net, x, y, c, score, options)  # noqa: E731
-    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+    return _of_two_classes(one, net, images, activations, predicted, counter)
 
 
 def margin(
@@ -247,11 +245,8 @@ def margin(
         InputError: as `discriminant`.
     """
     options = map_options(attribution, None, RAW, class_scores)
-    arguments.check_examples(net, images, activations)
-    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
-    counter = arguments.class_indices(net, images, activations, counter, "counter")
     one = lambda x, y, c: _margin(net, x, y, c, options)  # noqa: E731
-    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+    return _of_two_classes(one, net, images, activations, predicted, counter)
 
 
 def standardised(
@@ -286,9 +281,6 @@ def standardised(
         InputError: as `discriminant`.
     """
     options = map_options(attribution, None, RAW, class_scores)
-    arguments.check_examples(net, images, activations)
-    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
-    counter = arguments.class_indices(net, images, activations, counter, "counter")
 
     def one(example: _Example, y: Array | None, c: Array | None) -> Standardised:
         F, logits = _forward(net, example)
@@ -297,7 +289,7 @@ def standardised(
         exist = exists(jnp.stack([y, c]), len(logits)).all()
         return Standardised(jnp.where(exist, standardised_maps(-maps)[c], jnp.nan), y, c, logits)
 
-    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+    return _of_two_classes(one, net, images, activations, predicted, counter)
 
 
 def by_part_tables(
@@ -333,9 +325,6 @@ def by_part_tables(
     """
     if not isinstance(tables, PartTables):
         raise InputError(f"tables of type {type(tables).__name__}: expected galore.part_tables.PartTables")
-    arguments.check_examples(net, images, activations)
-    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
-    counter = arguments.class_indices(net, images, activations, counter, "counter")
 
     def one(example: _Example, y: Array | None, c: Array | None) -> ByPartTables:
         F, logits = _forward(net, example)
@@ -344,7 +333,7 @@ def by_part_tables(
         known = (tables.classes == y).any() & (tables.classes == c).any()
         return ByPartTables(jnp.where(known, maps[jnp.argmax(tables.classes == c)], jnp.nan), y, c, logits)
 
-    return jax.vmap(one)(_Example(images, activations), predicted, counter)
+    return _of_two_classes(one, net, images, activations, predicted, counter)
 
 
 def counterfactual(
@@ -438,6 +427,21 @@ class _Example(NamedTuple):
 
     image: Array | None = None
     activation: Array | None = None
+
+
+def _of_two_classes(
+    one: Callable[[_Example, Array | None, Array | None], Any],
+    net: Network,
+    images: Array | None,
+    activations: Array | None,
+    predicted: Any,
+    counter: Any,
+) -> Any:
+    """`one` of each example with its classes y and c, as indices or None, once all of them are what is expected."""
+    arguments.check_examples(net, images, activations)
+    predicted = arguments.class_indices(net, images, activations, predicted, "predicted")
+    counter = arguments.class_indices(net, images, activations, counter, "counter")
+    return jax.vmap(one)(_Example(images, activations), predicted, counter)
 
 
 def _forward(net: Network, example: _Example) -> tuple[Float[Array, "h w d"], Float[Array, " C"]]:

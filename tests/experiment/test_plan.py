@@ -43,8 +43,8 @@ def test_the_studies_are_the_papers_networks_on_their_data():
 
 def test_a_rehearsal_of_all_makes_every_experiment_and_every_network():
     made = papers.selected(papers.rehearsed(Path("outputs/rehearsal"), (0,)), [])
-    whole = {papers.dataset_of(study) for study in made.studies if not study.only}
-    assert whole == {"cub", "ade20k"} and {papers.network_of(study) for study in made.studies} == {*papers.NETWORKS}
+    whole = {study.dataset for study in made.studies if not study.only}
+    assert whole == {"cub", "ade20k"} and {study.network for study in made.studies} == {*papers.NETWORKS}
     assert papers.selected(made, ["cub-alexnet"]).studies[0].only  # what was shortened stays so
     named = papers.selected(papers.rehearsed(Path("outputs/rehearsal"), (0,)), ["cub-alexnet"])
     assert [study.only for study in named.studies] == [()]

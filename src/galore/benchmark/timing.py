@@ -16,7 +16,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Float
 
-from galore.benchmark import devices, flops
+from galore.benchmark import devices
+from galore.cutting import flops
 
 FORWARD = "forward"
 FAILURES = (RuntimeError, MemoryError)

@@ -239,33 +239,3 @@ def _values(operands: Collection[Operand]) -> list[int]:
 
 def _read(known: Mapping[int, Any], operand: Operand) -> Any:
     return known[operand] if isinstance(operand, int) else operand.value
-
-
-def multiplications(step: Step, types: Mapping[int, jax.ShapeDtypeStruct]) -> float:
-    """How many products a step adds up: those of matrix products and convolutions, in loops as often as they run."""
-    return _multiplications(step.primitive.name, step.parameters, *_shapes(step, types))
-
-
-def _shapes(step: Step, types: Mapping[int, jax.ShapeDtypeStruct]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
-    inputs = [types[o].shape if isinstance(o, int) else np.shape(o.value) for o in step.inputs]
-    return inputs, types[step.outputs[0]].shape if step.outputs else ()
-
-
-def _multiplications(name: str, parameters: Mapping[str, Any], inputs: list[Any], output: tuple[int, ...]) -> float:
-    if name == "dot_general":
-        (contracted, _), _ = parameters["dimension_numbers"]
-        return float(np.prod(output) * np.prod([inputs[0][axis] for axis in contracted]))
-    if name == "conv_general_dilated":
-        features_out = parameters["dimension_numbers"].rhs_spec[0]
-        return float(np.prod(output) * np.prod(inputs[1]) / inputs[1][features_out])
-    inside = 0.0 + sum(
-        _multiplications(
-            equation.primitive.name,
-            equation.params,
-            [variable.aval.shape for variable in equation.invars],
-            equation.outvars[0].aval.shape if equation.outvars else (),
-        )
-        for jaxpr in jaxprs(parameters)
-        for equation in jaxpr.eqns
-    )
-    return inside * parameters.get("length", 1) if name == "scan" else inside

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from galore.cutting import axes as places
+from galore.cutting import flops
 from galore.cutting import layout as layouts
 from galore.cutting import parts as cutting
 from galore.cutting.cut import Choose, whole_model
 from galore.cutting.frameworks import Call
-from galore.cutting.program import Program, multiplications
+from galore.cutting.program import Program
 from galore.cutting.scores import Scores
 
 
@@ -25,7 +26,7 @@ class Layer(NamedTuple):
         is_bottleneck: whether the logits see the image through it alone.
         can_be_cut: whether they also see its locations.
         calls: how often it is called.
-        behind: the share of the model's multiplications that lie behind it, from 0 to 1.
+        behind: the share of the model's FLOPs that lie behind it, from 0 to 1.
     """
 
     name: str
@@ -89,7 +90,7 @@ def layers(
     program = whole.traced(parameters, whole.dtype)
     scores = cutting.scores_of(program, False, whole.model.name)
     followed = places.follow(program, cutting.image_axes(program))
-    total = _cost(program, program.needed(program.results))
+    total = flops.of_steps(program, program.needed(program.results)).flops
     listed = (
         _layer(program, scores, name, values, followed, total)
         for name, values in cutting.named(program).items()
@@ -110,7 +111,7 @@ def _layer(
     layout = layouts.found(program.types[value].shape, followed.get(value))
     reached = program.reached_from({value})
     steps = (step for step in program.needed(program.results) if not reached.isdisjoint(step.outputs))
-    behind = _cost(program, (step for step in steps if value not in step.outputs)) / total if total else 0.0
+    behind = flops.of_steps(program, (step for step in steps if value not in step.outputs)).flops
     return Layer(
         name,
         program.types[value].shape,
@@ -119,9 +120,5 @@ def _layer(
         is_bottleneck=calls == 1 and cutting.is_bottleneck(program, value, scores),
         can_be_cut=calls == 1 and cutting.can_be_cut(program, value, scores, followed),
         calls=calls,
-        behind=behind,
+        behind=behind / total if total else 0.0,
     )
-
-
-def _cost(program: Program, steps: Any) -> float:
-    return sum((multiplications(step, program.types) for step in steps), start=0.0)

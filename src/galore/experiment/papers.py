@@ -39,6 +39,7 @@ class Study(NamedTuple):
         seeds: one training each.
         only: the experiments; empty: all that the data set allows.
         is_alone: whether it is one study of a command line, in which an experiment that cannot be made ends the work.
+        dataset, network: of a study of the papers, the first network of those that it compares.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Study(NamedTuple):
     seeds: tuple[int, ...]
     only: tuple[str, ...] = ()
     is_alone: bool = False
+    dataset: str = ""
+    network: str = ""
 
     @property
     def is_comparison(self) -> bool:
@@ -111,7 +114,7 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
     """
     weights = root / (rehearsal_setting.weights or "")
     rehearsal.draw_images(*(root / rehearsal_setting.root(dataset) for dataset in FOLDERS))
-    for network in sorted({network_of(study) for study in rehearsal_setting.studies} | {STUDENT}):
+    for network in sorted({study.network for study in rehearsal_setting.studies} | {STUDENT}):
         if not (weights / file_name(network)).exists():
             rehearsal.write_weights(weights / file_name(network), network)
 
@@ -151,16 +154,6 @@ def quoted(value: str | Path) -> str:
     return "'" + str(value).replace("'", "\\'") + "'"
 
 
-def network_of(study: Study) -> str:
-    """The network of a study, the first one of those that it compares."""
-    return next(option.removeprefix("model=") for option in study.overrides if option.startswith("model="))
-
-
-def dataset_of(study: Study) -> str:
-    """The data set of a study."""
-    return next(option.removeprefix("dataset=") for option in study.overrides if option.startswith("dataset="))
-
-
 def _setting(
     outputs: str, results: str, data: Path, weights: Path | None, seeds: tuple[int, ...], given: tuple[str, ...],
     is_rehearsal: bool = False,
@@ -170,10 +163,13 @@ def _setting(
     for dataset, folder in FOLDERS.items():
         shared = (f"dataset={dataset}", f"dataset.root={quoted(data / folder)}", "train=authors", "explanation=authors")
         options = {network: (*shared, *_of_network(network, weights, outputs), *small, *given) for network in NETWORKS}
-        studies += [Study(f"{dataset}-{network}", some, seeds) for network, some in options.items()]
+        studies += [
+            Study(f"{dataset}-{network}", some, seeds, dataset=dataset, network=network)
+            for network, some in options.items()
+        ]
         runs = ",".join(quoted(f"{outputs}/training/{dataset}-{network}-seed${{seed}}") for network in NETWORKS)
         compared = (*options[NETWORKS[0]], f"explanation.checkpoints=[{runs}]")
-        studies.append(Study(f"{dataset}-networks", compared, seeds, COMPARED))
+        studies.append(Study(f"{dataset}-networks", compared, seeds, COMPARED, dataset=dataset, network=NETWORKS[0]))
     return Setting(tuple(studies), outputs, results, data, weights, is_rehearsal)
 
 

@@ -109,7 +109,7 @@ class Cost:
 def missing(setting: Setting) -> list[Missing]:
     """The data and the weights that are not there, or not whole, each with the command that fetches it."""
     found = []
-    for dataset in dict.fromkeys(papers.dataset_of(study) for study in setting.studies):
+    for dataset in dict.fromkeys(study.dataset for study in setting.studies):
         root = config.path(setting.root(dataset))
         command = f"python scripts/fetch_data.py {dataset} {setting.data}"
         if not root.is_dir():
@@ -119,7 +119,7 @@ def missing(setting: Setting) -> list[Missing]:
             _check_images(read(dataset, root))
         except InputError as error:
             found.append(Missing(str(error), f"remove {root}, then: {command}"))
-    for network in dict.fromkeys([*(papers.network_of(study) for study in setting.studies), papers.STUDENT]):
+    for network in dict.fromkeys([*(study.network for study in setting.studies), papers.STUDENT]):
         folder = published.cache_folder() if setting.weights is None else config.path(setting.weights)
         problem = _problem_of_weights(folder / papers.file_name(network), network, setting.is_rehearsal)
         if problem:
@@ -139,7 +139,7 @@ def read(dataset: str, root: Path) -> PartDataset | SceneDataset:
 def notes(setting: Setting) -> list[str]:
     """What is there and not as the papers have it: data sets of which a part is there."""
     said = []
-    for dataset in dict.fromkeys(papers.dataset_of(study) for study in setting.studies):
+    for dataset in dict.fromkeys(study.dataset for study in setting.studies):
         root = config.path(setting.root(dataset))
         try:
             there = read(dataset, root)
@@ -248,7 +248,7 @@ def jobs(study: Study, trainings: Sequence[Path], finished: Sequence[Sequence[bo
         trainings: the folder of each seed's training.
         finished: for each seed, which of its experiments are.
     """
-    about = study.name, papers.dataset_of(study), papers.network_of(study)
+    about = study.name, study.dataset, study.network
     return [
         Job(*about, seed, training, (training / "result.json").exists(), sum(done), len(done))
         for seed, training, done in zip(study.seeds, trainings, finished, strict=True)

@@ -7,7 +7,8 @@ import pytest
 from photographs import tiny_network
 
 from galore import models
-from galore.benchmark import flops, workloads
+from galore.benchmark import workloads
+from galore.cutting import flops
 from galore.models import factory
 
 

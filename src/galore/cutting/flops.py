@@ -11,13 +11,13 @@ the body of a loop runs once, and here it counts as often as it runs.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from galore.cutting.program import jaxprs, trace, type_of
+from galore.cutting.program import Program, Step, jaxprs, trace, type_of
 from galore.head_program import ELEMENTWISE, REDUCTIONS, SMOOTH
 
 Shape = tuple[int, ...]
@@ -48,8 +48,13 @@ def count(function: Callable[..., Any], *arguments: Any) -> Count:
     """
     flat, structure = jax.tree.flatten(jax.tree.map(type_of, arguments))
     program = trace(lambda given, last: function(*jax.tree.unflatten(structure, [*given, last])), flat[:-1], flat[-1])
+    return of_steps(program, program.needed(program.results))
+
+
+def of_steps(program: Program, steps: Iterable[Step]) -> Count:
+    """Counts some steps of a program."""
     total = Count(0.0, 0.0)
-    for step in program.needed(program.results):
+    for step in steps:
         inputs = [program.types[o] if isinstance(o, int) else o.value for o in step.inputs]
         outputs = [program.types[o] for o in step.outputs]
         total = _sum(total, _of_operation(step.primitive.name, step.parameters, inputs, outputs))
