@@ -22,9 +22,10 @@ INTRODUCTION = """# Benchmarks
 Times are medians of interleaved rounds, with the 5th and the 95th percentile; *of forward* is the median of the ratios
 to one forward pass in the same round. *GFLOP* are the network's own operations, counted from shapes, beside those that
 the compiler counts in its program: Winograd's method multiplies less, and to the compiler a loop runs once. GFLOP/s and
-*of peak* go by the first; *GB/s* is what the compiler's program reads and writes, caches included. *Planned* memory is
-the compiler's, *used* the device's own account. *Error* is that of the maps against float64 on the CPU. *First result*
-is tracing, compilation and the first run.
+*of peak* go by the first, so that Winograd's method can exceed the peak; a peak that was measured is that of one
+matrix product at that moment, which anything may exceed. *GB/s* is what the compiler's program reads and writes, caches
+included. *Planned* memory is the compiler's, *used* the device's own account. *Error* is that of the maps against
+float64 on the CPU. *First result* is tracing, compilation and the first run.
 """
 HEADINGS = (
     "work", "median", "5 % - 95 %", "images/s", "of forward", "of compiled torch", "GFLOP", "by compiler", "GFLOP/s",
@@ -193,10 +194,11 @@ def _roof(panel: Any, found: Record) -> None:
     if found.peak is None or not found.peak.bandwidth:
         return
     low, high = panel.get_xlim()
-    intensities = np.geomspace(low / 2, high * 2, 100)
     for dtype, precision in dict.fromkeys((row.setting.dtype, row.setting.precision) for row in found.rows):
         most = found.peak.flops(dtype, precision)
         if most:
+            # From where memory sets the pace, so that the roof has its slope.
+            intensities = np.geomspace(min(low / 2, most / found.peak.bandwidth / 4), high * 2, 100)
             panel.plot(intensities, np.minimum(most, found.peak.bandwidth * intensities) / 1e9, color="black", lw=1)
             panel.annotate(dtype, (intensities[-1], most / 1e9), ha="right", va="bottom", fontsize=8)
 
@@ -252,7 +254,7 @@ def first_result(records: dict[str, Record]) -> Any:
     panel.set_xlabel("seconds")
     panel.tick_params(labelsize=8)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False)
+    figure.legend(loc="outside upper right", ncols=len(panel.containers), frameon=False, fontsize=8)
     return figure
 
 
