@@ -22,12 +22,14 @@ from galore import program
 
 program.guard(__name__)
 
+import contextlib
 import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -139,6 +141,12 @@ def main(arguments: list[str]) -> None:
         print(guide.text(__doc__ or "", used, shutil.get_terminal_size().columns))
         return
     given = parse(arguments)
+    with programs_shared() if given.asks_for("rehearsal") else contextlib.nullcontext():
+        reproduce(given)
+
+
+def reproduce(given: Arguments) -> None:
+    """What the command line asks for."""
     asked = asked_for(given)
     prepared = [one for study in asked.studies if (one := prepare(study, asked, given)).experiments]
     pages.load_studies(config.path(asked.results))  # refuses results of another format before any work
@@ -179,6 +187,15 @@ def make(prepared: list[Prepared], asked: Setting, workers: int) -> list[str]:
                 print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
             inputs.forget()
     return list(failed)
+
+
+@contextlib.contextmanager
+def programs_shared() -> Iterator[None]:
+    """What one of the programs that a rehearsal starts compiles the others find, as long as it lasts."""
+    with tempfile.TemporaryDirectory(prefix="galore-rehearsal-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+        yield
 
 
 def asked_for(given: Arguments) -> Setting:

@@ -174,6 +174,20 @@ def test_titles_stay_above_their_panels(differ):
     }
 
 
+def test_long_names_that_differ_leave_room_for_panels_of_which_fewer_stand_side_by_side():
+    """As with four networks of which some have no numbers for some maps."""
+    users = [{"network": name} for name in "abcd"]
+    every = [row for k, user in enumerate(users) for row in rows("auroc", labels=[user], methods=METHODS[k % 2 :])]
+    names = "integrated gradients along the path of images from a black one, ".__add__
+    figure = plots.dots(Table(tuple(every)), "auroc", names=lambda row: names(row.cell.method.words))
+    figure.draw_without_rendering()
+    extents = [axis.get_window_extent() for axis in figure.axes]
+    assert [axis.get_title() for axis in figure.axes] == list("abcd")
+    assert all(extent.width > 0.8 * figure.dpi and extent.x1 <= figure.bbox.x1 for extent in extents)
+    assert figure.get_figwidth() <= plots.WIDEST
+    assert len({round(extent.y0) for extent in extents}) > 1
+
+
 def test_intervals_beyond_what_is_possible_scale_no_axis():
     few = tuple(
         Row(Cell(method, measure, None, ()), np.repeat([[0.0], [1.0], [1.0]], 40, axis=1), classes=CLASSES)

@@ -1,5 +1,6 @@
 import os
 
+import jax
 import numpy as np
 import pytest
 
@@ -25,10 +26,24 @@ def test_drawn_weights_have_every_tensor_of_the_published_file(network, tmp_path
     assert written.std() == pytest.approx(np.sqrt(2 / np.prod(written.shape[1:])), rel=0.1)
 
 
+def test_batch_norm_knows_the_images_that_the_weights_are_for(tmp_path):
+    """What the first BatchNorm has seen, by a convolution of numpy's; and a network that is asked sees what one in
+    training does."""
+    images = np.random.default_rng(0).normal(0.5, 2, (6, 32, 32, 3)).astype(np.float32)
+    rehearsal.write_weights(tmp_path / "resnet18.pth", "resnet18", images)
+    net = galore.load("resnet18", weights=tmp_path / "resnet18.pth")
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0))), (7, 7), (1, 2))
+    seen = np.einsum("nhwcij,ijcd->nhwd", windows[:, ::2, ::2], np.asarray(net.params["conv1.kernel"])).reshape(-1, 64)
+    np.testing.assert_allclose(net.params["bn1.mean"], seen.mean(0), atol=1e-5)
+    np.testing.assert_allclose(net.params["bn1.var"], seen.var(0, ddof=1), rtol=1e-4)
+    F = np.asarray(jax.vmap(net.activation)(images))
+    assert F.std() > 0.1
+
+
 def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
     files = [tmp_path / f"{number}.pth" for number in range(3)]
     for file, seed in zip(files, (0, 0, 1)):
-        rehearsal.write_weights(file, "resnet18", seed)
+        rehearsal.write_weights(file, "resnet18", seed=seed)
     same, again, other = (file.read_bytes()[-4096:] for file in files)
     assert same == again != other
 

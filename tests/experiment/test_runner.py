@@ -126,3 +126,13 @@ def _project(folder: Path) -> Path:
     os.symlink(ROOT / "conf", folder / "project" / "conf")
     os.symlink(ROOT / "experiments", folder / "project" / "experiments")
     return folder / "project"
+
+
+def test_a_fault_of_one_experiment_leaves_the_others_and_shows_its_stack(monkeypatch, tmp_path, capfd):
+    def failing(*_):
+        raise ZeroDivisionError("of a table without rows")
+
+    monkeypatch.setattr(runner, "run", failing)
+    lines = runner.attempt_seeds(("gallery", [tmp_path / "seed-0"]), [], [0])
+    assert lines == ["gallery: failed, ZeroDivisionError: of a table without rows"]
+    assert "in failing" in capfd.readouterr().err

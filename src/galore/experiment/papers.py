@@ -24,7 +24,7 @@ REHEARSED_ONLY = ("discriminant_vs_attributive",)
 """What a rehearsal of all studies makes of the others."""
 
 _REHEARSED = (
-    "model.size=64", "train.first_stage.epochs=2", "train.first_stage.batch_size=20", "train.epochs=2",
+    f"model.size={rehearsal.INPUT}", "train.first_stage.epochs=2", "train.first_stage.batch_size=20", "train.epochs=2",
     "train.batch_size=20", "train.save_every=1000", "explanation.top=4", "explanation.difficult=6",
     "explanation.edited_images=3", "explanation.path_images=3", "explanation.batch_size=4",
 )  # fmt: skip
@@ -113,10 +113,12 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
         root: where relative paths start.
     """
     weights = root / (rehearsal_setting.weights or "")
-    rehearsal.draw_images(*(root / rehearsal_setting.root(dataset) for dataset in FOLDERS))
+    roots = [root / rehearsal_setting.root(dataset) for dataset in FOLDERS]
+    rehearsal.draw_images(*roots)
     for network in sorted({study.network for study in rehearsal_setting.studies} | {STUDENT}):
         if not (weights / file_name(network)).exists():
-            rehearsal.write_weights(weights / file_name(network), network)
+            images = rehearsal.prepared_images(*roots, network)
+            rehearsal.write_weights(weights / file_name(network), network, images)
 
 
 def selected(made: Setting, names: list[str]) -> Setting:

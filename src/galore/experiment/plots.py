@@ -35,6 +35,8 @@ GREY = {RANDOM: "#949494", GAUSSIAN: "#6e6e6e", WHOLE_OBJECT: "#4a4a4a"}
 DARK = "#222222"
 WIDEST = 11.8
 """Inches of a figure."""
+NARROWEST = 1.2
+"""Inches of a panel with dots: where names leave less, fewer stand side by side."""
 TITLE_LETTER = 0.1
 """Inches that a letter of a title takes."""
 PANELS = {"dots": 4, "lines": 3}
@@ -99,14 +101,14 @@ def dots(
     if chance is not None and math.isnan(chance):
         chance = next((level for name, level in CHANCE.items() if measure.startswith(name)), None)
     labels = [[names(row) for row in rows] for rows in panels.values()]
-    across = min(PANELS["dots"], len(panels))
     # Inches: a letter takes about 0.075 of them.
     margin = 0.3 + 0.075 * max(len(name) for some in labels for name in some)
     height = 0.7 + 0.25 * max(map(len, labels))
-    width = min(2.6, (WIDEST - margin) / across)
-    figure, axes = _grid(len(panels), across, (margin / across + width, height))
     # Names that differ stand beside every panel, not beside every line of them.
-    title = width if all(some == labels[0] for some in labels) else margin / across + width - margin
+    once, each = (margin, 0.0) if all(some == labels[0] for some in labels) else (0.0, margin)
+    across = max(1, min(PANELS["dots"], len(panels), int((WIDEST - once) / (NARROWEST + each))))
+    width = min(2.6, max(NARROWEST, (WIDEST - once) / across - each))
+    figure, axes = _grid(len(panels), across, (once / across + each + width, height))
     limits = _limits(_extent(panels.values(), _possible(measure)), chance)
     for place, (axis, (name, rows)) in enumerate(zip(axes, panels.items())):
         for position, row in enumerate(rows):
@@ -116,7 +118,7 @@ def dots(
         labelled = place % across == 0 or labels[place] != labels[place - 1]
         axis.set_yticks(range(len(rows)), labels[place] if labelled else [], fontsize=9)
         axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=limits)
-        axis.set_title(textwrap.fill(name, round(title / TITLE_LETTER), break_long_words=False), fontsize=10)
+        axis.set_title(textwrap.fill(name, round(width / TITLE_LETTER), break_long_words=False), fontsize=10)
     shown = [row for rows in panels.values() for row in rows]
     methods = {row.cell.method for row in shown}
     _caption(

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -110,11 +111,17 @@ def run_seeds(experiment: tuple[str, Sequence[Path]], overrides: Sequence[str], 
 
 
 def attempt_seeds(experiment: tuple[str, Sequence[Path]], overrides: Sequence[str], seeds: Sequence[int]) -> list[str]:
-    """As `run_seeds`; where the experiment cannot be made, the line says why, and others go on."""
+    """As `run_seeds`; where the experiment cannot be made, the line says why, and others go on.
+
+    So they do after a fault of the program, whose stack goes to stderr: others may be days of work.
+    """
     try:
         return run_seeds(experiment, overrides, seeds)
     except InputError as error:
         return [f"{experiment[0]}: not made, {error}"]
+    except Exception as error:
+        traceback.print_exc()
+        return [f"{experiment[0]}: failed, {type(error).__name__}: {error}"]
 
 
 def reported(work: Callable[[], Any]) -> int:
