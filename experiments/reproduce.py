@@ -172,20 +172,21 @@ def make(prepared: list[Prepared], asked: Setting, workers: int) -> list[str]:
     Raises:
         InputError: the only one failed.
     """
-    failed: dict[str, None] = {}
-    # All trainings come first: afterwards this process holds the memory of the device.
-    steps = (train_all, functools.partial(run_experiments, workers=workers), functools.partial(write_page, asked=asked))
-    for step in steps[:1], steps[1:]:
-        for one in prepared:
-            try:
-                for do in step if one.study.name not in failed else ():
-                    do(one)
-            except InputError as error:
-                if len(prepared) == 1:
-                    raise
-                failed[one.study.name] = None
-                print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
-            inputs.forget()
+    # All trainings come first: afterwards this process holds the memory of the device. One fills a machine, except in a
+    # rehearsal, where it mostly compiles; two of those fit into 16 GB.
+    failed = train_all(prepared, min(2, workers or cores()) if asked.is_rehearsal else 1)
+    for one in prepared:
+        try:
+            if error := failed.get(one.study.name):
+                raise error
+            run_experiments(one, workers)
+            write_page(one, asked)
+        except InputError as error:
+            if len(prepared) == 1:
+                raise
+            failed[one.study.name] = error
+            print(f"error in {one.study.name}: {error}", file=sys.stderr, flush=True)
+        inputs.forget()
     return list(failed)
 
 
@@ -244,13 +245,19 @@ def prepare(study: Study, asked: Setting, given: Arguments) -> Prepared:
     return Prepared(study, composed, experiments, folders)
 
 
-def train_all(prepared: Prepared) -> None:
-    """Trains the networks of a study that are missing."""
-    study = prepared.study
-    if study.is_comparison:
-        return  # of networks that other studies train
-    for cfg, seed in zip(prepared.composed, study.seeds):
-        train(config.typed(cfg), [*study.overrides, f"seed={seed}"])
+def train_all(prepared: Sequence[Prepared], at_once: int = 1) -> dict[str, InputError]:
+    """Trains the networks of some studies that are missing.
+
+    Returns:
+        Why it could not be done, by the name of the study.
+    """
+    waiting: dict[str, tuple[str, list[str]]] = {}
+    for one in prepared:
+        if not one.study.is_comparison:  # which is of networks that other studies train
+            for cfg, seed in zip(one.composed, one.study.seeds):
+                waiting[config.typed(cfg).checkpoint] = one.study.name, [*one.study.overrides, f"seed={seed}"]
+    failed = train({run: overrides for run, (_, overrides) in waiting.items()}, at_once)
+    return {waiting[run][0]: error for run, error in failed.items()}
 
 
 def run_experiments(prepared: Prepared, workers: int) -> None:
@@ -333,7 +340,8 @@ def run_job(arguments: list[str]) -> None:
     given = parse(arguments)
     asked = asked_for(given)
     for one in (prepare(study, asked, given) for study in asked.studies):
-        train_all(one)
+        for error in train_all([one]).values():
+            raise error
         run_experiments(one, given.workers)
 
 
@@ -416,14 +424,23 @@ def obstacle(experiment: str, options: Config) -> str:
     return ""
 
 
-def train(options: Config, overrides: list[str]) -> None:
-    """Trains the network of the options where it has not been trained to the end."""
-    if (config.path(options.checkpoint) / "result.json").exists():
-        return
-    print(f"training {options.checkpoint}", flush=True)
-    done = subprocess.run([sys.executable, str(config.ROOT / "experiments" / "train.py"), *overrides], cwd=config.ROOT)
-    if done.returncode:
-        raise InputError(f"training {options.checkpoint} failed; run experiments/train.py with the same options")
+def train(options: Mapping[str, Sequence[str]], at_once: int) -> dict[str, InputError]:
+    """Trains what has not been trained to the end: the folder of each training, and its options.
+
+    Returns:
+        What could not be trained, and why.
+    """
+    waiting = [run for run in options if not (config.path(run) / "result.json").exists()]
+    program = [sys.executable, str(config.ROOT / "experiments" / "train.py")]
+    # Bars of several programs would overwrite each other.
+    environment = os.environ | ({"TTY_COMPATIBLE": "0"} if min(at_once, len(waiting)) > 1 else {})
+
+    def start(run: str) -> subprocess.Popen:
+        print(f"training {run}", flush=True)
+        return subprocess.Popen([*program, *options[run]], cwd=config.ROOT, env=environment)
+
+    said = "training {} failed; run experiments/train.py with the same options"
+    return {run: InputError(said.format(run)) for run, code in processes.codes(start, waiting, at_once) if code}
 
 
 def cores() -> int:

@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
@@ -36,6 +38,30 @@ def results(work: Callable[[Item], Result], items: Iterable[Item], workers: int)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def codes(start: Callable[[Item], subprocess.Popen], items: Iterable[Item], at_once: int) -> Iterator[tuple[Item, int]]:
+    """The exit codes of programs, as they end; they are ended with whoever waits for them.
+
+    Args:
+        start: starts the program of an item.
+        items: in the order in which they are begun.
+        at_once: how many programs run side by side.
+    """
+    waiting, running = deque(items), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                item = waiting.popleft()
+                running.append((item, start(item)))
+            for item, program in list(running):
+                if program.poll() is not None:
+                    running.remove((item, program))
+                    yield item, program.returncode
+            time.sleep(0.05)
+    finally:
+        for _, program in running:
+            program.terminate()
 
 
 def _end_with(parent: int) -> None:

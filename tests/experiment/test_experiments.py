@@ -143,7 +143,7 @@ def study(on_toy, cfg, tmp_path, monkeypatch):
     for name in reproduce.EXPERIMENTS:
         runner.load(name)
     monkeypatch.setattr(config, "ROOT", tmp_path)
-    monkeypatch.setattr(reproduce, "train", lambda options, overrides: None)
+    monkeypatch.setattr(reproduce, "train", lambda options, at_once: {})
     monkeypatch.setattr(config, "compose", lambda overrides, name="config": cfg)
     for name in ("deliberative_layer", "gallery"):
         monkeypatch.setattr(runner.load(name), "run", lambda config: small_table())
@@ -210,6 +210,6 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
     ],
 )
 def test_reproduce_refuses_what_cannot_be_made_before_it_trains(monkeypatch, given, said):
-    monkeypatch.setattr(reproduce, "train", lambda options, overrides: pytest.fail("trained"))
+    monkeypatch.setattr(reproduce, "train", lambda options, at_once: pytest.fail("trained"))
     with pytest.raises(InputError, match=said):
         reproduce.main(given)

@@ -48,6 +48,10 @@ def test_a_rehearsal_of_all_makes_every_experiment_and_every_network():
     assert papers.selected(made, ["cub-alexnet"]).studies[0].only  # what was shortened stays so
     named = papers.selected(papers.rehearsed(Path("outputs/rehearsal"), (0,)), ["cub-alexnet"])
     assert [study.only for study in named.studies] == [()]
+    typed = {study.name: config.typed(config.compose([*study.overrides, "seed=0"])) for study in made.studies}
+    trained = {typed[study.name].checkpoint for study in made.studies if not study.is_comparison}
+    for study in made.studies:
+        assert trained.issuperset(typed[study.name].checkpoints), study.name
 
 
 def test_all_that_is_missing_is_said_at_once_with_what_fetches_it(tmp_path, monkeypatch):
@@ -67,7 +71,7 @@ def test_all_that_is_missing_is_said_at_once_with_what_fetches_it(tmp_path, monk
 
 
 def test_nothing_starts_while_something_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(reproduce, "train", lambda options, overrides: pytest.fail("trained"))
+    monkeypatch.setattr(reproduce, "train", lambda options, at_once: pytest.fail("trained"))
     monkeypatch.setattr(plan, "costs", lambda *_: ({"resnet50": COST}, []))
     monkeypatch.setattr(plan, "available_memory", lambda: GIB)
     monkeypatch.setattr(pages, "load_studies", lambda results: [])

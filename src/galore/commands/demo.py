@@ -89,9 +89,9 @@ def _choose(net: "Network", birds: "PartDataset") -> tuple[Path, Path]:
     from galore.data.photo import read_image
 
     assert net.preprocessing is not None, "checkpoints bring theirs"
-    logits, index, order = jax.jit(lambda image: net(image)[1]), 0, np.zeros(0, int)
+    logits, index, order = jax.jit(lambda net, image: net(image)[1]), 0, np.zeros(0, int)
     for index, label in enumerate(birds.labels):
-        order = np.argsort(-np.asarray(logits(net.preprocessing.apply(read_image(birds.image_path(index))))))
+        order = np.argsort(-np.asarray(logits(net, net.preprocessing.apply(read_image(birds.image_path(index))))))
         if order[0] == label:
             break
     return birds.image_path(index), birds.image_path(int(np.flatnonzero(birds.labels == order[1])[0]))

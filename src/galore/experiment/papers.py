@@ -22,6 +22,8 @@ STUDENT = "alexnet"
 REHEARSED_WHOLE = ("cub-resnet34", "ade20k-alexnet")
 REHEARSED_ONLY = ("discriminant_vs_attributive",)
 """What a rehearsal of all studies makes of the others."""
+REHEARSED_NETWORKS = {"cub": NETWORKS, "ade20k": ("resnet34", "alexnet")}
+"""The networks that a rehearsal of all studies trains and compares."""
 
 _REHEARSED = (
     f"model.size={rehearsal.INPUT}", "train.first_stage.epochs=2", "train.first_stage.batch_size=20", "train.epochs=2",
@@ -124,8 +126,8 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
 def selected(made: Setting, names: list[str]) -> Setting:
     """Some of the studies, in their order; all where no name is given.
 
-    A rehearsal of all makes every experiment on one network of each data set, and one experiment on the others; one of
-    a study that is named makes all of its experiments.
+    A rehearsal of all makes every experiment on one network of each data set, one experiment on the others, and leaves
+    the two largest networks out on scenes; one of a study that is named makes all of its experiments.
 
     Raises:
         InputError: there is no such study.
@@ -140,6 +142,7 @@ def selected(made: Setting, names: list[str]) -> Setting:
         studies = tuple(
             study if study.is_comparison or study.name in REHEARSED_WHOLE else study._replace(only=REHEARSED_ONLY)
             for study in studies
+            if study.is_comparison or study.network in REHEARSED_NETWORKS[study.dataset]
         )
     return dataclasses.replace(made, studies=studies)
 
@@ -169,9 +172,10 @@ def _setting(
             Study(f"{dataset}-{network}", some, seeds, dataset=dataset, network=network)
             for network, some in options.items()
         ]
-        runs = ",".join(quoted(f"{outputs}/training/{dataset}-{network}-seed${{seed}}") for network in NETWORKS)
-        compared = (*options[NETWORKS[0]], f"explanation.checkpoints=[{runs}]")
-        studies.append(Study(f"{dataset}-networks", compared, seeds, COMPARED, dataset=dataset, network=NETWORKS[0]))
+        among = REHEARSED_NETWORKS[dataset] if is_rehearsal else NETWORKS
+        runs = ",".join(quoted(f"{outputs}/training/{dataset}-{network}-seed${{seed}}") for network in among)
+        compared = (*options[among[0]], f"explanation.checkpoints=[{runs}]")
+        studies.append(Study(f"{dataset}-networks", compared, seeds, COMPARED, dataset=dataset, network=among[0]))
     return Setting(tuple(studies), outputs, results, data, weights, is_rehearsal)
 
 

@@ -97,7 +97,8 @@ class Task:
             return hardness.predict(predictor, activations, structure)
         run = pure(structure, lambda module, x: module(x, cut, layer))
         to_input, values = inputs.as_input(self.description.preprocessing), hardness.own(predictor)
-        return self._in_batches(jax.jit(lambda x: run(values, to_input(x))), rows)
+        compiled = jax.jit(lambda values, x: run(values, to_input(x)))
+        return self._in_batches(lambda x: compiled(values, x), rows)
 
     def _in_batches(self, function: Callable[[Any], Any], rows: np.ndarray) -> np.ndarray:
         return batching.run(function, lambda some: self.images[rows[some]], len(rows), min(64, len(rows)))
@@ -215,7 +216,7 @@ def _frozen(task: Task, cut: str, on_progress: OnProgress) -> Task:
     views, count = task.config.views, len(task.training)
     to_input = inputs.as_input(task.description.preprocessing)
     run = pure(task.module, lambda module, x: architectures.through(module, x, None, cut))
-    compiled = jax.jit(lambda x: run(task.params, to_input(x)))
+    compiled = functools.partial(jax.jit(lambda params, x: run(params, to_input(x))), task.params)
     total, done = len(task.images) + views * count, 0
 
     def activations(pixels: Any) -> np.ndarray:
