@@ -161,8 +161,10 @@ def job() -> Iterator[None]:
     In a sweep the line is printed by the process that a launcher started, at once, and names the job. The launcher sees
     an ordinary exception: it starts the other jobs, and raises the first one's after the last job.
     """
-    # Hydra puts everything from INFO upwards on stdout, where the results belong. What orbax cannot write it logs, with
+    # Hydra puts everything from INFO upwards on stdout, where the results belong, each letter that a font's subset keeps
+    # included. What orbax cannot write it logs, with
     # the traceback of each of its threads, and raises as well: the error says it in one sentence.
+    logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     logging.getLogger("jax").setLevel(logging.ERROR)
     try:
