@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from galore.evaluation import baselines, metrics
-from galore.regions import largest_fraction, upsample
+from galore.regions import largest_fraction, order_keys, upsample
 
 PARTS, SIZE = 6, (16, 20)
 FEW = (0.005, 0.01, 0.1, 0.2, 0.25, 0.5, 0.75, 0.99)
@@ -185,14 +185,14 @@ def test_the_number_of_a_few_images_is_that_of_their_mean_curve_and_no_precision
 def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
     map_, _, _, _ = scene(seed, ties)
     mask = np.random.default_rng(seed).random(SIZE) < 0.3
-    ranks = metrics.pixel_ranks(map_, SIZE)
-    found = metrics.iou(ranks, jnp.asarray(mask), FEW)
+    sorted_ = metrics.sorted_pixels(map_, jnp.asarray(mask))
+    found = metrics.iou(sorted_, FEW)
     for value, fraction in zip(found, FEW, strict=True):
         region = np.asarray(largest_fraction(map_, fraction, SIZE))
         assert value == pytest.approx((region & mask).sum() / (region | mask).sum(), abs=1e-6)
     pixels = np.asarray(upsample(map_, SIZE))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
-    assert metrics.pixel_auroc(ranks, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-6)
+    assert metrics.pixel_auroc(sorted_) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,14 @@ def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
         np.full((3, 3), 7.0),
     ],
 )
-def test_the_rank_of_a_pixel_is_how_many_sorted_pixels_come_before_it(values):
-    maps = jnp.asarray(values, jnp.float32)
-    pixels = np.asarray(upsample(maps, SIZE)).ravel()
-    expected = np.searchsorted(np.sort(pixels), pixels).reshape(SIZE)
-    np.testing.assert_array_equal(metrics.pixel_ranks(maps, SIZE), expected)
+def test_pixels_are_sorted_by_value_and_then_by_truth(values):
+    maps, mask = jnp.asarray(values, jnp.float32), np.random.default_rng(3).random(SIZE) < 0.4
+    pixels = np.asarray(upsample(maps, SIZE)).ravel() + np.float32(0)  # -0 is 0
+    order = np.lexsort((mask.ravel(), pixels))
+    found = metrics.sorted_pixels(maps, jnp.asarray(mask))
+    np.testing.assert_array_equal(found.true, mask.ravel()[order])
+    np.testing.assert_array_equal(found.keys, order_keys(jnp.asarray(pixels[order])))
+    assert found.keys.dtype == jnp.uint32 and found.true.dtype == jnp.int32 and not jax.config.jax_enable_x64
 
 
 def test_the_auroc_of_a_photo_is_exact_where_few_pixels_are_true():
@@ -216,10 +219,10 @@ def test_the_auroc_of_a_photo_is_exact_where_few_pixels_are_true():
     map_, mask = jnp.asarray(rng.normal(size=(14, 14)), jnp.float32), rng.random((224, 224)) < 0.002
     pixels = np.asarray(upsample(map_, (224, 224)))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
-    ranks = metrics.pixel_ranks(map_, (224, 224))
     for true, value in ((mask, expected), (~mask, 1 - expected)):
-        assert metrics.pixel_auroc(ranks, jnp.asarray(true)) == pytest.approx(value, abs=2e-7)
-    assert metrics.pixel_auroc(jnp.zeros((224, 224), int), jnp.asarray(mask)) == 0.5
+        found = metrics.pixel_auroc(metrics.sorted_pixels(map_, jnp.asarray(true)))
+        assert found == pytest.approx(value, abs=2e-7)
+    assert metrics.pixel_auroc(metrics.sorted_pixels(jnp.zeros((14, 14)), jnp.asarray(mask))) == 0.5
 
 
 def test_hand_computed():
@@ -241,7 +244,8 @@ def test_images_without_ground_truth_do_not_count():
     precision, recall = metrics.precision_recall(ranks, jnp.array([False, False]), visible, SIZE, FEW)
     assert np.isnan(precision).all() and np.isnan(recall).all()
     assert np.isnan(metrics.auroc(ranks, jnp.array([True, True]), visible))
-    assert np.isnan(metrics.iou(jnp.zeros(SIZE, int), jnp.zeros(SIZE, bool), FEW)).all()
+    nothing_true = metrics.sorted_pixels(jnp.ones((4, 5)), jnp.zeros(SIZE, bool))
+    assert np.isnan(metrics.iou(nothing_true, FEW)).all() and np.isnan(metrics.pixel_auroc(nothing_true))
 
 
 def random_truth(key, images: int, share: float):

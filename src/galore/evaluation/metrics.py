@@ -2,7 +2,7 @@
 
 A part lies in the region "largest fraction t of the map's pixels" (`galore.regions.largest_fraction`) exactly where
 enough pixels are strictly smaller than the pixel under the part. So one count per part, its *rank*, answers the
-question for every t: maps are looked at once (`ranks`, `pixel_ranks`), and all curves follow from small arrays.
+question for every t: maps are looked at once (`ranks`, `sorted_pixels`), and all curves follow from small arrays.
 
 Definitions: Wang & Vasconcelos, SCOUT, CVPR 2020, and GALORE, TPAMI 2023. Numbers that an image cannot have (no
 ground-truth part is visible, no part lies in the region) are NaN, so that callers can count them. Everything is jax,
@@ -12,9 +12,10 @@ batched by leading axes, and works under `jax.jit` and `jax.vmap`.
 import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num, UInt32
 
 from galore.regions import order_keys, upsample
 
@@ -64,7 +65,7 @@ def in_regions(
     Returns:
         [..., T, P].
     """
-    return ranks[..., None, :] > jnp.asarray(_smallest_rank(size, fractions))[:, None]
+    return ranks[..., None, :] > jnp.asarray(_smallest_rank(size[0] * size[1], fractions))[:, None]
 
 
 def precision_recall(
@@ -276,79 +277,74 @@ def _read_curve(
     return float(np.mean(np.interp(recalls, rising, precision[known])))
 
 
-class RankedRegion(NamedTuple):
-    """How many pixels, and how many pixels of the truth, the region of each size holds; and the size of the truth."""
+class SortedPixels(NamedTuple):
+    """The pixels of an upsampled map in rising order, of equal ones those first that are not true."""
 
-    area: Int[Array, "*n T"]
-    hits: Int[Array, "*n T"]
-    truth: Int[Array, "*n"]
-
-
-def pixel_ranks(map: Float[Array, "h w"], size: tuple[int, int]) -> Int[Array, "H W"]:
-    """`ranks` of every pixel: how many pixels of the upsampled map are strictly smaller, int32."""
-    keys = order_keys(upsample(map, size)).reshape(-1)
-    return jnp.searchsorted(jnp.sort(keys, stable=False), keys).reshape(size)
+    keys: UInt32[Array, " N"]
+    true: Int[Array, " N"]
 
 
-def ranked_region(ranks: Int[Array, "H W"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> RankedRegion:
-    """Counts what the region of every size shares with true pixels.
+def sorted_pixels(map: Float[Array, "h w"], mask: Bool[Array, "H W"]) -> SortedPixels:
+    """Sorts the pixels of an upsampled map once for all numbers about them.
 
     Args:
-        ranks: of the map's pixels, from `pixel_ranks`.
+        map: [h, w], not NaN.
         mask: the true pixels, at the network's input size.
-        fractions: T region sizes between 0 and 1.
+
+    Returns:
+        Of each pixel the whole number that has its value's place (`regions.order_keys`), and 1 where it is true, int32.
     """
-    smallest = _smallest_rank(mask.shape, fractions)
-    upto = jnp.cumsum(_by_rank(ranks, jnp.ones_like(mask))), jnp.cumsum(_by_rank(ranks, mask))
-    area, hits = (counts[-1] - counts[smallest] for counts in upto)
-    return RankedRegion(area, hits, upto[1][-1])
+    keys, true = order_keys(upsample(map, mask.shape)).reshape(-1), mask.reshape(-1)
+    # One number for both: XLA sorts numbers many times faster than pairs, and searches for the places of all pixels
+    # among the sorted ones longer than it sorts.
+    with jax.enable_x64(True):
+        pairs = jax.lax.sort((keys.astype(jnp.uint64) << 1) | true.astype(jnp.uint64), is_stable=False)
+        return SortedPixels((pairs >> 1).astype(jnp.uint32), (pairs & 1).astype(jnp.int32))
 
 
-def _by_rank(ranks: Int[Array, "H W"], counted: Bool[Array, "H W"]) -> Int[Array, " N"]:
-    """How many pixels with each rank there are among those that are counted."""
-    counts = jnp.zeros(ranks.size, jnp.int32)
-    return counts.at[ranks.reshape(-1)].add(counted.reshape(-1).astype(jnp.int32))
-
-
-def iou(ranks: Int[Array, "H W"], mask: Bool[Array, "H W"], fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
+def iou(pixels: SortedPixels, fractions: Fractions = FRACTIONS) -> Float[Array, " T"]:
     """Intersection over union of regions of every size with the true pixels (the metric of ADE20K).
 
     Args:
-        ranks: of the map's pixels, from `pixel_ranks`.
-        mask: the union of the ground-truth objects' pixels, at the network's input size.
+        pixels: from `sorted_pixels`, the union of the ground-truth objects' pixels being true.
         fractions: T region sizes between 0 and 1.
 
     Returns:
-        [T]; NaN where the mask is empty.
+        [T]; NaN where no pixel is true.
     """
-    region = ranked_region(ranks, mask, fractions)
-    union = region.area + region.truth - region.hits
-    return region.hits / _nan_if_zero(jnp.where(region.truth > 0, union, 0))
+    keys, upto = pixels.keys, jnp.cumsum(pixels.true)
+    # A region holds what is strictly larger than the pixel at its quantile.
+    outside = jnp.searchsorted(keys, keys[_smallest_rank(keys.size, fractions)], side="right")
+    hits = upto[-1] - upto[outside - 1]
+    union = keys.size - outside + upto[-1] - hits
+    return hits / _nan_if_zero(jnp.where(upto[-1] > 0, union, 0))
 
 
-def pixel_auroc(ranks: Int[Array, "H W"], mask: Bool[Array, "H W"]) -> Float[Array, ""]:
+def pixel_auroc(pixels: SortedPixels) -> Float[Array, ""]:
     """How often a map is larger at a true pixel than at another one: the scenes' counterpart of `auroc`.
 
     Args:
-        ranks: of the map's pixels, from `pixel_ranks`.
-        mask: the true pixels.
+        pixels: from `sorted_pixels`.
 
     Returns:
-        A number in [0, 1], exact including ties (they count half); NaN where the mask is empty or full.
+        A number in [0, 1], exact including ties (they count half); NaN where no pixel is true, or all are.
     """
-    tied = _by_rank(ranks, jnp.ones_like(mask))[ranks]
-    # Mann-Whitney by twice the mean rank, less that of all pixels: whole numbers, summed in two parts that fit 32 bits.
-    centred = jnp.where(mask, 2 * ranks + tied - ranks.size, 0)
+    keys, true = pixels
+    others = jnp.cumsum(1 - true)
+    starts = jnp.concatenate([jnp.ones(1, bool), keys[1:] != keys[:-1]])
+    smaller = jax.lax.cummax(jnp.where(starts, others - (1 - true), 0))
+    # Mann-Whitney: twice the others that a true pixel wins against, up to it those that are smaller or equal, less all
+    # of them, so that chance is 0: whole numbers, summed in two parts that fit 32 bits.
+    centred = jnp.where(true == 1, others + smaller - others[-1], 0)
     high, low = (jnp.sum(part).astype(jnp.float32) for part in jnp.divmod(centred, 256))
-    wins = 256 * high + low
-    positives = jnp.sum(mask, dtype=jnp.float32)
-    return 0.5 + wins / _nan_if_zero(2 * positives * (ranks.size - positives))
+    positives, negatives = (count.astype(jnp.float32) for count in (keys.size - others[-1], others[-1]))
+    return 0.5 + (256 * high + low) / _nan_if_zero(2 * positives * negatives)
 
 
-def _smallest_rank(size: tuple[int, ...], fractions: Fractions) -> Int[np.ndarray, " T"]:
+def _smallest_rank(pixels: int, fractions: Fractions) -> Int[np.ndarray, " T"]:
     """The position of the quantile in the sorted pixels, rounded as `jax.numpy.quantile` rounds it (float32)."""
     quantiles = np.float32(1) - np.asarray(fractions, np.float32)
-    return np.floor(quantiles * np.float32(size[0] * size[1] - 1)).astype(np.int32)
+    return np.floor(quantiles * np.float32(pixels - 1)).astype(np.int32)
 
 
 def _count_smaller(pixels: Float[Array, "*maps N"], values: Float[Array, "*maps P"]) -> Int[Array, "*maps P"]:

@@ -128,8 +128,8 @@ def _score_masks(
     @jax.jit
     def score(maps: Array, annotations: Any, truth: Array) -> dict[str, Array]:
         def one(map_: Array, scene: Any, truth: Array) -> dict[str, Array]:
-            ranks, mask = metrics.pixel_ranks(map_, scene.size), scene.true_pixels(truth)
-            return {"auroc": metrics.pixel_auroc(ranks, mask), "iou": metrics.iou(ranks, mask, (region,))[0]}
+            pixels = metrics.sorted_pixels(map_, scene.true_pixels(truth))
+            return {"auroc": metrics.pixel_auroc(pixels), "iou": metrics.iou(pixels, (region,))[0]}
 
         return jax.lax.map(lambda each: one(*each), (maps, annotations, truth))
 
