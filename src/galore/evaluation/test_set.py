@@ -23,8 +23,8 @@ from galore.evaluation.ground_truth import AttributeTable
 from galore.network import Network
 from galore.part_tables import PartTables
 
-Measures = dict[str, Array]
-"""Named numbers of one map: "auroc" [], and curves over `metrics.FRACTIONS` [T]."""
+Measures = dict[str, Any]
+"""Named numbers of one map: "auroc" [], and curves over `metrics.FRACTIONS` [T]; of scenes once they are `judged`."""
 
 
 @jax.tree_util.register_dataclass
@@ -116,9 +116,8 @@ class Scenes:
         return jnp.append(jnp.zeros(1, bool), truth)[self.mask.astype(jnp.int32)]
 
     def score(self, map: Float[Array, "h w"], truth: Bool[Array, " O"]) -> Measures:
-        """The AUROC over pixels, and the IoU of regions of every size."""
-        pixels = metrics.sorted_pixels(map, self.true_pixels(truth))
-        return {"auroc": metrics.pixel_auroc(pixels), "iou": metrics.iou(pixels)}
+        """What `judged` makes the AUROC over pixels of, and the IoU of regions of every size."""
+        return {"keys": metrics.pixel_keys(map, self.size), "true": self.true_pixels(truth).reshape(-1)}
 
     def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> list[Array]:
         """As those of `Parts`; the whole object is every annotated pixel."""
@@ -132,6 +131,14 @@ class Scenes:
 
 
 Annotations = Parts | Scenes
+
+
+def judged(measures: Measures) -> Measures:
+    """Measures with what is left to be computed on the host: of the pixels of scenes "auroc" and "iou"."""
+    if "keys" not in measures:
+        return measures
+    given = {name: np.asarray(values) for name, values in measures.items()}
+    return metrics.pixel_scores(given.pop("keys"), given.pop("true"))._asdict() | given
 
 
 class OtherTruth(NamedTuple):
