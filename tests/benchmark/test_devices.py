@@ -1,8 +1,10 @@
 """Peaks, and what devices tell, by devices that are none."""
 
+import re
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from galore import InputError
@@ -25,16 +27,16 @@ class Device:
 
 def test_peaks_depend_on_the_numbers_and_on_how_they_are_multiplied():
     h100 = devices.peak("NVIDIA H100 80GB HBM3")
-    assert h100.flops("bfloat16", "default") == pytest.approx(989.4e12)
-    assert h100.flops("float32", "default") == pytest.approx(494.7e12)  # TF32
-    assert h100.flops("float32", "highest") == pytest.approx(66.9e12)
-    assert h100.bandwidth == pytest.approx(3.35e12) and h100.source.startswith("https://www.nvidia.com")
+    assert h100.flops("bfloat16", "default") == pytest.approx(989.5e12)
+    assert h100.flops("float32", "default") == pytest.approx(494.5e12)  # TF32
+    assert h100.flops("float32", "highest") == pytest.approx(67e12)
+    assert h100.bandwidth == pytest.approx(3.35e12) and h100.source.startswith("NVIDIA H100 datasheet")
     assert devices.peak("TPU v5 lite").flops("float32", "highest") is None
 
 
 def test_a_gpu_is_never_faster_in_more_bits_and_every_peak_has_its_source():
     for peak in devices.PEAKS.values():
-        assert peak.source.startswith("https://") and peak.bandwidth < 1e13
+        assert re.fullmatch(r"(NVIDIA|Google) .+, https://\S+", peak.source) and peak.bandwidth < 1e13
         known = [value for value in (peak.float32, peak.default, peak.bfloat16) if value]
         assert known == sorted(known)
 
@@ -53,8 +55,19 @@ def test_peaks_that_are_no_speeds_are_refused(given):
 
 
 def test_a_measured_peak_is_that_of_this_machine():
-    peak = devices.measured_peak(seconds=0.05)
-    assert 1e8 < peak.default < 1e14 and 1e8 < peak.bandwidth < 1e13 and "measured" in peak.source
+    peak = devices.measured_peak(seconds=0.02, sides=(64, 512), length=2**20)
+    assert 1e8 < peak.default < 1e14 and 1e8 < peak.bandwidth < 1e13
+    assert peak.source == "measured: a matrix product of 512 x 512, a sum over 4 MiB"
+
+
+def test_the_fastest_product_is_the_roof_and_disturbed_calls_do_not_lower_it(monkeypatch):
+    """Calls that take 4 seconds for the smaller product and 16 for the larger one, each disturbed once: of 8 times the
+    work in 4 times the time the larger one is the roof."""
+    clock = iter(np.cumsum([0, 4.0, 1, 90.0, 1, 4.0, 1, 16.0, 1, 99.0, 1, 17.0, 1, 2.0, 1, 2.0, 1, 2.0]))
+    monkeypatch.setattr(devices, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    peak = devices.measured_peak(seconds=1.0, sides=(2, 4), length=2**20)
+    assert peak.float32 == 2 * 4**3 / 16 and peak.bandwidth == 2 * 4 * 2**20 / 2
+    assert "4 x 4" in peak.source and next(clock, None) is None
 
 
 def test_memory_is_that_of_the_fullest_and_of_the_smallest_device():

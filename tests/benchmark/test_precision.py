@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -35,6 +37,21 @@ def test_the_reference_is_the_closed_form_in_double_precision(given):
         expected = np.where(class_map < 0, 1e-7, class_map)
         np.testing.assert_allclose(given.answers["attributive"][k], expected, rtol=1e-12)
     assert not jax.config.jax_enable_x64
+
+
+def test_logits_that_lie_hundreds_apart_are_brought_together_without_rounding(given):
+    """Their confidence would be 1, and its map zero, in every precision."""
+    wide = dataclasses.replace(
+        NET, params=NET.params | {name: NET.params[name] * 2.0**20 for name in ("kernel", "bias")}
+    )
+    brought = precision.reference(wide, WORKS, size=16)
+    spread = np.std(brought.answers["forward"], axis=1).max()
+    assert precision.WIDEST / 2 < spread <= precision.WIDEST
+    factor = brought.answers["forward"] / given.answers["forward"]
+    assert (factor == factor.flat[0]).all() and np.log2(factor.flat[0]) % 1 == 0
+    np.testing.assert_array_equal(brought.asked.classes, given.asked.classes)
+    errors = precision.errors(brought, Precision.HIGHEST)
+    assert all(0 < errors[work] < 1e-5 for work in WORKS)
 
 
 def test_float32_is_right_to_six_digits_and_bfloat16_to_two(given):

@@ -28,6 +28,7 @@ from galore.evaluation.methods import (
     insecurities,
     main_rules,
 )
+from galore.evaluation.test_set import Scenes
 from galore.regions import upsample
 
 METHODS = all_rules(GRADIENT, tuple(Score))
@@ -101,13 +102,20 @@ def test_only_the_question_moves_the_specificity(scenes):
     assert np.nanmin(values[ORACLE]) > 0.9 and np.nanstd(values[METHODS[1]]) > 0.01
 
 
-def test_the_mean_over_an_objects_pixels_is_read_from_the_cells():
-    scenes = jax.tree.map(lambda leaf: jnp.asarray(leaf[3]), toys.toy_test_set(scenes=True).annotations)
-    maps = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 4)), jnp.float32)
-    mask, enlarged = np.asarray(scenes.mask), np.asarray(upsample(maps, scenes.size))
-    expected = [[enlarged[c][mask == k].mean() for k in range(1, toys.PARTS + 1)] for c in range(3)]
-    np.testing.assert_allclose(scenes.read(maps), expected, atol=1e-5)
-    assert np.asarray(scenes.present).tolist() == [k in mask for k in range(1, toys.PARTS + 1)]
+@pytest.mark.parametrize(
+    ("size", "cells"), [((32, 24), (4, 3)), ((30, 23), (7, 5)), ((9, 8), (1, 1)), ((5, 6), (5, 6))]
+)
+def test_the_mean_over_an_objects_pixels_is_read_from_the_cells(size, cells):
+    """Objects of one pixel, of many, and one that is not there; cells that divide the pixels, and some that do not."""
+    rng = np.random.default_rng(0)
+    mask = np.where(rng.random(size) < 0.5, rng.integers(0, 4, size), 0).astype(np.uint8)
+    mask[2, 3] = 5
+    maps = rng.normal(size=(3, *cells)).astype(np.float32)
+    enlarged = np.asarray(upsample(jnp.asarray(maps), size))
+    expected = [[enlarged[c][mask == k].mean() if (mask == k).any() else 0 for k in range(1, 6)] for c in range(3)]
+    scenes = Scenes(jnp.asarray(mask), size, 5)
+    np.testing.assert_allclose(scenes.read(jnp.asarray(maps)), expected, rtol=1e-5, atol=1e-6)
+    assert np.asarray(scenes.present).tolist() == [k in mask for k in range(1, 6)]
 
 
 def test_methods_keep_their_order_and_baselines_come_last(scored):

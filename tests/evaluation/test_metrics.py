@@ -33,6 +33,11 @@ def scene(seed: int, ties: bool = False):
     )
 
 
+def pixel_scores(map_, mask, fractions=metrics.FRACTIONS):
+    keys = np.asarray(metrics.pixel_keys(map_, mask.shape))
+    return metrics.pixel_scores(keys, mask.reshape(-1), fractions)
+
+
 def parts_in(mask, points):
     return np.array([bool(mask[int(y), int(x)]) for x, y in np.asarray(points)])
 
@@ -185,14 +190,13 @@ def test_the_number_of_a_few_images_is_that_of_their_mean_curve_and_no_precision
 def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
     map_, _, _, _ = scene(seed, ties)
     mask = np.random.default_rng(seed).random(SIZE) < 0.3
-    ranks = metrics.pixel_ranks(map_, SIZE)
-    found = metrics.iou(ranks, jnp.asarray(mask), FEW)
-    for value, fraction in zip(found, FEW, strict=True):
+    found = pixel_scores(map_, mask, FEW)
+    for value, fraction in zip(found.iou, FEW, strict=True):
         region = np.asarray(largest_fraction(map_, fraction, SIZE))
         assert value == pytest.approx((region & mask).sum() / (region | mask).sum(), abs=1e-6)
     pixels = np.asarray(upsample(map_, SIZE))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
-    assert metrics.pixel_auroc(ranks, jnp.asarray(mask)) == pytest.approx(expected, abs=1e-6)
+    assert found.auroc == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +208,22 @@ def test_iou_and_pixel_auroc_equal_counting_pixels(seed, ties):
         np.full((3, 3), 7.0),
     ],
 )
-def test_the_rank_of_a_pixel_is_how_many_sorted_pixels_come_before_it(values):
+def test_keys_have_the_order_of_the_pixels(values):
     maps = jnp.asarray(values, jnp.float32)
-    pixels = np.asarray(upsample(maps, SIZE)).ravel()
-    expected = np.searchsorted(np.sort(pixels), pixels).reshape(SIZE)
-    np.testing.assert_array_equal(metrics.pixel_ranks(maps, SIZE), expected)
+    pixels, keys = np.asarray(upsample(maps, SIZE)).ravel(), np.asarray(metrics.pixel_keys(maps, SIZE))
+    for pairs in (np.less, np.equal):
+        np.testing.assert_array_equal(pairs.outer(keys, keys), pairs.outer(pixels, pixels))
+
+
+def test_many_maps_are_scored_as_each_alone():
+    rng = np.random.default_rng(4)
+    maps, masks = jnp.asarray(rng.integers(0, 4, (2, 3, 4, 5)), jnp.float32), rng.random((2, 3, *SIZE)) < 0.3
+    keys = np.asarray(jax.vmap(jax.vmap(lambda m: metrics.pixel_keys(m, SIZE)))(maps))
+    found = metrics.pixel_scores(keys, masks.reshape(2, 3, -1), FEW)
+    assert found.auroc.shape == (2, 3) and found.iou.shape == (2, 3, len(FEW)) and found.iou.dtype == np.float32
+    for place in np.ndindex(2, 3):
+        alone = pixel_scores(maps[place], masks[place], FEW)
+        assert found.auroc[place] == alone.auroc and (found.iou[place] == alone.iou).all()
 
 
 def test_the_auroc_of_a_photo_is_exact_where_few_pixels_are_true():
@@ -216,10 +231,10 @@ def test_the_auroc_of_a_photo_is_exact_where_few_pixels_are_true():
     map_, mask = jnp.asarray(rng.normal(size=(14, 14)), jnp.float32), rng.random((224, 224)) < 0.002
     pixels = np.asarray(upsample(map_, (224, 224)))
     expected = mannwhitneyu(pixels[mask], pixels[~mask]).statistic / (mask.sum() * (~mask).sum())
-    ranks = metrics.pixel_ranks(map_, (224, 224))
     for true, value in ((mask, expected), (~mask, 1 - expected)):
-        assert metrics.pixel_auroc(ranks, jnp.asarray(true)) == pytest.approx(value, abs=2e-7)
-    assert metrics.pixel_auroc(jnp.zeros((224, 224), int), jnp.asarray(mask)) == 0.5
+        assert pixel_scores(map_, true).auroc == pytest.approx(value, abs=1e-7)
+    assert pixel_scores(jnp.zeros((14, 14)), mask).auroc == 0.5
+    assert np.isnan(pixel_scores(map_, np.ones((224, 224), bool)).auroc)
 
 
 def test_hand_computed():
@@ -241,7 +256,8 @@ def test_images_without_ground_truth_do_not_count():
     precision, recall = metrics.precision_recall(ranks, jnp.array([False, False]), visible, SIZE, FEW)
     assert np.isnan(precision).all() and np.isnan(recall).all()
     assert np.isnan(metrics.auroc(ranks, jnp.array([True, True]), visible))
-    assert np.isnan(metrics.iou(jnp.zeros(SIZE, int), jnp.zeros(SIZE, bool), FEW)).all()
+    nothing_true = pixel_scores(jnp.ones((4, 5)), np.zeros(SIZE, bool), FEW)
+    assert np.isnan(nothing_true.iou).all() and np.isnan(nothing_true.auroc)
 
 
 def random_truth(key, images: int, share: float):

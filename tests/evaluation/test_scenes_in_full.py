@@ -52,7 +52,7 @@ def test_the_iou_of_regions_of_a_tenth_to_nine_tenths(scenes):
     truth[[number - 1 for number in sorted(objects_of(scenes, 2))[:3]]] = True
     annotations = test_set.Scenes(jnp.asarray(decoded["mask"][0]), (224, 224), 150)
     map_ = np.random.default_rng(0).random((224, 224)).astype(np.float32)
-    found = np.asarray(annotations.score(jnp.asarray(map_), jnp.asarray(truth))["iou"])
+    found = test_set.judged(annotations.score(jnp.asarray(map_), jnp.asarray(truth)))["iou"]
     wanted = np.isin(decoded["mask"][0], np.flatnonzero(truth) + 1)
     for share in THRESHOLDS:
         region = np.zeros(map_.size, bool)

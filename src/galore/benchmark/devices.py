@@ -7,18 +7,20 @@ import importlib.util
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from galore.errors import InputError
 
 TERA = 1e12
-NVIDIA, GOOGLE = "https://www.nvidia.com/en-us/data-center/", "https://docs.cloud.google.com/tpu/docs/"
 POWER_METERS = Path("/sys/class/powercap")
 SYSTEM_FILES = Path("/sys/fs/cgroup/memory.max"), Path("/proc/cpuinfo")
+SIDES, LENGTH = (512, 1024, 2048, 4096), 2**25
+"""Of the matrices and of the array by which a peak is measured."""
 
 
 class Peak(NamedTuple):
@@ -46,25 +48,38 @@ class Peak(NamedTuple):
         return self.float32 if precision == "highest" else self.default
 
 
-def _gpu(float32: float, tf32: float | None, bfloat16: float | None, bandwidth: float, page: str) -> Peak:
-    return Peak(float32 * TERA, (tf32 or float32) * TERA, bfloat16 and bfloat16 * TERA, bandwidth * TERA, NVIDIA + page)
+def _gpu(float32: float, tf32: float | None, bfloat16: float | None, bandwidth: float, source: str) -> Peak:
+    peaks = float32 * TERA, (tf32 or float32) * TERA, bfloat16 and bfloat16 * TERA, bandwidth * TERA
+    return Peak(*peaks, f"NVIDIA {source}")
 
 
 def _tpu(bfloat16: float, bandwidth: float, page: str) -> Peak:
-    return Peak(None, bfloat16 * TERA, bfloat16 * TERA, bandwidth * TERA, GOOGLE + page)
+    source = f"Google Cloud, https://docs.cloud.google.com/tpu/docs/{page}"
+    return Peak(None, bfloat16 * TERA, bfloat16 * TERA, bandwidth * TERA, source)
 
+
+# Where NVIDIA states a number with sparsity, half of it stands here.
+_FILES, _IMAGES = "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center", "https://images.nvidia.com"
+H200 = "H200 datasheet, https://nvdam.widen.net/s/nb5zzzsjdf/hpc-datasheet-sc23-h200-datasheet-3002446"
+H100 = "H100 datasheet, https://resources.nvidia.com/en-us-tensor-core/nvidia-tensor-core-gpu-datasheet"
+A100 = f"A100 80GB datasheet, {_FILES}/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf"
+A100_40 = f"A100 40GB datasheet, {_FILES}/a100/pdf/nvidia-a100-datasheet.pdf"
+L4 = "L4 datasheet, https://nvdam.widen.net/s/rvq98gbwsw/l4-datasheet-2595652"
+TURING = f"Turing whitepaper, {_IMAGES}/aem-dam/en-zz/Solutions/design-visualization/technologies/turing-architecture/"
+V100 = f"V100 datasheet, {_IMAGES}/content/technologies/volta/pdf/volta-v100-datasheet-update-us-1165301-r5.pdf"
 
 PEAKS = {
-    "NVIDIA H200": _gpu(67.0, 494.7, 989.4, 4.8, "h200/"),
-    "NVIDIA H100 80GB HBM3": _gpu(66.9, 494.7, 989.4, 3.35, "h100/"),
-    "NVIDIA H100 PCIe": _gpu(51.0, 378.0, 756.0, 2.0, "h100/"),
-    "NVIDIA A100-SXM4-80GB": _gpu(19.5, 156.0, 312.0, 2.039, "a100/"),
-    "NVIDIA A100 80GB PCIe": _gpu(19.5, 156.0, 312.0, 1.935, "a100/"),
-    "NVIDIA A100-SXM4-40GB": _gpu(19.5, 156.0, 312.0, 1.555, "a100/"),
-    "NVIDIA A100-PCIE-40GB": _gpu(19.5, 156.0, 312.0, 1.555, "a100/"),
-    "NVIDIA L4": _gpu(30.3, 60.0, 121.0, 0.3, "l4/"),
-    "Tesla T4": _gpu(8.1, None, None, 0.32, "tesla-t4/"),
-    "Tesla V100-SXM2-16GB": _gpu(15.7, None, None, 0.9, "v100/"),
+    "NVIDIA H200": _gpu(67.0, 494.5, 989.5, 4.8, H200),
+    "NVIDIA H100 80GB HBM3": _gpu(67.0, 494.5, 989.5, 3.35, H100),
+    "NVIDIA H100 PCIe": _gpu(51.0, 378.0, 756.5, 2.0, H100),
+    "NVIDIA A100-SXM4-80GB": _gpu(19.5, 156.0, 312.0, 2.039, A100),
+    "NVIDIA A100 80GB PCIe": _gpu(19.5, 156.0, 312.0, 1.935, A100),
+    "NVIDIA A100-SXM4-40GB": _gpu(19.5, 156.0, 312.0, 1.555, A100_40),
+    "NVIDIA A100-PCIE-40GB": _gpu(19.5, 156.0, 312.0, 1.555, A100_40),
+    "NVIDIA L4": _gpu(30.3, 60.0, 121.0, 0.3, L4),
+    "Tesla T4": _gpu(8.1, None, None, 0.32, TURING),
+    "Tesla V100-SXM2-16GB": _gpu(15.7, None, None, 0.9, V100),
+    "Tesla V100-SXM2-32GB": _gpu(15.7, None, None, 0.9, V100),
     "TPU v4": _tpu(275.0, 1.2, "v4"),
     "TPU v5 lite": _tpu(197.0, 0.819, "v5e"),
     "TPU v5": _tpu(459.0, 2.765, "v5p"),
@@ -95,32 +110,42 @@ def peak(kind: str, given: Sequence[float] | None = None) -> Peak | None:
     return Peak(given[0], given[0], given[0], given[1], "given by hand")
 
 
-def measured_peak(seconds: float = 0.5) -> Peak:
-    """What the first device attains at what suits it best, in float32: a large matrix product, and a large sum.
+def measured_peak(seconds: float = 0.5, sides: Sequence[int] = SIDES, length: int = LENGTH) -> Peak:
+    """What the first device attains at what suits it best, in float32: matrix products, and a large sum.
 
     Not what its maker states, but a roof for devices that are not in the table, such as CPUs.
 
     Args:
-        seconds: for how long each of the two is repeated.
+        seconds: for how long each of them is repeated, at least.
+        sides: of the square matrices, of which the fastest counts.
+        length: of the array of the sum.
     """
-    side, length = 2048, 2**25
-    # Both give what they are given, so that each call takes the memory of the one before: new memory comes slowly.
-    product = _per_second(lambda x: x @ x, jax.numpy.full((side, side), 1 / side), seconds)
-    total = _per_second(lambda x: x + 1, jax.numpy.ones(length), seconds)
-    flops, bandwidth = 2 * side**3 * product, 2 * 4 * length * total
-    return Peak(flops, flops, None, bandwidth, "measured: a matrix product of 2048 x 2048, a sum over 128 MiB")
+    products = [2 * side**3 * _per_second(_product, jax.numpy.full((side, side), 1 / side), seconds) for side in sides]
+    bandwidth = 2 * 4 * length * _per_second(_sum, jax.numpy.ones(length), seconds)
+    side, size = sides[int(np.argmax(products))], 4 * length // 2**20
+    source = f"measured: a matrix product of {side} x {side}, a sum over {size} MiB"
+    return Peak(max(products), max(products), None, bandwidth, source)
 
 
-def _per_second(function: Any, x: jax.Array, seconds: float) -> float:
-    """The most calls a second, of those that fit into some time."""
+# Both give what they are given, so that each call takes the memory of the one before: new memory comes slowly.
+def _product(x: jax.Array) -> jax.Array:
+    return x @ x
+
+
+def _sum(x: jax.Array) -> jax.Array:
+    return x + 1
+
+
+def _per_second(function: Callable[[jax.Array], jax.Array], x: jax.Array, seconds: float) -> float:
+    """The most calls a second, of three at least and as many as fit into some time."""
     call = jax.jit(function, donate_argnums=0)
     x = jax.block_until_ready(call(x))
-    best, stop = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < stop:
+    taken: list[float] = []
+    while len(taken) < 3 or sum(taken) < seconds:
         start = time.perf_counter()
         x = jax.block_until_ready(call(x))
-        best = min(best, time.perf_counter() - start)
-    return 1 / best
+        taken.append(time.perf_counter() - start)
+    return 1 / min(taken)
 
 
 def used_memory(devices: Sequence[Any]) -> int | None:

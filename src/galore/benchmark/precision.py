@@ -1,6 +1,8 @@
 """How far maps lie from those that float64 gives on the CPU: what a faster precision costs."""
 
+import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -12,10 +14,13 @@ from jaxtyping import Array, Float, Int
 
 from galore import attribution, confidence, explain
 from galore.explain import MapOptions
-from galore.network import Network
+from galore.network import Keyed, Network
 from galore.precision import Precision
 
 IMAGES, TOP = 2, 5
+WIDEST = 8
+"""The standard deviation that logits may have: those of trained networks have less, and those of random weights any.
+Where they lie hundreds apart, the most probable class has the probability 1 in every precision, and its map is zero."""
 
 
 class Asked(NamedTuple):
@@ -94,9 +99,19 @@ def reference(net: Network, works: Sequence[str], size: int, seed: int = 0) -> R
         exact = jax.device_get(net)
         exact, exact_images = exact.astype(np.float64), jnp.asarray(images, jnp.float64)
         logits = jax.jit(jax.vmap(lambda net, image: net(image)[1], in_axes=(None, 0)))(exact, exact_images)
+        exact, net = (_with_narrow_logits(each, logits) for each in (exact, net))
         asked = Asked(np.asarray(jax.lax.top_k(logits, min(TOP, logits.shape[1]))[1]).astype(np.int32))
         answers = _answers(exact, exact_images, asked, works)
     return Reference(net, images, asked, answers)
+
+
+def _with_narrow_logits(net: Network, logits: Float[Array, "B C"]) -> Network:
+    """The network with logits that are divided by a power of two, which rounds nothing, where they are wider."""
+    times_too_wide = max(1.0, float(np.std(logits, axis=1).max()) / WIDEST)
+    if times_too_wide == 1:
+        return net
+    head, factor = net.head, 0.5 ** math.ceil(math.log2(times_too_wide))
+    return dataclasses.replace(net, head=Keyed(lambda p, F: factor * head(p, F), ("logits times", factor, head)))
 
 
 def errors(given: Reference, precision: Precision) -> dict[str, float]:

@@ -5,6 +5,7 @@ Each is a map like any other, at the resolution of the network's input unless sa
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 
@@ -20,9 +21,9 @@ def centred_gaussian(size: tuple[int, int], width: float = 0.25) -> Float[Array,
         size: (height, width) of the image.
         width: the standard deviation as a share of the image's side.
     """
-    y, x = _pixel_centres(size)
-    down, across = (y / size[0] - 0.5) / width, (x / size[1] - 0.5) / width
-    return jnp.exp(-(down**2 + across**2) / 2)
+    # In numpy, from whole numbers: pixels that are equally far must be tied, which a compiler's rounding would undo.
+    down, across = ((2 * np.arange(side) + 1 - side) / (2 * side * width) for side in size)
+    return jnp.asarray(np.exp(-(down[:, None] ** 2 + across**2) / 2), jnp.float32)
 
 
 def whole_object(key: Key[Array, ""], box: Float[Array, "4"], size: tuple[int, int], shape: tuple[int, int]) -> Array:

@@ -24,7 +24,7 @@ from galore.evaluation import metrics
 from galore.evaluation.ground_truth import AttributeTable
 from galore.evaluation.methods import BASELINES, ORACLE, Method, counterfactual_maps, deliberative_maps
 from galore.evaluation.queries import HardImages, Queries
-from galore.evaluation.test_set import Annotations, Measures, Parts, TestSet
+from galore.evaluation.test_set import Annotations, Measures, Parts, TestSet, judged
 from galore.network import Network
 from galore.part_tables import PartTables
 
@@ -305,12 +305,13 @@ def _counterfactual_program(methods: tuple[Method, ...], every_class: bool) -> C
         against = _maps_against(methods, model, batch, others)
         asked = batch.counter - (batch.counter > batch.predicted)
         measures = _scored_by_image(batch, [maps[jnp.arange(len(maps)), asked] for maps in against], truths)
-        specific = jax.vmap(lambda a, maps, y, c: _specificities(a, maps, model.discriminant[:, y, c]))
-        for one, values in zip(measures, specific(batch.annotations, against, batch.predicted, others)):
+        specific = lambda a, maps, y, c: _specificities(a, maps, model.discriminant[:, y, c])  # noqa: E731
+        asked_about = (batch.annotations, against, batch.predicted, others)
+        for one, values in zip(measures, jax.lax.map(lambda each: specific(*each), asked_about)):
             one["specificity"] = values
         return measures
 
-    return program
+    return lambda *given: [judged(one) for one in program(*given)]
 
 
 def _scored_by_image(batch: Batch, maps: list[Float[Array, "B h w"]], truths: Bool[Array, "B A P"]) -> list[Measures]:
@@ -360,7 +361,7 @@ def _deliberative_program(methods: tuple[Method, ...], top: int, keep: int) -> C
     for each method its insecurities."""
 
     @jax.jit
-    def program(model: Model, batch: ImageBatch) -> tuple[list[Measures], list[dict[str, Array]]]:
+    def program(model: Model, batch: ImageBatch) -> tuple[list[Measures], list[Array], list[dict[str, Array]]]:
         explained = [deliberative_maps(m, model.net, model.predictor, batch.images, top, keep) for m in methods]
         # Truth by table of attributes comes last but one, so that a map is looked at once for all tables.
         truths = [jnp.moveaxis(model.shared[:, one.pairs[..., 0], one.pairs[..., 1]], 0, 2) for one in explained]
@@ -372,11 +373,17 @@ def _deliberative_program(methods: tuple[Method, ...], top: int, keep: int) -> C
         others = jax.vmap(lambda a, key, t: _baselines_of_pairs(a, key, t, shape))
         every = [*by_method, *others(batch.annotations, batch.keys, truths[0])]
         occurs = [one.occurs for one in explained] + [explained[0].occurs] * len(BASELINES)
-        means = [jax.tree.map(lambda leaf, o=o: _mean_where(leaf, o), some) for some, o in zip(every, occurs)]
-        each = [_described(one, measures) for one, measures in zip(explained, by_method)]
-        return means, each
+        return every, occurs, [_described(one, measures) for one, measures in zip(explained, by_method)]
 
-    return program
+    @jax.jit
+    def means(every: list[Measures], occurs: list[Array]) -> list[Measures]:
+        return [jax.tree.map(lambda leaf, o=o: _mean_where(leaf, o), some) for some, o in zip(every, occurs)]
+
+    def scored(*given: Any) -> tuple[list[Measures], list[dict[str, Array]]]:
+        every, occurs, each = program(*given)
+        return means([judged(one) for one in every], occurs), each
+
+    return scored
 
 
 def _described(one: explain.Deliberative, measures: Measures) -> dict[str, Array]:

@@ -22,10 +22,9 @@ from galore.evaluation import baselines, metrics
 from galore.evaluation.ground_truth import AttributeTable
 from galore.network import Network
 from galore.part_tables import PartTables
-from galore.regions import upsample
 
-Measures = dict[str, Array]
-"""Named numbers of one map: "auroc" [], and curves over `metrics.FRACTIONS` [T]."""
+Measures = dict[str, Any]
+"""Named numbers of one map: "auroc" [], and curves over `metrics.FRACTIONS` [T]; of scenes once they are `judged`."""
 
 
 @jax.tree_util.register_dataclass
@@ -70,6 +69,11 @@ class Parts:
         ]
 
 
+def _centres(pixels: int, cells: int) -> Float[np.ndarray, " pixels"]:
+    """Where the centres of pixels lie in a row of cells, in cells from the centre of the first one."""
+    return (np.arange(pixels) + 0.5) * cells / pixels - 0.5
+
+
 def _linear_weights(places: Float[Array, " P"], cells: int) -> Float[Array, "P n"]:
     """How much each cell of a row counts at places between their centres; beyond the ends, the last cell alone."""
     inside = jnp.clip(places, 0, cells - 1)
@@ -87,13 +91,20 @@ class Scenes:
 
     def read(self, maps: Float[Array, "C h w"]) -> Float[Array, "C O"]:
         """The means of upsampled maps over the pixels of each object; 0 where it is not in the image."""
-        pixels = jax.nn.one_hot(self.mask.astype(jnp.int32) - 1, self.objects, axis=0)
         # The mean over an object is linear in the map: its weights are those of its pixels, brought down to the cells.
-        enlarged = lambda map_: upsample(map_, self.size)  # noqa: E731
-        to_cells = jax.linear_transpose(enlarged, jax.ShapeDtypeStruct(maps.shape[1:], jnp.float32))
-        weights = jax.vmap(lambda one: to_cells(one)[0])(pixels)
-        areas = jnp.sum(pixels, axis=(1, 2))
-        return jnp.einsum("chw,ohw->co", maps, weights) / jnp.maximum(areas, 1)
+        # Along a row a pixel counts in two cells alone, which is told without a mask for each object.
+        mask, (height, width) = self.mask.astype(jnp.int32), maps.shape[1:]
+        places = _centres(self.size[1], width)
+        left = np.clip(np.floor(places), 0, max(width - 2, 0)).astype(int)
+        to_right = (np.clip(places, 0, width - 1) - left).astype(np.float32)
+        rows = jnp.zeros((self.objects + 1, self.size[0], width))
+        for cell, weight in ((left, 1 - to_right), (np.minimum(left + 1, width - 1), to_right)):
+            rows = rows.at[mask, np.arange(self.size[0])[:, None], cell].add(weight)
+        down = _linear_weights(jnp.asarray(_centres(self.size[0], height), jnp.float32), height)
+        exact = jax.lax.Precision.HIGHEST
+        weights = jnp.einsum("oyw,yh->ohw", rows[1:], down, precision=exact)
+        areas = jnp.bincount(mask.ravel(), length=self.objects + 1)[1:]
+        return jnp.einsum("chw,ohw->co", maps, weights, precision=exact) / jnp.maximum(areas, 1)
 
     @property
     def present(self) -> Bool[Array, " O"]:
@@ -105,9 +116,8 @@ class Scenes:
         return jnp.append(jnp.zeros(1, bool), truth)[self.mask.astype(jnp.int32)]
 
     def score(self, map: Float[Array, "h w"], truth: Bool[Array, " O"]) -> Measures:
-        """The AUROC over pixels, and the IoU of regions of every size."""
-        ranks, mask = metrics.pixel_ranks(map, self.size), self.true_pixels(truth)
-        return {"auroc": metrics.pixel_auroc(ranks, mask), "iou": metrics.iou(ranks, mask)}
+        """What `judged` makes the AUROC over pixels of, and the IoU of regions of every size."""
+        return {"keys": metrics.pixel_keys(map, self.size), "true": self.true_pixels(truth).reshape(-1)}
 
     def baselines(self, key: Key[Array, ""], truth: Bool[Array, " O"], shape: tuple[int, int]) -> list[Array]:
         """As those of `Parts`; the whole object is every annotated pixel."""
@@ -121,6 +131,14 @@ class Scenes:
 
 
 Annotations = Parts | Scenes
+
+
+def judged(measures: Measures) -> Measures:
+    """Measures with what is left to be computed on the host: of the pixels of scenes "auroc" and "iou"."""
+    if "keys" not in measures:
+        return measures
+    given = {name: np.asarray(values) for name, values in measures.items()}
+    return metrics.pixel_scores(given.pop("keys"), given.pop("true"))._asdict() | given
 
 
 class OtherTruth(NamedTuple):

@@ -125,15 +125,11 @@ def _ranks(maps: Float[Array, "k h w"], parts: Parts) -> Int[Array, "k P"]:
 def _score_masks(
     test_set: TestSet, queries: Queries, maps: Float[Array, "k h w"], truth: Bool[np.ndarray, "k P"], region: float
 ) -> dict[str, Float[np.ndarray, " k"]]:
-    @jax.jit
-    def score(maps: Array, annotations: Any, truth: Array) -> dict[str, Array]:
-        def one(map_: Array, scene: Any, truth: Array) -> dict[str, Array]:
-            ranks, mask = metrics.pixel_ranks(map_, scene.size), scene.true_pixels(truth)
-            return {"auroc": metrics.pixel_auroc(ranks, mask), "iou": metrics.iou(ranks, mask, (region,))[0]}
-
-        return jax.lax.map(lambda each: one(*each), (maps, annotations, truth))
-
-    return jax.tree.map(np.asarray, score(maps, _rows(test_set.annotations, queries.rows), jnp.asarray(truth)))
+    pixels_of = jax.jit(lambda map_, scene, truth: scene.score(map_, truth))
+    given = (maps, _rows(test_set.annotations, queries.rows), jnp.asarray(truth))
+    each = (pixels_of(*jax.tree.map(lambda leaf, k=k: leaf[k], given)) for k in range(len(maps)))
+    found = [metrics.pixel_scores(np.asarray(one["keys"]), np.asarray(one["true"]), (region,)) for one in each]
+    return {"auroc": np.array([one.auroc for one in found]), "iou": np.array([one.iou[0] for one in found])}
 
 
 def _rows(annotations: Any, rows: Int[np.ndarray, " k"]) -> Any:
