@@ -10,12 +10,12 @@ SOURCE = ROOT / "src" / "galore"
 
 # From the ground up; what stands on one line does not import each other. A package is one layer.
 LAYERS = [
-    ["errors", "moved", "representation", "statistics"],
+    ["errors", "moved", "representation", "statistics", "head_program"],
     ["foreign"],
     ["options", "class_names", "atomic", "npz", "processes", "program", "terminal", "batching", "precision"],
     ["cache"],
     ["data"],
-    ["network", "head_program", "regions", "provenance"],
+    ["network", "regions", "provenance"],
     ["head_structure", "cutting", "overlay"],
     ["plotting"],
     ["curvature", "confidence"],

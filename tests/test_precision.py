@@ -12,7 +12,7 @@ from jax.extend import core
 from jax.lax import Precision as OfProduct
 
 from galore import InputError, attribution, explain
-from galore.precision import Precision
+from galore.precision import Precision, products_in
 
 DENSE = dataclasses.replace(
     plain_network(), params=plain_network().params | smooth_params(3, 8 * 8 * 6), head=smooth_head
@@ -72,3 +72,49 @@ def test_the_same_setting_is_compiled_once():
 def test_another_name_is_refused():
     with pytest.raises(InputError, match="precision 'float16': expected highest, default, bfloat16"):
         plain_network().with_precision("float16")
+
+
+def operands(jaxpr) -> set:
+    """The dtypes of what a program multiplies in convolutions and matrix products, and of all that it adds."""
+    found = set()
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated", "add"):
+            found |= {(equation.primitive.name, str(one.aval.dtype)) for one in equation.invars}
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: isinstance(v, core.ClosedJaxpr)):
+            inner = getattr(value, "jaxpr", value)
+            found |= operands(inner) if hasattr(inner, "eqns") else set()
+    return found
+
+
+@pytest.mark.parametrize("net", [plain_network(), DENSE], ids=["pooled", "dense"])
+@pytest.mark.parametrize("name", EXPLANATIONS)
+def test_in_mixed_precision_every_explanation_is_near(net, name):
+    exact, rough = (EXPLANATIONS[name](one, images(), 0, 1).maps for one in (net, net.computing_in("bfloat16")))
+    assert rough.dtype == jnp.float32 and rough.shape == exact.shape
+    assert 0 < float(jnp.abs(rough - exact).max()) < 0.02 * float(jnp.abs(exact).max())
+
+
+def test_in_mixed_precision_products_are_rounded_and_sums_are_not():
+    def network(params, x):
+        hidden = jax.nn.relu(jax.lax.conv(x, params["kernel"], (1, 1), "SAME")) + params["bias"]
+        return jax.jit(jnp.dot)(hidden.reshape(-1), params["weights"]) + 1
+
+    rng = np.random.default_rng(0)
+    params = {"kernel": rng.normal(size=(2, 2, 3, 3)), "bias": np.ones(()), "weights": rng.normal(size=(32, 3))}
+    params = jax.tree.map(jnp.float32, params)
+    x = jnp.asarray(rng.normal(size=(1, 2, 4, 4)), jnp.float32)
+    mixed = products_in(network, "bfloat16")
+    assert operands(jax.make_jaxpr(mixed)(params, x).jaxpr) == {
+        ("conv_general_dilated", "bfloat16"), ("dot_general", "bfloat16"), ("add", "float32")
+    }  # fmt: skip
+
+    def rounded(array):
+        return array.astype(jnp.bfloat16).astype(jnp.float32)
+
+    by_hand = jax.lax.conv(rounded(x), rounded(params["kernel"]), (1, 1), "SAME")
+    hidden = jnp.maximum(rounded(by_hand), 0) + 1
+    expected = rounded(hidden).reshape(-1) @ rounded(params["weights"]) + 1
+    np.testing.assert_allclose(mixed(params, x), expected, rtol=1e-5, atol=1e-5)
+    assert mixed(params, x).dtype == jnp.float32
+    per_image = jax.vmap(jax.grad(lambda x: mixed(params, x)[0]))(jnp.stack([x, 2 * x]))
+    assert per_image.shape == (2, *x.shape) and per_image.dtype == jnp.float32

@@ -15,7 +15,7 @@ from galore import class_names as naming
 from galore import representation
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.precision import Precision, computed, named
+from galore.precision import Precision, computed, named, products_in
 
 Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
 Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]
@@ -167,14 +167,12 @@ class Network:
         return dataclasses.replace(self, params=_cast(self.params, dtype))
 
     def computing_in(self, dtype: Any) -> "Network":
-        """The same network in mixed precision: it computes in `dtype`, for example `jnp.bfloat16`, while parameters,
-        images, activations, logits and maps keep theirs."""
+        """The same network in mixed precision: it multiplies in `dtype`, for example `jnp.bfloat16`, while parameters,
+        images, activations and maps keep theirs, and what lies between products is computed in it, see
+        `galore.precision.products_in`. What that changes in maps stands in docs/training.md."""
 
         def mixed(function: Callable[[PyTree, Array], Array]) -> Keyed:
-            def run(params: PyTree, x: Array) -> Array:
-                return function(_cast(params, dtype), x.astype(dtype)).astype(x.dtype)
-
-            return Keyed(run, ("computing in", function, jnp.dtype(dtype)))
+            return Keyed(products_in(function, dtype), ("computing in", function, jnp.dtype(dtype)))
 
         features = None if self.features is None else mixed(self.features)
         return dataclasses.replace(self, features=features, head=mixed(self.head))

@@ -1,13 +1,15 @@
 """How exactly a network computes, and so its explanations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 
 from galore.errors import InputError
+from galore.head_program import bind, inner
 
 
 class Precision(StrEnum):
@@ -24,6 +26,10 @@ class Precision(StrEnum):
     HIGHEST = "highest"
     DEFAULT = "default"
     BFLOAT16 = "bfloat16"
+
+
+_CALLS = frozenset({"jit", "pjit", "closed_call"})
+_PRODUCTS = frozenset({"conv_general_dilated", "dot_general"})
 
 
 def named(given: Precision | str) -> Precision:
@@ -47,6 +53,45 @@ def computed(function: Callable[[Any, Any], Any], precision: Precision) -> Calla
             return function(params, x.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else x)
 
     return in_precision
+
+
+def products_in(function: Callable[[Any, Any], Any], dtype: Any) -> Callable[[Any, Any], Any]:
+    """A function (params, x) whose convolutions and matrix products are of numbers rounded to a dtype.
+
+    What lies between them (normalisations, nonlinearities, sums of branches) stays as it is, and so do matrix products'
+    own sums. Closed to it are loops, branches and functions with derivatives of their own, depthwise convolutions by
+    shifted products among them.
+    """
+
+    def in_products(params: Any, x: Any) -> Any:
+        traced, shape = jax.make_jaxpr(function, return_shape=True)(params, x)
+        results = _with_products_in(jnp.dtype(dtype), traced, jax.tree.leaves((params, x)))
+        return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+    return in_products
+
+
+def _with_products_in(dtype: jnp.dtype, program: core.ClosedJaxpr, given: Sequence[Any]) -> list[Any]:
+    jaxpr = program.jaxpr
+    values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*program.consts, *given), strict=True))
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, core.Literal) else values[variable]
+
+    for equation in jaxpr.eqns:
+        operands, name, options = [read(one) for one in equation.invars], equation.primitive.name, equation.params
+        if name in _CALLS and isinstance(inner(equation), core.ClosedJaxpr):
+            results = _with_products_in(dtype, inner(equation), operands)
+        elif name in _PRODUCTS and all(jnp.issubdtype(one.dtype, jnp.floating) for one in operands):
+            # A convolution whose sums come in another dtype than its operands has no derivative in JAX.
+            kept = operands[0].dtype if name == "dot_general" else dtype
+            rounded = [one.astype(dtype) for one in operands]
+            (result,) = bind(equation.primitive, options | {"preferred_element_type": kept}, rounded)
+            results = [result.astype(equation.outvars[0].aval.dtype)]
+        else:
+            results = bind(equation.primitive, options, operands)
+        values.update(zip(equation.outvars, results))
+    return [read(one) for one in jaxpr.outvars]
 
 
 def at_least_float32(array: Any) -> jnp.dtype:

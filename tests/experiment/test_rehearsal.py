@@ -1,6 +1,7 @@
 import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ def test_batch_norm_knows_the_images_that_the_weights_are_for(tmp_path):
     seen = np.einsum("nhwcij,ijcd->nhwd", windows[:, ::2, ::2], np.asarray(net.params["conv1.kernel"])).reshape(-1, 64)
     np.testing.assert_allclose(net.params["bn1.mean"], seen.mean(0), atol=1e-5)
     np.testing.assert_allclose(net.params["bn1.var"], seen.var(0, ddof=1), rtol=1e-4)
-    F = np.asarray(jax.vmap(net.activation)(images))
+    F = np.asarray(jax.vmap(net.activation)(jnp.asarray(images)))
     assert F.std() > 0.1
 
 

@@ -119,7 +119,7 @@ def draw(rehearsal_setting: Setting, root: Path) -> None:
     rehearsal.draw_images(*roots)
     for network in sorted({study.network for study in rehearsal_setting.studies} | {STUDENT}):
         if not (weights / file_name(network)).exists():
-            images = rehearsal.prepared_images(*roots, network)
+            images = rehearsal.prepared_images(roots[0], roots[1], network)
             rehearsal.write_weights(weights / file_name(network), network, images)
 
 

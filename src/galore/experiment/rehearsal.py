@@ -65,7 +65,7 @@ def prepared_images(cub_root: Path, ade20k_root: Path, network: str) -> Float[np
     """The training images of both data sets as a network takes them."""
     prepare = factory.ARCHITECTURES[network].preprocessing.at(INPUT).apply
     paths = [
-        dataset.image_path(index)
+        dataset.image_path(int(index))
         for dataset in (cub.read(cub_root), ade20k.read(ade20k_root))
         for index in np.flatnonzero(dataset.is_training)
     ]

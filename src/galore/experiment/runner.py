@@ -161,9 +161,9 @@ def job() -> Iterator[None]:
     In a sweep the line is printed by the process that a launcher started, at once, and names the job. The launcher sees
     an ordinary exception: it starts the other jobs, and raises the first one's after the last job.
     """
-    # Hydra puts everything from INFO upwards on stdout, where the results belong, each letter that a font's subset keeps
-    # included. What orbax cannot write it logs, with
-    # the traceback of each of its threads, and raises as well: the error says it in one sentence.
+    # Hydra puts everything from INFO upwards on stdout, where the results belong, down to each letter that is kept of a
+    # font. What orbax cannot write it logs, with the traceback of each of its threads, and raises as well: the error
+    # says it in one sentence.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     logging.getLogger("jax").setLevel(logging.ERROR)
