@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
 import toys
 
 from galore import explain
@@ -184,6 +185,25 @@ def test_insecurities_are_averaged_over_those_that_occur(test_set):
         np.testing.assert_allclose(scored.by_method[hesitancy]["auroc"][k], np.nanmean(scores), atol=1e-6)
         strengths = scored.insecurities[hesitancy]["strength"][k]
         np.testing.assert_allclose(np.nanmax(strengths), np.max(explained.strengths[k][explained.occurs[k]]), rtol=1e-5)
+
+
+def test_insecurities_of_scenes_are_judged_by_pixels_and_averaged():
+    scenes = toys.toy_test_set(scenes=True)
+    hard = queries.HardImages(np.arange(6), 5, 3, {})
+    hesitancy = Method(Rule.INSECURITY, Score.SOFTMAX, GRADIENT)
+    scored = evaluate(scenes, hard, (hesitancy,), seed=0, batch_size=6)
+    explained = explain.deliberative(scenes.net, jnp.asarray(scenes.inputs(hard.rows)))
+    for k in (0, 5):
+        mask, values = np.asarray(scenes.annotations.mask[k]), []
+        for map_, (a, b), occurs in zip(explained.maps[k], np.asarray(explained.pairs[k]), explained.occurs[k]):
+            true = np.isin(mask, np.flatnonzero(scenes.shared[a, b]) + 1)
+            if occurs and true.any() and not true.all():
+                pixels = np.asarray(upsample(map_, scenes.size))
+                values.append(
+                    scipy.stats.mannwhitneyu(pixels[true], pixels[~true]).statistic / true.sum() / (~true).sum()
+                )
+        np.testing.assert_allclose(scored.by_method[hesitancy]["auroc"][k], np.mean(values), atol=1e-6)
+    assert scored.by_method[hesitancy]["iou"].shape == (6, 100)
 
 
 def test_easiness_needs_a_predictor_before_any_work(test_set):
