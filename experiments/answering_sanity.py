@@ -6,8 +6,8 @@ Ours, by what others judge maps with. Each image is asked about the class that t
 insertion (Petsiuk et al., BMVC 2018): the probability of the prediction among the two classes while the map's largest
 pixels are blurred, or brought back. Shifts: Spearman's correlation of the maps of an image and of the image shifted by
 up to 5 pixels. Randomisation (Adebayo et al., NeurIPS 2018): that with the map of the network whose parameters are
-shuffled; part tables are fitted again to what the shuffled network sees. Pairs (SCOUT): the PIoU of the query's region
-and the counter image's. Scenes, which have no parts, have no shifts and no pairs.
+shuffled; part tables and counterparts are fitted again to what the shuffled network sees. Pairs (SCOUT): the PIoU of
+the query's region and the counter image's. Scenes, which have no parts, have no shifts and no pairs.
 
 Cost: 100 s on one core.
 """
@@ -26,7 +26,7 @@ import numpy as np
 
 from galore.evaluation import faithfulness, queries, stability
 from galore.evaluation.evaluate import Batch, Model, Scores, maps_of, over_batches, part_iou, with_baselines
-from galore.evaluation.methods import BASELINES, Method, Rule, Score
+from galore.evaluation.methods import BASELINES, BY_COUNTERPARTS, Method, Rule, Score
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import Parts, TestSet
 from galore.experiment import inputs, plots, runner
@@ -36,7 +36,8 @@ from galore.experiment.table import Cell, Row, Table, rows_of
 
 TITLE = "Answering: at whose cost?"
 OPTIONS = ("attribution", "explanation.edited_images", "explanation.batch_size")
-RULES = (Rule.ATTRIBUTIVE, Rule.DISCRIMINANT, Rule.MARGIN, Rule.ABSENCE, Rule.STANDARDISED, Rule.PARTS)
+ANSWERING = (Rule.STANDARDISED, Rule.PARTS, *BY_COUNTERPARTS)
+RULES = (Rule.ATTRIBUTIVE, Rule.DISCRIMINANT, Rule.MARGIN, Rule.ABSENCE, *ANSWERING)
 FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 SHUFFLED = (0.25, 0.5, 0.75, 1.0)
 PIOU, REGION = "piou, every image", 0.1
@@ -47,7 +48,7 @@ WORDS = {
     "insertion": "area under the curve of insertion, of the probability among the two classes",
     stability.CORRELATION: "Spearman's correlation of the maps of an image and of the shifted image",
 }
-ANSWERING, MARGIN = (Method(Rule.STANDARDISED), Method(Rule.PARTS)), Method(Rule.MARGIN)
+MARGIN = Method(Rule.MARGIN)
 
 
 def run(config: Config) -> Table:
@@ -71,7 +72,7 @@ def run(config: Config) -> Table:
 def claims(table: Table) -> list[Claim]:
     """Ours: what follows the question better is worse nowhere else; and it follows the network."""
     stated = []
-    for method in ANSWERING:
+    for method in map(Method, ANSWERING):
         for measure, region in (("deletion", None), ("insertion", None), (stability.CORRELATION, None), (PIOU, REGION)):
             if table.select(measure):
                 first, second = (Cell(one, measure, region) for one in (method, MARGIN))

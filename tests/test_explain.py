@@ -12,7 +12,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from galore import InputError, Network, attribution, confidence, explain, part_tables
+from galore import InputError, Network, attribution, confidence, counterparts, explain, part_tables
 
 NET = heads.plain_network()
 IMAGES = heads.images(3)
@@ -265,6 +265,50 @@ class TestByPartTables:
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         with pytest.raises(InputError, match=said):
             explain.by_part_tables(NET, IMAGES, tables)
+
+
+def fitted_to(classes, channels=heads.DEPTH):
+    F = np.random.default_rng(1).normal(size=(4 * classes, 3, 3, channels)).astype(np.float32)
+    return counterparts.fit(F, np.arange(len(F)) % classes, jax.random.key(0))
+
+
+FITTED = fitted_to(heads.CLASSES)
+
+
+class TestByCounterparts:
+    def test_is_what_the_margin_loses_with_each_cell_that_is_exchanged(self):
+        """The head is linear, so that first order is exact."""
+        explanation = ask(explain.by_counterparts, NET, IMAGES, FITTED, None, COUNTER)
+        for i, F in enumerate(FOUND):
+            y, (height, width, _) = int(explanation.predicted[i]), F.shape
+            other = counterparts.expected(FITTED, F, COUNTER)
+            exchanged = jnp.stack([F.at[r, k].set(other[r, k]) for r in range(height) for k in range(width)])
+            margin = lambda G, y=y: (lambda h: h[y] - h[COUNTER])(NET.logits(G))  # noqa: E731
+            lost = (margin(F) - jax.vmap(margin)(exchanged)).reshape(height, width)
+            chex.assert_trees_all_close(explanation.maps[i], lost, atol=1e-3)
+
+    def test_takes_activations_and_counterparts_that_are_traced(self):
+        head = dataclasses.replace(NET, features=None)
+        ask_by = jax.jit(lambda fitted, F: explain.by_counterparts(head, None, fitted, activations=F))
+        chex.assert_trees_all_close(ask_by(FITTED, FOUND), ask(explain.by_counterparts, NET, IMAGES, FITTED), atol=1e-3)
+
+    def test_a_class_that_does_not_exist_has_no_map(self):
+        ask_about = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, FITTED, None, c).maps)
+        assert jnp.isnan(ask_about(heads.CLASSES)).all() and not jnp.isnan(ask_about(COUNTER)).any()
+
+    @pytest.mark.robust("shapes and numbers")
+    @pytest.mark.parametrize(
+        ("fitted", "said"),
+        [
+            ("parts.npz", "fitted of type str: expected galore.counterparts.Counterparts"),
+            (fitted_to(heads.CLASSES, heads.DEPTH + 1), "channels and the network . classes, the counterparts are of"),
+            (fitted_to(heads.CLASSES - 1), "channels and the network . classes, the counterparts are of"),
+        ],
+    )
+    def test_others_are_refused(self, fitted, said, monkeypatch):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        with pytest.raises(InputError, match=said):
+            explain.by_counterparts(NET, IMAGES, fitted)
 
 
 JUDGE = {"convolution": 0.3 * heads.normal(11, 3, 3, 3, heads.DEPTH), "weight": heads.normal(12, heads.DEPTH)}

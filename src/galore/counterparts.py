@@ -8,7 +8,7 @@ evidence against an activation of zero, which no image has; measured against the
 
 is how far the margin would fall if this cell looked as class c does. What both classes show alike says nothing, however
 much the head makes of it. Labels of about 30 images a class are all that it needs. docs/answering.md says what it is
-worth.
+worth, and `galore.explain.by_counterparts` gives the maps of a batch.
 """
 
 import dataclasses
@@ -95,12 +95,21 @@ def maps(
         F: the activation of one image.
         predicted: the class y.
         counters: the classes c.
+
+    Raises:
+        InputError: the counterparts are of activations with another number of channels, or of other classes.
     """
     values, pull = jax.vjp(logits, F)
+    classes, _, channels = counterparts.weights.shape
+    if (len(values), F.shape[-1]) != (classes, channels):
+        raise InputError(
+            f"the activation has {F.shape[-1]} channels and the network {len(values)} classes, the counterparts are of "
+            f"{channels} and {classes}: expected those of the same network and layer, of all its classes"
+        )
 
     def against(c: Int[Array, ""]) -> Float[Array, "h w"]:
-        classes = jnp.arange(len(values))
-        (gradient,) = pull(((classes == predicted).astype(values.dtype) - (classes == c)).astype(values.dtype))
+        one_hot = lambda k: jax.nn.one_hot(k, classes, dtype=values.dtype)  # noqa: E731
+        (gradient,) = pull(one_hot(predicted) - one_hot(c))
         return jnp.sum(gradient * (F - expected(counterparts, F, c)), axis=-1, dtype=jnp.float32)
 
     return jax.vmap(against)(counters)

@@ -155,6 +155,24 @@ class ByPartTables:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
+class ByCounterparts:
+    """What the score of `predicted` less that of `counter` would lose if a cell looked as it does in `counter`.
+
+    `maps` [B, h, w]: the gradient of the difference times what the cell differs from its counterpart by; signed.
+    """
+
+    maps: Float[Array, "*B h w"]
+    predicted: Int[Array, "*B"]
+    counter: Int[Array, "*B"]
+    logits: Float[Array, "*B C"]
+
+    __repr__ = representation.fields
+    plot = _plot
+    _drawn = _drawn_of_two
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Counterfactual:
     """Why the prediction and not the counter class: the same question put to both images.
 

@@ -10,7 +10,7 @@ import pytest
 import toys
 from omegaconf import open_dict
 
-from galore import part_tables
+from galore import counterparts, part_tables
 from galore.errors import InputError
 from galore.evaluation import queries, stability
 from galore.evaluation.interventions import Interventions
@@ -75,33 +75,35 @@ def test_scenes_are_scored_by_pixels(monkeypatch, on_toy, cfg, tmp_path):
         assert table.find(Cell(Method(Rule.ATTRIBUTIVE), measure, region, users)) is not None
 
 
+def with_banks(test_set):
+    """Part tables and counterparts of the test images themselves, whose classes do not matter here."""
+    F = test_set.run(test_set.images, 16)[0]
+    given = (F, np.arange(len(F)) % 5, jax.random.key(0))
+    fitted = {"tables": part_tables.fit(*given), "counterparts": counterparts.fit(*given)}
+    return dataclasses.replace(test_set, **fitted)
+
+
 def test_answering_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
     """The toy's decisions hang on nothing that was drawn, so that half of its parts flip them, and others look so."""
     toy = toys.toy_test_set()
-    F = toy.run(toy.images, 16)[0]
-    with_tables = dataclasses.replace(toy, tables=part_tables.fit(F, np.arange(len(F)) % 5, jax.random.key(0)))
     asked = queries.beginner(toy, 0)
     drawn = np.zeros_like(asked.truth)
     drawn[:, :2] = True
     known = Interventions(asked._replace(truth=drawn), ~drawn, np.full(len(drawn), 2))
     experiment = runner.load("answering")
-    monkeypatch.setattr(inputs, "with_part_tables", lambda config, test_set: with_tables)
+    monkeypatch.setattr(inputs, "with_part_tables", lambda config, test_set: with_banks(test_set))
     monkeypatch.setattr(experiment, "_interventions", lambda config, test_set: known)
     table = runner.run(experiment, cfg, tmp_path)
     for measure in ("specificity", "flipped", "flipped against look-alike"):
         assert {row.cell.method.rule for row in table.select(measure)} >= set(experiment.RULES)
         assert table.find(Cell(ORACLE, measure)).estimate.value > 0.95
-    assert len(experiment.claims(table)) == 12 and any("Spearman" in remark for remark in table.remarks)
+    assert len(experiment.claims(table)) == 15 and any("Spearman" in remark for remark in table.remarks)
     monkeypatch.setattr(experiment, "_interventions", lambda config, test_set: None)
-    assert len(experiment.claims(experiment.run(config.typed(cfg)))) == 4
+    assert len(experiment.claims(experiment.run(config.typed(cfg)))) == 5
 
 
 def test_answering_sanity_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
     experiment, margin = runner.load("answering_sanity"), stability.MARGIN
-
-    def with_tables(config, test_set):
-        F = test_set.run(test_set.images, 16)[0]
-        return dataclasses.replace(test_set, tables=part_tables.fit(F, np.arange(len(F)) % 5, jax.random.key(0)))
 
     def wide(config, test_set, rows):
         images = np.pad(test_set.images[rows], ((0, 0), (margin, margin), (margin, margin), (0, 0)))
@@ -110,7 +112,7 @@ def test_answering_sanity_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
         cut = {name: getattr(test_set, name)[rows] for name in ("labels", "logits", "image_ids", "student")}
         return dataclasses.replace(test_set, images=images, annotations=wider, **cut)
 
-    monkeypatch.setattr(inputs, "with_part_tables", with_tables)
+    monkeypatch.setattr(inputs, "with_part_tables", lambda config, test_set: with_banks(test_set))
     monkeypatch.setattr(inputs, "with_margin", wide)
     monkeypatch.setattr(experiment, "SHUFFLED", (0.25, 1.0))
     monkeypatch.setattr(part_tables, "STARTS", 1)
@@ -119,12 +121,12 @@ def test_answering_sanity_end_to_end(monkeypatch, on_toy, cfg, tmp_path):
         assert {row.cell.method.rule for row in table.select(measure)} >= set(experiment.RULES)
     stages = [Cell(Method(Rule.MARGIN), "correlation", None, (("randomised", stage),)) for stage in ("25%", "100%")]
     assert table.find(stages[0]).estimate.value > table.find(stages[1]).estimate.value
-    assert len(experiment.claims(table)) == 10
+    assert len(experiment.claims(table)) == 20
     assert {"deletion.png", "insertion.png", "randomisation.png"} <= {path.name for path in tmp_path.iterdir()}
     of_scenes = Table(
         tuple(row for row in table.rows if "shift" not in row.cell.measure and "piou" not in row.cell.measure)
     )
-    assert len(experiment.claims(of_scenes)) == 6
+    assert len(experiment.claims(of_scenes)) == 12
 
 
 def test_every_experiment_has_a_title_options_claims_and_figures():
