@@ -72,13 +72,14 @@ def write_weights(path: Path, network: str, seed: int = 0) -> None:
         if name.endswith("running_var"):  # torch counts the batches behind it
             tensors[name.replace("running_var", "num_batches_tracked")] = ("int64", ())
     with atomic.file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
-        archive.writestr("archive/data.pkl", b"".join(_pickled(tensors)))
-        archive.writestr("archive/byteorder", "little")
+        # Entries of no date, so that the same numbers are the same file.
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), b"".join(_pickled(tensors)))
+        archive.writestr(zipfile.ZipInfo("archive/byteorder"), "little")
         for key, (name, (dtype, shape)) in enumerate(tensors.items()):
             values = _values(name, dtype, shape, rng)
             if network.startswith("resnet") and len(shape) == 1 and name.endswith("weight"):
                 values = values / 4  # else what the blocks add grows with every one of them, and no learning rate fits
-            archive.writestr(f"archive/data/{key}", values.tobytes())
+            archive.writestr(zipfile.ZipInfo(f"archive/data/{key}"), values.tobytes())
 
 
 def _values(name: str, dtype: str, shape: Sequence[int], rng: np.random.Generator) -> Shaped[np.ndarray, "..."]:
