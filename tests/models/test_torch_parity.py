@@ -89,7 +89,7 @@ def test_every_layer_and_its_map_equal_torchs(process, name):
     """In double precision: the gradient jumps where a ReLU's input is zero, and some of ten million are within 1e-6.
 
     At the odd size, where padding is not the same on both sides; the test below is at 224 pixels. In a process of its
-    own, since VGG16 takes 2 GB of memory. About 40 s for the seven networks.
+    own, since VGG16 takes 2 GB of memory. About a minute for the seven networks.
     """
     process.submit(check_every_layer, name).result()
 
