@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = (
     "experiment=synthetic_birds_fast", "dataset.classes=4", "dataset.per_class=20", "dataset.size=32",
-    "model.name=small_cnn_narrow", "train.epochs=8", "train.batch_size=8", "train.evaluate_every=4",
+    "model.name=small_cnn_narrow", "train.epochs=4", "train.batch_size=8", "train.evaluate_every=2",
     "train.early_size=null", "train.save_every=3", "train.hardness=none", "train.students=[]",
 )  # fmt: skip
 

@@ -65,6 +65,15 @@ def by_jax(net: galore.Network, run: Run, shape: tuple[int, ...], located: Calla
     return Trial(net, located(activation), located(gradient), logits.reshape(-1))
 
 
+def drawn(shape: Any) -> Any:
+    """A random parameter or statistic: numpy draws many numbers at once, which jax would compile for every shape."""
+    if not jnp.issubdtype(shape.dtype, jnp.floating):
+        return jnp.zeros(shape.shape, shape.dtype)
+    fan_in = int(np.prod(shape.shape[:-1]))
+    values = np.random.default_rng(shape.size).standard_normal(shape.shape, np.float32)
+    return jnp.asarray(1 + 0.1 * values if fan_in == 1 else values * np.sqrt(2 / fan_in), shape.dtype)
+
+
 def unbatched(value: Any) -> Any:
     return value[0]
 
@@ -213,8 +222,9 @@ def haiku_resnet18() -> Trial:
         return haiku.nets.ResNet18(10)(x, is_training=is_training)
 
     model = haiku.transform_with_state(forward)
-    params, state = model.init(jax.random.key(1), IMAGE[None], is_training=True)
-    params = jax.tree.map(lambda x: x + 0.01 * jax.random.normal(jax.random.key(x.size), x.shape), params)
+
+    shapes = jax.eval_shape(lambda key: model.init(key, IMAGE[None], is_training=True), jax.random.key(1))
+    params, state = jax.tree.map(drawn, shapes)
     layer = "res_net18/~/block_group_3/~/block_1"
     net = galore.cut(model, layer, IMAGE, params=params, state=state)
     run = intercepted(
@@ -290,12 +300,12 @@ def keras_trial(model: Any, layer: str) -> Trial:
 
     net = galore.cut(model, layer, IMAGE)
     trunk = keras.Model(model.inputs, model.get_layer(layer).output)
-    activation = trunk.stateless_call(*values_of(trunk), IMAGE[None], training=False)[0]
+    activation = jax.jit(lambda values: trunk.stateless_call(*values, IMAGE[None], training=False)[0])(values_of(trunk))
     model.layers[-1].activation = keras.activations.linear  # logits, in the reference alone
     top = keras.Model(model.get_layer(layer).output, model.outputs)
     head = lambda F: first(top.stateless_call(*values_of(top), F, training=False)[0])[0]  # noqa: E731
     gradient = jax.jit(jax.grad(lambda F: head(F)[CLASS]))(activation)
-    return Trial(net, activation[0], gradient[0], head(activation))
+    return Trial(net, activation[0], gradient[0], jax.jit(head)(activation))
 
 
 def values_of(model: Any) -> tuple[list[Any], list[Any]]:

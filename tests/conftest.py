@@ -1,7 +1,9 @@
+import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jaxtyping
@@ -27,7 +29,7 @@ os.environ["XLA_FLAGS"] = " ".join([*FAST_COMPILATION, os.environ.get("XLA_FLAGS
 if "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="galore-tests-", ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)
@@ -54,6 +56,42 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real data are not there: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Chromium without a window, for all tests of a worker; without one they are skipped, with the reason."""
+    import driver  # not before the types of the package are checked
+
+    with driver.started() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """(name, write) -> a folder that no test changes, written by the worker that needs it first, for both of them."""
+    folder = tmp_path_factory.getbasetemp()
+    of_run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def made(name: str, write: Callable[[Path], object]) -> Path:
+        with open(of_run / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (of_run / name).exists():
+                (of_run / f"{name}-unfinished").mkdir()
+                write(of_run / f"{name}-unfinished")
+                (of_run / f"{name}-unfinished").rename(of_run / name)
+        return of_run / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def invented_pages(made_once) -> Path:
+    """The pages of three invented studies, one of them with its figures, which take most of the time."""
+    import invented_results  # not before the types of the package are checked
+
+    drawn = ["cub-efficientnet_lite0"]
+    return made_once("invented-pages", lambda folder: invented_results.pages_of(folder, drawn))
 
 
 @pytest.fixture

@@ -171,9 +171,8 @@ class TestIntegratedGradients:
         clip = jnp.array([False, True])
         actual = run(attribution.integrated_gradients, scores, F, baseline, steps=5, positive_gradient=clip, chunk=2)
         for k in range(2):
-            gradients = [
-                jax.grad(lambda G, k=k: scores(G)[k])(baseline + (t + 0.5) / 5 * (F - baseline)) for t in range(5)
-            ]
+            slope = jax.jit(jax.grad(lambda G, k=k: scores(G)[k]))
+            gradients = [slope(baseline + (t + 0.5) / 5 * (F - baseline)) for t in range(5)]
             mean = sum(jax.nn.relu(g) if clip[k] else g for g in gradients) / 5
             chex.assert_trees_all_close(actual[k], jnp.sum(mean * (F - baseline), -1), rtol=1e-4, atol=1e-7)
 
@@ -198,7 +197,8 @@ class TestAlongTheImage:
         """Points, channels and locations one after the other, as the papers' code takes them."""
         black = np.ones(self.image.shape, np.float32) * np.array(self.BLACK, np.float32)
         images = [black + t / steps * (np.asarray(self.image) - black) for t in range(steps + 1)]
-        gradients = [np.asarray(jax.jacrev(scores)(self.features(jnp.asarray(x)))) for x in images]
+        slopes = jax.jit(lambda x: jax.jacrev(scores)(self.features(x)))
+        gradients = [np.asarray(slopes(x)) for x in images]
         mean = sum(gradients) / (steps + 1)
         change = np.asarray(self.features(self.image)) - np.asarray(self.features(jnp.asarray(black)))
         maps = np.zeros(mean.shape[:3])
@@ -218,7 +218,7 @@ class TestAlongTheImage:
         setting = AttributionSetting.of(attribution.image_path_integrated_gradients, black=self.BLACK, steps=5)
         assert setting in {setting}
         asked = functools.partial(explain.attributive, attribution=setting.function(), signs=explain.RAW)
-        maps = asked(self.net, self.image[None], 1).maps
+        maps = jax.jit(asked)(self.net, self.image[None], 1).maps
         chex.assert_trees_all_close(maps[0], self.by_loops(self.pooled, 5)[0], rtol=1e-4, atol=1e-6)
 
     def test_memory_holds_a_chunk_of_images(self):

@@ -44,8 +44,8 @@ def test_equals_the_block_of_the_hessian(name, chunk):
     head, expected_structure = HEADS[name]
     score = lambda G: softmax_score(head(G))  # noqa: E731
     assert type(structure(score, F)) is expected_structure
-    hessian = jax.hessian(score)(F).reshape(HEIGHT * WIDTH, DEPTH, HEIGHT * WIDTH, DEPTH)
-    cells = F.reshape(-1, DEPTH)
+    hessian = np.asarray(jax.jit(jax.hessian(score))(F)).reshape(HEIGHT * WIDTH, DEPTH, HEIGHT * WIDTH, DEPTH)
+    cells = np.asarray(F).reshape(-1, DEPTH)
     expected = [cells[i] @ hessian[i, :, i] @ cells[i] for i in range(HEIGHT * WIDTH)]
     actual = jax.jit(lambda F: location_curvature(score, F, chunk))(F)
     np.testing.assert_allclose(actual.reshape(-1), expected, rtol=2e-4, atol=1e-6)
@@ -54,6 +54,7 @@ def test_equals_the_block_of_the_hessian(name, chunk):
 def test_several_scores_and_images_at_once():
     head, _ = HEADS["separate windows"]
     scores = lambda G: jax.nn.softmax(head(G))[:2]  # noqa: E731
-    several = jax.vmap(lambda G: location_curvature(scores, G))(jnp.stack([F, 2 * F]))
+    several = jax.jit(jax.vmap(lambda G: location_curvature(scores, G)))(jnp.stack([F, 2 * F]))
     assert several.shape == (2, 2, HEIGHT, WIDTH)
-    np.testing.assert_allclose(several[1, 1], location_curvature(lambda G: scores(G)[1], 2 * F), rtol=1e-4, atol=1e-6)
+    alone = jax.jit(lambda F: location_curvature(lambda G: scores(G)[1], 2 * F))(F)
+    np.testing.assert_allclose(several[1, 1], alone, rtol=1e-4, atol=1e-6)

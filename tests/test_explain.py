@@ -126,7 +126,7 @@ class TestDeliberative:
         chex.assert_trees_all_close(explanation.class_maps, self.explanation.class_maps[:1], rtol=1e-5)
 
     def test_fewer_classes_than_candidates(self):
-        assert explain.deliberative(NET, IMAGES, top=50).pairs.shape == (3, 10, 2)
+        assert ask(explain.deliberative, NET, IMAGES, top=50).pairs.shape == (3, 10, 2)
 
 
 class TestCounterfactual:
@@ -345,8 +345,8 @@ class TestAttributionFunctionsOfYourOwn:
     def test_one_that_knows_only_score_and_activation(self):
         def occlusion(score, F):
             height, width, _ = F.shape
-            without = [score(F.at[i, j].set(0)) for i in range(height) for j in range(width)]
-            return score(F) - jnp.stack(without).reshape(height, width)
+            without = jax.vmap(lambda cell: score(F.at[cell // width, cell % width].set(0)))(jnp.arange(height * width))
+            return score(F) - without.reshape(height, width)
 
         D = jax.jit(functools.partial(explain.discriminant, attribution=occlusion))(NET, IMAGES, 0, 1)
         # Occlusion equals gradient x activation where the score is linear.

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import compiled
 from flax import linen, nnx
 
 import galore
@@ -89,7 +90,7 @@ class TestEveryKindOfNetwork:
 
     def test_explaining_changes_no_parameter_and_no_statistic(self, net):
         before = jax.tree.map(lambda leaf: np.array(leaf), net.params)
-        explain.discriminant(net, IMAGES, 0, 1)
+        compiled(explain.discriminant, net, IMAGES, 0, 1)
         chex.assert_trees_all_equal(net.params, before)
 
     def test_its_parameters_can_be_replaced_and_cast(self, net):
@@ -100,7 +101,7 @@ class TestEveryKindOfNetwork:
     def test_in_mixed_precision_maps_are_near_and_everything_outside_keeps_its_precision(self, net):
         mixed = net.computing_in("bfloat16")
         assert mixed.params is net.params and mixed.computing_in("float32").dtype == jnp.float32
-        exact, rough = (explain.discriminant(one, IMAGES, 0, 1).maps for one in (net, mixed))
+        exact, rough = (compiled(explain.discriminant, one, IMAGES, 0, 1).maps for one in (net, mixed))
         assert rough.dtype == exact.dtype == jnp.float32
         assert 0 < float(jnp.abs(rough - exact).max()) < 2e-2 * float(jnp.abs(exact).max())
         assert mixed.head == net.computing_in(jnp.bfloat16).head != net.head

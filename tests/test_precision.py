@@ -56,8 +56,9 @@ def test_the_default_precision_is_the_devices_whatever_jax_was_told():
 
 
 def test_bfloat16_is_that_of_parameters_and_images():
-    maps = explain.discriminant(DENSE.with_precision(Precision.BFLOAT16), images(), 0, 1).maps
-    expected = explain.discriminant(DENSE.astype(jnp.bfloat16), images().astype(jnp.bfloat16), 0, 1).maps
+    ask = jax.jit(explain.discriminant)
+    maps = ask(DENSE.with_precision(Precision.BFLOAT16), images(), 0, 1).maps
+    expected = ask(DENSE.astype(jnp.bfloat16), images().astype(jnp.bfloat16), 0, 1).maps
     assert maps.dtype == jnp.float32
     np.testing.assert_array_equal(maps, expected)
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import compiled
 from folders import write_birds, write_scenes
 from heads import images, plain_network
 from toys import toy_test_set
@@ -59,9 +60,9 @@ def answer() -> Answer:
         lambda: SyntheticBirds(2, 2, 0).draw(1),
         lambda: SyntheticBirds(2, 2, 0).species[0],
         lambda: SyntheticScenes(2, 2, 0).draw(1),
-        lambda: galore.explain.counterfactual(plain_network(), images(3), 1, images(3)),
-        lambda: galore.explain.counterfactual(plain_network(), images(3), 1, images(3)).query,
-        lambda: galore.explain.deliberative(plain_network(), images(3)),
+        lambda: compiled(galore.explain.counterfactual, plain_network(), images(3), 1, images(3)),
+        lambda: compiled(galore.explain.counterfactual, plain_network(), images(3), 1, images(3)).query,
+        lambda: compiled(galore.explain.deliberative, plain_network(), images(3)),
         toy_test_set,
         lambda: queries.beginner(toy_test_set(), 0),
         lambda: Table((Row(Cell(GAUSSIAN, "auroc"), np.ones((3, 60))),) * 50),

@@ -1,10 +1,11 @@
-"""One browser for the tests of a file."""
+"""The browser of all tests, as it is when a person opens it."""
 
 import driver
 import pytest
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with driver.started() as started:
-        yield started
+@pytest.fixture
+def browser(chromium):
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    driver.errors(chromium)
+    return chromium

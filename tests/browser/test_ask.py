@@ -9,6 +9,7 @@ import json
 
 import answers
 import driver
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -70,22 +71,29 @@ def drawn(browser, name):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB"))
 
 
+@functools.cache
+def asking(kind, method):
+    """(net, images, first class, second class) -> an explanation, compiled once for all photos and classes."""
+    by = build.ATTRIBUTIONS[method]
+    tables = answers.tables(*range(len(answers.NAMES))) if kind == "part-tables" else None
+    ask = {
+        "attributive": lambda net, x, first, _: explain.attributive(net, x, first, **by),
+        "discriminant": lambda net, x, *classes: explain.discriminant(net, x, *classes, **by),
+        "deliberative": lambda net, x, *_: explain.deliberative(net, x, 4, **by),
+        "margin": lambda net, x, *classes: explain.margin(net, x, *classes, **by),
+        "standardised": lambda net, x, *classes: explain.standardised(net, x, *classes, **by),
+        "part-tables": lambda net, x, *classes: explain.by_part_tables(net, x, tables, *classes),
+    }
+    return jax.jit(ask[kind])
+
+
 def expected_map(net, photo, question, method):
     """The map that the library gives, asked anew."""
     x = jnp.asarray(net.preprocessing.apply(answers.pixels(photo)))[None]
-    by = build.ATTRIBUTIONS[method]
     first, second = (*question["classes"], 0)[:2]
-    if question["kind"] == "attributive":
-        return explain.attributive(net, x, first, **by).maps[0]
-    if question["kind"] == "discriminant":
-        return explain.discriminant(net, x, first, second, **by).maps[0]
-    if question["kind"] == "margin":
-        return explain.margin(net, x, first, second, **by).maps[0]
-    if question["kind"] == "standardised":
-        return explain.standardised(net, x, first, second, **by).maps[0]
-    if question["kind"] == "part-tables":
-        return explain.by_part_tables(net, x, answers.tables(*range(len(answers.NAMES))), first, second).maps[0]
-    found = explain.deliberative(net, x, 4, **by)
+    found = asking(question["kind"], method)(net, x, first, second)
+    if question["kind"] != "deliberative":
+        return found.maps[0]
     pairs = [set(pair) for pair in np.asarray(found.pairs[0]).tolist()]
     return found.maps[0, pairs.index({first, second})]
 

@@ -2,7 +2,6 @@
 draw invented results."""
 
 import driver
-import invented_results as invented
 import pytest
 
 DESK, PHONE = 1280, 390
@@ -32,8 +31,8 @@ VISIBLE = "return document.querySelector(arguments[0]).checkVisibility()"
 
 
 @pytest.fixture(scope="module")
-def results(browser, tmp_path_factory):
-    return invented.pages_of(tmp_path_factory.mktemp("results"), drawn=["cub-efficientnet_lite0"])
+def results(chromium, invented_pages):
+    return invented_pages
 
 
 @pytest.fixture(params=[".", "cub-efficientnet_lite0"], ids=["index", "study"])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from compiling import compiled
 
 from galore.errors import InputError
 from galore.evaluation import edits, keypoints, metrics, queries, search
@@ -59,16 +60,17 @@ def test_counter_images_that_the_network_gets_wrong_do_not_count(toy):
 
 def test_each_search_is_that_of_one_pair(toy, asked, known, found):
     cells = known.edited.shape[1] * known.edited.shape[2]
+    exhaustive, semantic = (jax.jit(one, static_argnames="edits") for one in (search.exhaustive, search.semantic))
     for k in (0, 3, 9):
         F, other, c = known.edited[asked.rows[k]], known.edited[asked.counter_rows[k]], int(asked.counter[k])
-        alone = search.exhaustive(toy.net, F, other, c, edits=cells)
+        alone = exhaustive(toy.net, F, other, c, edits=cells)
         np.testing.assert_array_equal(found[EXHAUSTIVE].edits.cells[k], alone.cells)
         # Where a class has fewer images than others, the first one fills up.
         rows = list(dict.fromkeys(found[SEMANTIC].distractors[k].tolist()))
         assert rows[0] == asked.counter_rows[k]
         assert (toy.labels[rows] == c).all() and (toy.predicted[rows] == c).all() and len(rows) > 1
         judged = (known.judging[asked.rows[k]], known.judging[np.array(rows)])
-        alone = search.semantic(toy.net, F, known.edited[np.array(rows)], c, *judged, edits=cells)
+        alone = semantic(toy.net, F, known.edited[np.array(rows)], c, *judged, edits=cells)
         np.testing.assert_array_equal(found[SEMANTIC].edits.cells[k], alone.cells)
 
 
@@ -76,7 +78,10 @@ def test_maps_are_followed_from_their_largest_cell(toy, asked, known, found):
     images, others = (jnp.asarray(toy.inputs(rows)) for rows in (asked.rows, asked.counter_rows))
     y, c = jnp.asarray(asked.predicted), jnp.asarray(asked.counter)
     maps, counter_maps = (
-        [against[:, 0] for against in counterfactual_maps(METHODS, toy.net, None, *some)]
+        [
+            against[:, 0]
+            for against in compiled(lambda net, *x: counterfactual_maps(METHODS, net, None, *x), toy.net, *some)
+        ]
         for some in ((images, y, c[:, None]), (others, c, y[:, None]))
     )
     for method, map_, counter_map in zip(METHODS, maps, counter_maps):

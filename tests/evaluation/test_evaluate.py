@@ -1,6 +1,7 @@
 """Many methods in one pass, against a loop over images and maps."""
 
 import dataclasses
+import functools
 import sys
 
 import jax
@@ -34,6 +35,16 @@ from galore.regions import upsample
 
 METHODS = all_rules(GRADIENT, tuple(Score))
 
+# Compiled in one piece, which takes less long than one operation after the other.
+discriminant, raw_discriminant, deliberative = map(
+    jax.jit,
+    (explain.discriminant, functools.partial(explain.discriminant, signs=explain.RAW), explain.deliberative),
+)
+ranks, precision_recall = (
+    jax.jit(getattr(metrics, name), static_argnames="size") for name in ("ranks", "precision_recall")
+)
+auroc, specificity = jax.jit(metrics.auroc), jax.jit(metrics.specificity)
+
 
 @pytest.fixture(scope="module")
 def test_set():
@@ -50,8 +61,7 @@ def test_every_number_equals_a_loop_over_images(test_set, scored):
     for position in (0, 7, 50):
         row, y, c = asked.rows[position], asked.predicted[position], asked.counter[position]
         images = jnp.asarray(test_set.inputs(np.array([row])))
-        explained = explain.discriminant(test_set.net, images, int(y), int(c))
-        raw = explain.discriminant(test_set.net, images, int(y), int(c), signs=explain.RAW)
+        explained, raw = discriminant(test_set.net, images, y, c), raw_discriminant(test_set.net, images, y, c)
         expected = {
             Method(Rule.ATTRIBUTIVE, None, GRADIENT): explained.predicted_maps[0],
             Method(Rule.DISCRIMINANT, Score.SOFTMAX, GRADIENT): explained.maps[0],
@@ -59,10 +69,10 @@ def test_every_number_equals_a_loop_over_images(test_set, scored):
         }
         truth, visible = jnp.asarray(test_set.discriminant[y, c]), jnp.asarray(parts.visible[row], bool)
         for method, map_ in expected.items():
-            ranks = metrics.ranks(map_, jnp.asarray(parts.points[row]), test_set.size)
+            ranked = ranks(map_, jnp.asarray(parts.points[row]), test_set.size)
             values = scored.by_method[method]
-            np.testing.assert_allclose(values["auroc"][position], metrics.auroc(ranks, truth, visible), atol=1e-6)
-            curves = metrics.precision_recall(ranks, truth, visible, test_set.size)
+            np.testing.assert_allclose(values["auroc"][position], auroc(ranked, truth, visible), atol=1e-6)
+            curves = precision_recall(ranked, truth, visible, test_set.size)
             np.testing.assert_allclose(values["recall"][position], curves.recall, atol=1e-6)
 
 
@@ -81,12 +91,12 @@ def test_specificity_asks_about_every_other_class(test_set, scored):
         row, y = scored.queries.rows[position], int(scored.queries.predicted[position])
         images = jnp.asarray(test_set.inputs(np.array([row])))
         others = [c for c in range(len(test_set.class_names)) if c != y]
-        raw = [explain.discriminant(test_set.net, images, y, c, signs=explain.RAW) for c in others]
+        raw = [raw_discriminant(test_set.net, images, y, c) for c in others]
         maps = np.stack([one.predicted_maps[0] - one.counter_maps[0] for one in raw])
         cells = np.array(maps.shape[1:]) / test_set.size
         places = parts.points[row][:, ::-1].T * cells[:, None] - 0.5
         values = np.stack([scipy.ndimage.map_coordinates(m, places, order=1, mode="nearest") for m in maps])
-        expected = metrics.specificity(
+        expected = specificity(
             *map(jnp.asarray, (values, test_set.discriminant[y, others], parts.visible[row].astype(bool)))
         )
         np.testing.assert_allclose(scored.by_method[method]["specificity"][position], expected, atol=1e-6)
@@ -127,12 +137,11 @@ def test_methods_keep_their_order_and_baselines_come_last(scored):
 def test_shuffled_labels_destroy_the_oracles_advantage(test_set, scored):
     asked, parts = scored.queries, test_set.annotations
     assert np.nanmean(scored.by_method[ORACLE]["auroc"]) > 0.99
-    oracle = jax.vmap(lambda a, t: a.baselines(jax.random.key(0), t, (8, 8))[BASELINES.index(ORACLE)])(
-        jax.tree.map(lambda x: jnp.asarray(x[asked.rows]), parts), jnp.asarray(asked.truth)
-    )
+    oracles = jax.jit(jax.vmap(lambda a, t: a.baselines(jax.random.key(0), t, (8, 8))[BASELINES.index(ORACLE)]))
+    maps = oracles(jax.tree.map(lambda x: jnp.asarray(x[asked.rows]), parts), jnp.asarray(asked.truth))
     shuffled = jnp.asarray(np.random.default_rng(0).permuted(asked.truth, axis=1))
-    ranks = jax.vmap(lambda m, p: metrics.ranks(m, p, test_set.size))(oracle, jnp.asarray(parts.points[asked.rows]))
-    scores = metrics.auroc(ranks, shuffled, jnp.asarray(parts.visible[asked.rows], bool))
+    ranked = jax.vmap(lambda m, p: ranks(m, p, test_set.size))(maps, jnp.asarray(parts.points[asked.rows]))
+    scores = auroc(ranked, shuffled, jnp.asarray(parts.visible[asked.rows], bool))
     assert np.nanmean(scores) == pytest.approx(0.5, abs=0.12)
 
 
@@ -173,15 +182,15 @@ def test_insecurities_are_averaged_over_those_that_occur(test_set):
     hard = queries.HardImages(np.arange(16), 5, 3, {})
     hesitancy = Method(Rule.INSECURITY, Score.SOFTMAX, GRADIENT)
     scored = evaluate(test_set, hard, insecurities(GRADIENT, (Score.SOFTMAX,)), seed=0, batch_size=8)
-    explained = explain.deliberative(test_set.net, jnp.asarray(test_set.inputs(hard.rows)))
+    explained = deliberative(test_set.net, jnp.asarray(test_set.inputs(hard.rows)))
     parts = test_set.annotations
     for k in (0, 5):
         scores = []
         for map_, (a, b), occurs in zip(explained.maps[k], np.asarray(explained.pairs[k]), explained.occurs[k]):
             if occurs:
-                ranks = metrics.ranks(map_, jnp.asarray(parts.points[k]), test_set.size)
+                ranked = ranks(map_, jnp.asarray(parts.points[k]), test_set.size)
                 shared, visible = jnp.asarray(test_set.shared[a, b]), jnp.asarray(parts.visible[k], bool)
-                scores.append(metrics.auroc(ranks, shared, visible))
+                scores.append(auroc(ranked, shared, visible))
         np.testing.assert_allclose(scored.by_method[hesitancy]["auroc"][k], np.nanmean(scores), atol=1e-6)
         strengths = scored.insecurities[hesitancy]["strength"][k]
         np.testing.assert_allclose(np.nanmax(strengths), np.max(explained.strengths[k][explained.occurs[k]]), rtol=1e-5)

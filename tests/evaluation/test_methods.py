@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from compiling import compiled
 
 from galore import counterparts, explain, part_tables
 from galore.attribution import grad_cam, integrated_gradients, requests
@@ -58,8 +59,8 @@ def test_every_rule_equals_its_formula():
     y, c = jnp.array([0, 1]), jnp.array([3, 2])
     compared = methods.all_rules(GRADIENT, (Score.SOFTMAX,))
     maps = jax.jit(lambda *x: methods.counterfactual_maps(compared, net, None, *x))(images, y, c[:, None])
-    raw = explain.discriminant(net, images, y, c, signs=explain.RAW)
-    clipped = explain.discriminant(net, images, y, c)
+    raw = compiled(explain.discriminant, net, images, y, c, signs=explain.RAW)
+    clipped = compiled(explain.discriminant, net, images, y, c)
     a, b = (np.where(m < 0, 1e-7, m) for m in (raw.predicted_maps, raw.counter_maps))
     complement, margin = b.max((1, 2), keepdims=True) - b, raw.predicted_maps - raw.counter_maps
     s = clipped.confidence_maps
@@ -76,12 +77,13 @@ def test_rules_beyond_two_classes_are_the_explanations_of_the_library():
     F = np.asarray(jax.vmap(net)(images)[0])
     labels = np.array([0, 1, 2, 3, 4] * 2)
     tables = part_tables.fit(np.concatenate([F * scale for scale in (1, 2, 3, 4, 5)]), labels, jax.random.key(0))
+    maps_of = jax.jit(part_tables.maps)
     compared = [Method(rule) for rule in (Rule.ABSENCE, Rule.STANDARDISED, Rule.PARTS, Rule.MARGIN)]
     maps = jax.jit(lambda *x: methods.counterfactual_maps(compared, net, None, *x, tables))(images, y, c)
     for place in range(2):
-        raw = explain.discriminant(net, images, y, c[:, place], signs=explain.RAW)
-        of_parts = jnp.stack([part_tables.maps(tables, jnp.asarray(f), k)[d] for f, k, d in zip(F, y, c[:, place])])
-        standardised = explain.standardised(net, images, y, c[:, place]).maps
+        raw = compiled(explain.discriminant, net, images, y, c[:, place], signs=explain.RAW)
+        of_parts = jnp.stack([maps_of(tables, f, k)[d] for f, k, d in zip(F, y, c[:, place])])
+        standardised = compiled(explain.standardised, net, images, y, c[:, place]).maps
         margin = raw.predicted_maps - raw.counter_maps
         for map_, expected in zip(maps, (-raw.counter_maps, standardised, of_parts, margin), strict=True):
             np.testing.assert_allclose(map_[:, place], expected, rtol=1e-3, atol=1e-3)
@@ -98,8 +100,9 @@ def test_maps_by_counterparts_are_theirs_and_standardised_over_every_class():
     y, c = jnp.array([0, 1, 2]), jnp.array([[1, 2], [3, 0], [4, 1]])
     both = [Method(Rule.COUNTERPARTS), Method(Rule.COUNTERPARTS_STANDARDISED)]
     found = jax.jit(lambda *x: methods.counterfactual_maps(both, net, None, *x, None, fitted))(images, y, c)
+    maps_of = jax.jit(lambda f, k: counterparts.maps(fitted, net.logits, f, k, jnp.arange(5)))
     for k in range(3):
-        every = counterparts.maps(fitted, net.logits, jnp.asarray(F[k]), y[k], jnp.arange(5))
+        every = maps_of(F[k], y[k])
         np.testing.assert_allclose(found[0][k], every[c[k]], rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(found[1][k], explain.standardised_maps(every)[c[k]], rtol=1e-3, atol=1e-3)
 

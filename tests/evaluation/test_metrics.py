@@ -1,5 +1,8 @@
 """Every number of a curve from one ranking: against hand-computed cases and a slow, obvious second implementation."""
 
+import functools
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +17,20 @@ from galore.regions import largest_fraction, upsample
 
 PARTS, SIZE = 6, (16, 20)
 FEW = (0.005, 0.01, 0.1, 0.2, 0.25, 0.5, 0.75, 0.99)
+
+STATIC = {
+    "ranks": "size",
+    "in_regions": ("size", "fractions"),
+    "precision_recall": ("size", "fractions"),
+    "part_iou": ("size", "fractions", "every_image"),
+    "auroc": (),
+    "specificity": (),
+    "pointing_game": "tolerance",
+}
+# A program each, as within an evaluation: one operation after the other takes several times as long to compile.
+compiled = SimpleNamespace(
+    **{name: jax.jit(getattr(metrics, name), static_argnames=static) for name, static in STATIC.items()}
+)
 
 scenes = st.integers(0, 2**31)
 maps_with_ties = st.booleans()
@@ -39,6 +56,7 @@ def pixel_scores(map_, mask, fractions=metrics.FRACTIONS):
 
 
 def parts_in(mask, points):
+    mask = np.asarray(mask)
     return np.array([bool(mask[int(y), int(x)]) for x, y in np.asarray(points)])
 
 
@@ -46,7 +64,7 @@ def parts_in(mask, points):
 @settings(max_examples=12, deadline=None)
 def test_a_part_is_inside_exactly_where_the_region_contains_its_pixel(seed, ties):
     map_, points, _, _ = scene(seed, ties)
-    inside = metrics.in_regions(metrics.ranks(map_, points, SIZE), SIZE, FEW)
+    inside = compiled.in_regions(compiled.ranks(map_, points, SIZE), SIZE, FEW)
     for row, fraction in zip(inside, FEW, strict=True):
         assert list(row) == list(parts_in(largest_fraction(map_, fraction, SIZE), points))
 
@@ -55,7 +73,7 @@ def test_a_part_is_inside_exactly_where_the_region_contains_its_pixel(seed, ties
 def test_all_hundred_thresholds_at_the_size_of_a_photo(ties):
     map_, _, _, _ = scene(3, ties)
     points = jnp.asarray(np.random.default_rng(1).uniform(0, 224, (15, 2)), jnp.float32)
-    inside = metrics.in_regions(metrics.ranks(map_, points, (224, 224)), (224, 224))
+    inside = compiled.in_regions(compiled.ranks(map_, points, (224, 224)), (224, 224))
     assert len(metrics.FRACTIONS) == len(inside) == 100
     for k in (0, 1, 2, 20, 50, 80, 99):
         assert list(inside[k]) == list(parts_in(largest_fraction(map_, metrics.FRACTIONS[k], (224, 224)), points))
@@ -74,7 +92,7 @@ def slow_precision_recall(map_, points, visible, truth, fraction):
 @settings(max_examples=12, deadline=None)
 def test_precision_and_recall_equal_the_sets_of_parts(seed, ties):
     map_, points, visible, truth = scene(seed, ties)
-    found = metrics.precision_recall(metrics.ranks(map_, points, SIZE), truth, visible, SIZE, FEW)
+    found = compiled.precision_recall(compiled.ranks(map_, points, SIZE), truth, visible, SIZE, FEW)
     expected = [slow_precision_recall(map_, points, visible, truth, fraction) for fraction in FEW]
     np.testing.assert_allclose(np.stack(found, axis=-1), expected, rtol=1e-6)
 
@@ -86,7 +104,7 @@ def test_auroc_is_the_mann_whitney_statistic(seed, ties):
     pixels = np.asarray(upsample(map_, SIZE))
     values = np.array([pixels[int(y), int(x)] for x, y in np.asarray(points)])
     positive, negative = values[np.asarray(visible & truth)], values[np.asarray(visible & ~truth)]
-    found = metrics.auroc(metrics.ranks(map_, points, SIZE), truth, visible)
+    found = compiled.auroc(compiled.ranks(map_, points, SIZE), truth, visible)
     if len(positive) and len(negative):
         expected = mannwhitneyu(positive, negative).statistic / (len(positive) * len(negative))
         assert found == pytest.approx(expected, abs=1e-6)
@@ -98,8 +116,8 @@ def test_auroc_is_the_mann_whitney_statistic(seed, ties):
 @settings(max_examples=12, deadline=None)
 def test_part_iou_compares_sets_of_parts(seed, other, every_image):
     (map_, points, visible, _), (counter, counter_points, counter_visible, _) = scene(seed), scene(other)
-    ranks, counter_ranks = metrics.ranks(map_, points, SIZE), metrics.ranks(counter, counter_points, SIZE)
-    found = metrics.part_iou(ranks, counter_ranks, visible, counter_visible, SIZE, FEW, every_image=every_image)
+    ranks, counter_ranks = compiled.ranks(map_, points, SIZE), compiled.ranks(counter, counter_points, SIZE)
+    found = compiled.part_iou(ranks, counter_ranks, visible, counter_visible, SIZE, FEW, every_image=every_image)
     both = np.asarray(visible & counter_visible)
     for value, fraction in zip(found, FEW, strict=True):
         here = parts_in(largest_fraction(map_, fraction, SIZE), points) & both
@@ -129,7 +147,7 @@ def test_specificity_equals_a_loop_over_parts(seed, ties):
     classes, parts = ((1, 4), (2, 3), (8, 6))[seed % 3]
     values = rng.integers(0, 3, (classes, parts)).astype(float) if ties else rng.normal(size=(classes, parts))
     truth, visible = rng.random((classes, parts)) < 0.6, rng.random(parts) < 0.8
-    found = metrics.specificity(*map(jnp.asarray, (values, truth, visible)))
+    found = compiled.specificity(*map(jnp.asarray, (values, truth, visible)))
     np.testing.assert_allclose(found, slow_specificity(values, truth, visible), atol=1e-6)
 
 
@@ -139,7 +157,7 @@ def test_what_does_not_know_the_question_has_a_specificity_of_one_half(seed):
     rng = np.random.default_rng(seed)
     truth, visible = rng.random((24, 15)) < rng.random(15), np.ones(15, bool)
     blind = np.broadcast_to(rng.normal(size=15), (24, 15))
-    found = metrics.specificity(*map(jnp.asarray, (blind, truth, visible)))
+    found = compiled.specificity(*map(jnp.asarray, (blind, truth, visible)))
     mixed = truth.any(0) & ~truth.all(0)
     assert found == pytest.approx(0.5, abs=1e-6) if mixed.any() else np.isnan(found)
 
@@ -147,10 +165,10 @@ def test_what_does_not_know_the_question_has_a_specificity_of_one_half(seed):
 def test_an_oracle_is_more_specific_than_its_complement_and_a_hole_is_no_number():
     truth = jnp.asarray(np.random.default_rng(0).random((24, 15)) < 0.5)
     visible = jnp.ones(15, bool)
-    best, worst = (float(metrics.specificity(v.astype(jnp.float32), truth, visible)) for v in (truth, ~truth))
+    best, worst = (float(compiled.specificity(v.astype(jnp.float32), truth, visible)) for v in (truth, ~truth))
     assert best > 0.99 and worst == pytest.approx(1 - best, abs=1e-6)
-    assert np.isnan(metrics.specificity(jnp.full((24, 15), jnp.nan), truth, visible))
-    assert np.isnan(metrics.specificity(truth.astype(jnp.float32), jnp.ones_like(truth), visible))
+    assert np.isnan(compiled.specificity(jnp.full((24, 15), jnp.nan), truth, visible))
+    assert np.isnan(compiled.specificity(truth.astype(jnp.float32), jnp.ones_like(truth), visible))
 
 
 def test_precision_is_read_where_the_recall_is():
@@ -241,25 +259,26 @@ def test_hand_computed():
     """Four parts in the four cells of a 2 x 2 map of its own size, in falling order 3, 2, 1, 0."""
     map_ = jnp.array([[3.0, 2.0], [1.0, 0.0]])
     points = jnp.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]])
-    ranks = metrics.ranks(map_, points, (2, 2))
+    ranks = compiled.ranks(map_, points, (2, 2))
     assert list(ranks) == [3, 2, 1, 0]
     truth, visible = jnp.array([True, False, True, False]), jnp.array([True, True, True, False])
     # The quantiles 0.6, 0.3 lie at 1.8 and 0.9 of the sorted pixels: two, then three pixels are strictly above.
-    precision, recall = metrics.precision_recall(ranks, truth, visible, (2, 2), (0.4, 0.7))
+    precision, recall = compiled.precision_recall(ranks, truth, visible, (2, 2), (0.4, 0.7))
     np.testing.assert_allclose(precision, [1 / 2, 2 / 3], rtol=1e-6)
     np.testing.assert_allclose(recall, [1 / 2, 1], rtol=1e-6)
-    assert metrics.auroc(ranks, truth, visible) == 0.5
+    assert compiled.auroc(ranks, truth, visible) == 0.5
 
 
 def test_images_without_ground_truth_do_not_count():
     ranks, visible = jnp.array([5, 3]), jnp.array([True, True])
-    precision, recall = metrics.precision_recall(ranks, jnp.array([False, False]), visible, SIZE, FEW)
+    precision, recall = compiled.precision_recall(ranks, jnp.array([False, False]), visible, SIZE, FEW)
     assert np.isnan(precision).all() and np.isnan(recall).all()
-    assert np.isnan(metrics.auroc(ranks, jnp.array([True, True]), visible))
+    assert np.isnan(compiled.auroc(ranks, jnp.array([True, True]), visible))
     nothing_true = pixel_scores(jnp.ones((4, 5)), np.zeros(SIZE, bool), FEW)
     assert np.isnan(nothing_true.iou).all() and np.isnan(nothing_true.auroc)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
 def random_truth(key, images: int, share: float):
     """Parts at random places of a picture, of which a share is ground truth and all are visible."""
     place, chosen = jax.random.split(key)
@@ -267,6 +286,7 @@ def random_truth(key, images: int, share: float):
     return points, jax.random.uniform(chosen, (images, PARTS)) < share
 
 
+@jax.jit
 def ranks_of(maps, points):
     return jax.vmap(lambda m, p: metrics.ranks(m, p, SIZE))(maps, points)
 
@@ -274,12 +294,12 @@ def ranks_of(maps, points):
 def test_a_random_map_has_the_precision_of_the_base_rate_and_an_auroc_of_one_half():
     keys = jax.random.split(jax.random.key(0), 801)
     points, truth = random_truth(keys[0], 800, 0.7)
-    ranks = ranks_of(jax.vmap(lambda k: baselines.random(k, (4, 5)))(keys[1:]), points)
+    ranks = ranks_of(jax.jit(jax.vmap(lambda k: baselines.random(k, (4, 5))))(keys[1:]), points)
     visible = jnp.ones_like(truth)
-    precision = np.asarray(metrics.precision_recall(ranks, truth, visible, SIZE, (0.1,)).precision)[:, 0]
+    precision = np.asarray(compiled.precision_recall(ranks, truth, visible, SIZE, (0.1,)).precision)[:, 0]
     counted = precision[~np.isnan(precision)]
     assert counted.mean() == pytest.approx(np.asarray(truth).mean(), abs=4 * counted.std() / np.sqrt(len(counted)))
-    auroc = np.asarray(metrics.auroc(ranks, truth, visible))
+    auroc = np.asarray(compiled.auroc(ranks, truth, visible))
     auroc = auroc[~np.isnan(auroc)]
     assert auroc.mean() == pytest.approx(0.5, abs=4 * auroc.std() / np.sqrt(len(auroc)))
 
@@ -287,14 +307,14 @@ def test_a_random_map_has_the_precision_of_the_base_rate_and_an_auroc_of_one_hal
 def test_the_oracle_scores_one_until_shuffled_labels_destroy_its_advantage():
     points, truth = random_truth(jax.random.key(1), 300, 0.5)
     visible = jnp.ones_like(truth)
-    maps = jax.vmap(lambda p, t, v: baselines.oracle(p, t, v, SIZE))(points, truth, visible)
+    maps = jax.jit(jax.vmap(lambda p, t, v: baselines.oracle(p, t, v, SIZE)))(points, truth, visible)
     ranks = ranks_of(maps, points)
     alone = np.array([len(np.unique(np.floor(np.asarray(p)), axis=0)) == PARTS for p in points])
-    auroc = np.asarray(metrics.auroc(ranks, truth, visible))[alone]
+    auroc = np.asarray(compiled.auroc(ranks, truth, visible))[alone]
     assert np.nanmin(auroc) == 1
-    precision = np.asarray(metrics.precision_recall(ranks, truth, visible, SIZE, (0.05,)).precision)[alone]
+    precision = np.asarray(compiled.precision_recall(ranks, truth, visible, SIZE, (0.05,)).precision)[alone]
     assert np.nanmin(precision) == 1
-    shuffled = np.asarray(metrics.auroc(ranks, jax.random.permutation(jax.random.key(2), truth), visible))
+    shuffled = np.asarray(compiled.auroc(ranks, jax.random.permutation(jax.random.key(2), truth), visible))
     assert np.nanmean(shuffled) == pytest.approx(0.5, abs=0.1)
 
 
@@ -303,7 +323,7 @@ def test_works_jitted_and_counts_many_maps_at_once():
     maps = jnp.stack([map_, -map_, map_**2])
     ranks = jax.jit(lambda m: metrics.ranks(m, points, SIZE))(maps)
     assert ranks.shape == (3, PARTS)
-    np.testing.assert_array_equal(ranks[1], metrics.ranks(-map_, points, SIZE))
+    np.testing.assert_array_equal(ranks[1], compiled.ranks(-map_, points, SIZE))
     curves = jax.jit(lambda r: metrics.precision_recall(r, truth, visible, SIZE))(ranks)
     assert curves.precision.shape == curves.recall.shape == (3, 100)
 
@@ -323,12 +343,12 @@ class TestPointingGame:
         rng = np.random.default_rng(seed)
         maps = rng.normal(size=(6, 4, 5)).astype(np.float32)
         objects = rng.random((6, *SIZE)) < np.array([0, 0.003, 0.01, 0.02, 0.1, 0.5])[:, None, None]
-        found = metrics.pointing_game(jnp.asarray(maps), jnp.asarray(objects), tolerance)
+        found = compiled.pointing_game(jnp.asarray(maps), jnp.asarray(objects), tolerance)
         expected = [self.slow(map_, mask, tolerance) for map_, mask in zip(maps, objects)]
         np.testing.assert_array_equal(found, expected)
 
     def test_a_map_that_points_at_nothing_misses_and_one_of_nan_is_no_number(self):
         everywhere = jnp.ones((2, *SIZE), bool)
         maps = jnp.stack([jnp.ones((4, 5)), jnp.full((4, 5), jnp.nan)])
-        hit, unknown = jax.jit(metrics.pointing_game)(maps, everywhere)
+        hit, unknown = compiled.pointing_game(maps, everywhere)
         assert hit == 0 and np.isnan(unknown)

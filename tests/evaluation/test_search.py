@@ -102,13 +102,13 @@ def network(head, params=PARAMS):
 
 def loop(net, F, cells, counter):
     """The slow and obvious way: every candidate by itself."""
-    head = jax.jit(net.head)
+    one = jax.jit(lambda params, F: jax.nn.log_softmax(net.head(params, F))[counter])
     scores = np.zeros((F.shape[0] * F.shape[1], len(cells)))
     for i in range(scores.shape[0]):
         for j in range(scores.shape[1]):
             edited = np.array(F)
             edited[i // F.shape[1], i % F.shape[1]] = cells[j]
-            scores[i, j] = jax.nn.log_softmax(head(net.params, edited))[counter]
+            scores[i, j] = one(net.params, edited)
     return scores
 
 

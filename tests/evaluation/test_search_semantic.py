@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import compiled
 
 from galore import InputError, Network
 from galore.evaluation import search
@@ -33,15 +34,17 @@ def network(head=pooled):
     return Network(params=normal(0, 5, 4), features=lambda params, x: x, head=head)
 
 
+GIVEN = F, DISTRACTORS, COUNTER, FEATURES, DISTRACTOR_FEATURES
+
+
 def find(head=pooled, **options):
-    return search.semantic(network(head), F, DISTRACTORS, COUNTER, FEATURES, DISTRACTOR_FEATURES, **options)
+    return compiled(search.semantic, network(head), *GIVEN, **options)
 
 
 def test_without_resemblance_it_is_the_exhaustive_search():
-    found = search.semantic(
-        network(), F, DISTRACTORS[:1], COUNTER, FEATURES, DISTRACTOR_FEATURES[:1], weight=0.0, candidates=1.0, edits=3
-    )
-    plain = search.exhaustive(network(), F, DISTRACTORS[0], COUNTER, edits=3)
+    given = network(), F, DISTRACTORS[:1], COUNTER, FEATURES, DISTRACTOR_FEATURES[:1]
+    found = compiled(search.semantic, *given, weight=0.0, candidates=1.0, edits=3)
+    plain = compiled(search.exhaustive, network(), F, DISTRACTORS[0], COUNTER, edits=3)
     np.testing.assert_array_equal(found.cells, plain.cells)
 
 
@@ -75,7 +78,7 @@ def test_a_distractor_that_is_not_there_changes_nothing(candidates):
     given, features = jnp.tile(DISTRACTORS, (2, 1, 1, 1)), jnp.tile(DISTRACTOR_FEATURES, (2, 1, 1, 1))
     present = jnp.array([True, True, False, False])
     options = {"edits": 4, "candidates": candidates}
-    found = search.semantic(network(), F, given, COUNTER, FEATURES, features, present=present, **options)
+    found = compiled(search.semantic, network(), F, given, COUNTER, FEATURES, features, present=present, **options)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(find(**options))):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
@@ -83,7 +86,7 @@ def test_a_distractor_that_is_not_there_changes_nothing(candidates):
 def test_edits_in_order_are_what_a_loop_makes():
     net, counter = network(dense), int(jnp.argmin(dense(network().params, F)))
     order = np.random.default_rng(0).permuted(np.tile(np.arange(12), (2, 1)), axis=1).T
-    found = search.in_order(net, F, DISTRACTORS[0], counter, jnp.asarray(order))
+    found = compiled(search.in_order, net, F, DISTRACTORS[0], counter, jnp.asarray(order))
     edited, said = np.array(F).reshape(12, 5), []
     for ours, theirs in order:
         edited[ours] = np.asarray(DISTRACTORS[0]).reshape(12, 5)[theirs]
@@ -101,16 +104,17 @@ def test_edits_in_order_are_what_a_loop_makes():
 
 def test_a_search_and_its_own_edits_in_order_are_the_same():
     net = network()
-    plain = search.exhaustive(net, F, DISTRACTORS[0], COUNTER, edits=12)
+    plain = compiled(search.exhaustive, net, F, DISTRACTORS[0], COUNTER, edits=12)
     cells = plain.cells[: int(plain.count)]
-    again = search.in_order(net, F, DISTRACTORS[0], COUNTER, cells)
+    again = compiled(search.in_order, net, F, DISTRACTORS[0], COUNTER, cells)
     assert int(plain.outcome) == Outcome.FLIPPED == int(again.outcome) and int(again.count) == len(cells)
     np.testing.assert_allclose(again.log_probabilities, plain.log_probabilities[: len(cells) + 1], rtol=1e-5)
 
 
 def test_maps_name_edits_by_falling_value_and_equal_cells_come_in_any_order():
     map_, counter_map = normal(5, 3, 4), jnp.where(jnp.arange(12) < 9, 0.0, 1.0).reshape(3, 4)
-    orders = [np.asarray(search.by_falling(map_, counter_map, jax.random.key(seed))) for seed in range(40)]
+    order_by = jax.jit(search.by_falling)
+    orders = [np.asarray(order_by(map_, counter_map, jax.random.key(seed))) for seed in range(40)]
     for order in orders:
         np.testing.assert_array_equal(order[:, 0], np.argsort(-np.asarray(map_).reshape(-1)))
         assert sorted(order[:3, 1]) == [9, 10, 11] and sorted(order[3:, 1]) == list(range(9))
@@ -124,7 +128,7 @@ def test_maps_name_edits_by_falling_value_and_equal_cells_come_in_any_order():
 )
 def test_bad_options_are_refused(options, words):
     with pytest.raises(InputError, match=words):
-        find(**options)
+        search.semantic(network(), *GIVEN, **options)
 
 
 def test_features_on_another_map_are_refused():

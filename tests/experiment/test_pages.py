@@ -49,9 +49,8 @@ def entry(**values: float | None) -> Entry:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Pages of three studies."""
-    return invented.pages_of(tmp_path_factory.mktemp("results"), drawn=["cub-efficientnet_lite0"])
+def results(invented_pages):
+    return invented_pages
 
 
 def test_a_study_shows_every_claim_table_and_figure_and_where_they_come_from(tmp_path):

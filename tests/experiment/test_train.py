@@ -211,10 +211,8 @@ def test_every_training_has_options_that_are_known_and_the_defaults_are_those_of
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_bits_of_one_that_a_parallel_launcher_started(tmp_path, monkeypatch):
+def test_a_killed_run_ends_with_the_bits_of_one_that_a_parallel_launcher_started(tmp_path):
     """Three starts of the program, about 40 s; scripts/kill_and_resume.py kills at 20 moments."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     script = runpy.run_path(str(ROOT / "scripts" / "kill_and_resume.py"))
     sweep = ("seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m")
     launched = script["command"](tmp_path / "seed-${seed}")

@@ -29,12 +29,15 @@ def test_shapes_of_the_layers(model):
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3", "conv4"])
 def test_features_then_head_is_the_network_at_every_cut(model, layer):
     image = jax.random.normal(jax.random.key(0), (16, 16, 3))
-    np.testing.assert_allclose(model.head(model.features(image, layer), layer), model(image), rtol=1e-5, atol=1e-6)
+    parts, whole = nnx.jit(lambda model: (model.head(model.features(image, layer), layer), model(image)))(model)
+    np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_one_example_and_a_batch_agree(model):
     images = jax.random.normal(jax.random.key(1), (3, 16, 16, 3))
-    np.testing.assert_allclose(model(images), jnp.stack([model(image) for image in images]), rtol=1e-4, atol=1e-5)
+    one = nnx.jit(lambda model, x: model(x))
+    alone = np.stack([one(model, image) for image in images])
+    np.testing.assert_allclose(one(model, images), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_the_head_is_the_mean_over_positions_and_a_linear_layer(model):
@@ -51,7 +54,7 @@ def test_an_unknown_layer_is_named(model):
 def test_it_can_be_explained():
     """`from_nnx` sees the evaluation mode, on single examples."""
     net = galore.from_nnx(SmallCNN(3, width=8, rngs=nnx.Rngs(0)), layer="conv4")
-    activation, logits = net(jnp.ones((96, 96, 3)))
+    activation, logits = jax.jit(net)(jnp.ones((96, 96, 3)))
     assert activation.shape == (12, 12, 32) and logits.shape == (3,)
 
 

@@ -73,20 +73,29 @@ def assert_close(found, expected, what, scale=None):
     assert error <= TOLERANCE, f"{what}: relative error {error:.1e}"
 
 
+@pytest.fixture(scope="module")
+def process():
+    """In which programs are compiled as for users, which pays in double precision, and which takes its memory along."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("XLA_FLAGS")
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as started:
+            started.submit(memory.release).result()
+            yield started
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled_well")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_layer_and_its_map_equal_torchs(name):
+def test_every_layer_and_its_map_equal_torchs(process, name):
     """In double precision: the gradient jumps where a ReLU's input is zero, and some of ten million are within 1e-6.
 
-    At the odd size, where padding is not the same on both sides; the test below is at 224 pixels. In processes of their
-    own, since VGG16 takes 2 GB of memory. About 20 s for the seven networks on 2 cores.
+    At the odd size, where padding is not the same on both sides; the test below is at 224 pixels. In a process of its
+    own, since VGG16 takes 2 GB of memory. About a minute for the seven networks.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        process.submit(check_every_layer, name).result()
+    process.submit(check_every_layer, name).result()
 
 
 def check_every_layer(name):
+    memory.release()
     network, reference = network_and_reference(name)
     run = all_layers(name)
     with jax.enable_x64(True):
@@ -112,8 +121,10 @@ def explained(request):
     def explain(net, image):
         activation, logits = net(image)
         map_ = gradient_x_activation(lambda F: net.head(net.params, F)[CLASS], activation)
-        discriminant = galore.explain.discriminant(net, image[None], None, int(reference["counter"]))
-        return logits, activation, map_, discriminant, galore.explain.deliberative(net, image[None])
+        # Computed once for all, as in reports, since it takes most of the time.
+        given = {"images": None, "activations": activation[None]}
+        discriminant = galore.explain.discriminant(net, predicted=None, counter=int(reference["counter"]), **given)
+        return logits, activation, map_, discriminant, galore.explain.deliberative(net, **given)
 
     results = jax.block_until_ready([explain(network, jnp.asarray(fixed_input(index))) for index in (0, 1)])
     layer = network.layer

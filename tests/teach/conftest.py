@@ -42,13 +42,6 @@ def real_sheet(shared_data):
     return make
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    """Chromium without a window, for all tests of a worker; without one they are skipped, with the reason."""
-    with driver.started() as started:
-        yield started
-
-
 @pytest.fixture
 def browser(chromium):
     """The browser as large as on a desk, whatever ran before; a test leaves no message on its console."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compiling import compiled
 
 import galore
 from galore import provenance
@@ -40,16 +41,16 @@ def test_galore_load_gives_back_the_network(saved):
     assert (net.name, net.layer, net.class_names) == ("small_cnn_narrow", "conv3", CLASSES)
     assert net.preprocessing == Preprocessing(32, 32)
     assert all((net.params[name] == value).all() for name, value in PARAMS.items())
-    activation, logits = net(IMAGE)
+    activation, logits = jax.jit(net)(IMAGE)
     assert activation.shape == (4, 4, 64) and logits.shape == (3,)
-    _, at_another_cut = checkpoint.load_network(saved, "conv1")(IMAGE)
+    _, at_another_cut = jax.jit(checkpoint.load_network(saved, "conv1"))(IMAGE)
     np.testing.assert_allclose(at_another_cut, logits, atol=1e-5)
 
 
 def test_another_number_of_classes_keeps_the_trunk_of_a_checkpoint(saved):
     with pytest.warns(UserWarning, match=r"fc\.bias and fc\.kernel of .* drawn anew"):
         net = galore.load(saved, classes=5)
-    assert net(IMAGE)[1].shape == (5,) and net.class_names == ()
+    assert jax.eval_shape(net, IMAGE)[1].shape == (5,) and net.class_names == ()
     assert all((net.params[name] == value).all() for name, value in PARAMS.items() if not name.startswith("fc."))
 
 
@@ -375,15 +376,14 @@ def test_the_predictor_travels_with_the_network(copy):
         checkpoint.load_predictor(copy)
     checkpoint.add_predictor(copy, with_predictor, PARAMS | own)
     net, predictor = checkpoint.load_network(copy), checkpoint.load_predictor(copy)
-    activation, _ = net(IMAGE)
-    easiness = predictor.head(predictor.params, activation)
+    activation, _ = jax.jit(net)(IMAGE)
+    easiness = jax.jit(predictor.head)(predictor.params, activation)
     by_hand = 1 - hardness.predict(own, np.asarray(activation.mean((0, 1)))[None], hardness.module(64, (8,)))[0]
     assert float(easiness) == pytest.approx(by_hand, abs=1e-6)
     assert all(name.startswith(hardness.PREFIX) for name in own)
 
     elsewhere = checkpoint.load_predictor(copy, "conv1")
-    assert float(elsewhere.head(elsewhere.params, elsewhere.features(elsewhere.params, IMAGE))) == pytest.approx(
-        float(easiness), abs=1e-6
-    )
-    found = galore.explain.discriminant(net, IMAGE[None], 0, 1, confidence=predictor)
+    again = jax.jit(lambda params: elsewhere.head(params, elsewhere.features(params, IMAGE)))(elsewhere.params)
+    assert float(again) == pytest.approx(float(easiness), abs=1e-6)
+    found = compiled(galore.explain.discriminant, net, IMAGE[None], 0, 1, confidence=predictor)
     assert found.maps.shape == (1, 4, 4) and bool(jnp.isfinite(found.maps).all())

@@ -23,8 +23,9 @@ def test_the_authors_optimiser_by_hand():
     )
     state, gradient = optimiser.init(params), {"w": jnp.array([1.0]), "hardness.w": jnp.array([1.0])}
     w, momentum = 2.0, 0.0
+    update = jax.jit(optimiser.update)
     for step in range(4):
-        updates, state = optimiser.update(gradient, state, params)
+        updates, state = update(gradient, state, params)
         params = optax.apply_updates(params, updates)
         momentum = 0.9 * momentum + (1 + 1e-4 * w)
         w -= 1e-3 * 0.95 ** (step // 2) * momentum
@@ -40,7 +41,7 @@ def test_muon_moves_convolutions_by_nearly_orthogonal_steps():
     gradient = jax.tree.map(
         jnp.asarray, {"conv.kernel": kernel, "depthwise.kernel": kernel[:, :, :1], "bias": kernel[0, 0, 0]}
     )
-    updates, _ = optimiser.update(gradient, optimiser.init(params), params)
+    updates, _ = jax.jit(optimiser.update)(gradient, optimiser.init(params), params)
     found = np.linalg.svd(updates["conv.kernel"].reshape(36, 8), compute_uv=False)
     # Newton-Schulz brings the singular values near one common value; those of a random matrix differ more.
     given = np.linalg.svd(kernel.reshape(36, 8), compute_uv=False)
@@ -69,8 +70,8 @@ def test_a_predictor_with_its_own_trunk_reads_the_images():
     loss = classifier.objective(BOTH, TO_INPUT, predictor=predictor, own_trunk=True)
     _, (statistics, metrics) = jax.jit(loss)(PARAMS | own, BATCH, jax.random.key(0))
     x = TO_INPUT(jnp.asarray(PIXELS))
-    k, moved = predictor(hardness.own(own), x, jax.random.fold_in(jax.random.key(0), 1))
-    _, logits = BOTH(PARAMS, x, jax.random.key(0))[0]
+    k, moved = jax.jit(predictor)(hardness.own(own), x, jax.random.fold_in(jax.random.key(0), 1))
+    _, logits = jax.jit(BOTH)(PARAMS, x, jax.random.key(0))[0]
     p = losses.true_class_probability(logits, jnp.asarray(BATCH["label"]))
     assert float(metrics["predictor_loss"]) == pytest.approx(float(losses.predictor_loss(k, p)), rel=1e-4)
     np.testing.assert_allclose(statistics["hardness.trunk.bn4.mean"], moved["trunk.bn4.mean"], rtol=1e-4, atol=1e-6)

@@ -15,12 +15,11 @@ ACTIVATION = jax.random.normal(jax.random.key(0), (4, 3, 3, 5))
 def test_hardness_lies_between_zero_and_one_and_depends_on_the_mean_over_positions():
     module = hardness.module(5, (8, 4))
     params = draw(architectures.shapes(module), 0)
-    k, _ = architectures.training_forward(module)(params, ACTIVATION, jax.random.key(1))
+    forward = jax.jit(architectures.training_forward(module))
+    k, _ = forward(params, ACTIVATION, jax.random.key(1))
     assert k.shape == (4,) and bool(((k > 0) & (k < 1)).all())
     pooled = ACTIVATION.mean((1, 2), keepdims=True)
-    np.testing.assert_allclose(
-        architectures.training_forward(module)(params, pooled, jax.random.key(1))[0], k, rtol=1e-5
-    )
+    np.testing.assert_allclose(forward(params, pooled, jax.random.key(1))[0], k, rtol=1e-5)
 
 
 def test_as_a_confidence_it_is_one_minus_the_hardness():
@@ -48,13 +47,14 @@ def test_a_trunk_of_its_own_by_hand():
     own = draw(architectures.shapes(structure), 0)
     predictor = hardness.network_as_confidence(hardness.prefixed(own), structure, "conv3")
     image = jax.random.normal(jax.random.key(0), (32, 32, 3))
-    activation = predictor.features(predictor.params, image)
+    activation = jax.jit(predictor.features)(predictor.params, image)
     trunk = architectures.network(
         "small_cnn_narrow", {name.removeprefix("trunk."): value for name, value in own.items()},
         layer="conv3", class_names=tuple("abcdef"), preprocessing=Preprocessing(32, 32),
     )  # fmt: skip
-    np.testing.assert_allclose(activation, trunk(image)[0], rtol=1e-5)
-    x = np.asarray(trunk(image)[1])
+    expected, logits = jax.jit(trunk)(image)
+    np.testing.assert_allclose(activation, expected, rtol=1e-5)
+    x = np.asarray(logits)
     for number in (0, 1):
         x = np.maximum(x / np.sqrt(1 + 1e-5), 0)
         x = x @ np.asarray(own[f"linears.{number}.kernel"]) + np.asarray(own[f"linears.{number}.bias"])

@@ -154,7 +154,8 @@ def test_eight_devices_give_the_loss_curve_of_one(uninterrupted):
         "mean = np.asarray(state.params['bn4.mean']).tolist()\n"
         "print(json.dumps({'losses': [r['loss'] for r in records], 'mean': mean}))"
     )
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, cwd=root, capture_output=True, text=True, check=True

@@ -38,7 +38,7 @@ def test_the_predictor_loss_pushes_hardness_up_where_the_classifier_is_more_wron
 def test_the_proper_score_is_least_where_hardness_is_one_minus_p():
     candidates = jnp.linspace(0.01, 0.99, 99)
     for p in (0.2, 0.5, 0.9):
-        values = [losses.hardness_cross_entropy(k[None], jnp.array([p])) for k in candidates]
+        values = jax.vmap(lambda k, p=p: losses.hardness_cross_entropy(k[None], jnp.array([p])))(candidates)
         assert float(candidates[int(np.argmin(values))]) == pytest.approx(1 - p, abs=0.006)
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from galore.experiment import config, runner
+
+train = runner.load("train")
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = (
     "dataset=synthetic_birds", "dataset.classes=3", "dataset.per_class=15", "dataset.size=32", "model=small_cnn_narrow",
@@ -16,12 +19,15 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def start(folder, devices, *hosts):
-    """The program in a process of its own, with virtual devices."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+def options(folder):
+    return (*OPTIONS, f"dataset.root={folder.parent / 'birds'}", f"model.checkpoint={folder}")
+
+
+def start(folder, *hosts):
+    """The program in a process of its own, with four virtual devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    places = (f"dataset.root={folder.parent / 'birds'}", f"model.checkpoint={folder}")
-    command = [sys.executable, "experiments/train.py", *OPTIONS, *places, *hosts]
+    command = [sys.executable, "experiments/train.py", *options(folder), *hosts]
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -37,13 +43,13 @@ def ended(processes):
 
 @pytest.mark.slow
 def test_two_processes_of_four_devices_each_train_and_predict_as_one_process_with_one(tmp_path):
-    """Three starts of the program, about a minute: both stages, incomplete batches, the test images."""
+    """Two starts of the program, about 40 s: both stages, incomplete batches, the test images."""
     alone, together = tmp_path / "alone", tmp_path / "together"
-    ended([start(alone, 1)])
+    train.train(config.compose(options(alone), "training"), alone)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"hosts.coordinator=localhost:{free.getsockname()[1]}"
-    printed = ended([start(together, 4, address, "hosts.count=2", f"hosts.index={index}") for index in range(2)])
+    printed = ended([start(together, address, "hosts.count=2", f"hosts.index={index}") for index in range(2)])
     # Gloo, through which CPUs speak, prints lines of its own.
     assert ["test accuracy" in out for out in printed] == [True, False]
     for name in ("first_stage", "."):

@@ -65,7 +65,8 @@ def dataset(config: DatasetConfig, workers: int = 1) -> Dataset:
     if not root.exists():
         with atomic.turn(root):  # runs that start together need the same images
             if not root.exists():
-                drawing.write(root, drawn, workers=workers)
+                # To start a process takes as long as to draw some hundred images.
+                drawing.write(root, drawn, workers=min(workers, max(len(drawn) // 100, 1)))
     if drawing.read(root) != drawn:
         raise InputError(f"{root} holds other images than dataset asks for; name another dataset.root")
     return _INVENTED[config.kind].read(root)

@@ -89,10 +89,11 @@ def write_weights(path: Path, network: str, images: Float[np.ndarray, "n H W 3"]
         tensors |= _statistics(network, tensors, images)
     types = {name: (tensor.dtype.name, tensor.shape) for name, tensor in tensors.items()}
     with atomic.file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
-        archive.writestr("archive/data.pkl", b"".join(_pickled(types)))
-        archive.writestr("archive/byteorder", "little")
+        # Entries of no date, so that the same numbers are the same file.
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), b"".join(_pickled(types)))
+        archive.writestr(zipfile.ZipInfo("archive/byteorder"), "little")
         for key, tensor in enumerate(tensors.values()):
-            archive.writestr(f"archive/data/{key}", tensor.tobytes())
+            archive.writestr(zipfile.ZipInfo(f"archive/data/{key}"), tensor.tobytes())
 
 
 def _drawn(network: str, seed: int) -> dict[str, Shaped[np.ndarray, "..."]]:
