@@ -96,7 +96,11 @@ class Cost:
     disk: int
 
     def memory_at(self, batch_size: int) -> int:
-        """Bytes at another batch size: what the images take grows with it, parameters and gradients do not."""
+        """Bytes at another batch size: what the images take grows with it, parameters and gradients do not.
+
+        At a larger one this is an upper bound: a short process on a CPU holds the parameters more than once, and that
+        counts as the images' here.
+        """
         fixed = min(self.memory, round(1.4 * self.state))
         return round(fixed + (self.memory - fixed) * batch_size / self.batch_size)
 
@@ -163,7 +167,8 @@ def short(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: 
         found.append(Missing(f"{needed / _GIB:.1f} GiB of disk are needed, {free / _GIB:.1f} are free", f"at {place}"))
     available = available_memory()
     for network, cost in costs.items():
-        wanted = cost.memory_at(train.batch_size)
+        # What was measured is certain; what is extrapolated from it refuses nobody.
+        wanted = cost.memory_at(min(train.batch_size, cost.batch_size))
         if wanted > available and any(job.network == network and not job.is_trained for job in jobs):
             said = f"training {network} takes {wanted / _GIB:.1f} GiB of memory, {available / _GIB:.1f} are there"
             found.append(Missing(said, SMALLER))
@@ -235,7 +240,8 @@ def lines(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: 
         said += [
             "",
             f"All of it, one job after the other: {hours:.0f} hours, {disk / _GIB:.1f} GiB of disk. Estimated from "
-            f"steps of {one.batch_size} images on {one.device}, as is the memory, at batch {train.batch_size}.",
+            f"steps of {one.batch_size} images on {one.device}, as is the memory, at batch {train.batch_size}"
+            + (": no more than that." if one.batch_size < train.batch_size else "."),
         ]
     return said
 
