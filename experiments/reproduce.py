@@ -232,7 +232,7 @@ def prepare(study: Study, asked: Setting, given: Arguments) -> Prepared:
     """
     composed = [config.compose([*study.overrides, f"seed={seed}"]) for seed in study.seeds]
     first = config.typed(composed[0])
-    names = possible(list(study.only), first)
+    names = [name for name in possible(list(study.only), first) if not (study.dataset and name in papers.LEFT_OUT)]
     experiments = [runner.load(name) for name in names if not given.only or name in given.only]
     used = [option for experiment in experiments for option in experiment.OPTIONS]
     config.check_used(given.of_conf, ["train", *dict.fromkeys(used)], "this study")

@@ -55,6 +55,13 @@ def test_a_rehearsal_of_all_makes_every_experiment_and_every_network():
         assert trained.issuperset(typed[study.name].checkpoints), study.name
 
 
+def test_experiments_about_maps_that_the_papers_do_not_have_are_left_out():
+    made = papers.setting(Path("data"), None, (0,))
+    prepared = reproduce.prepare(made.studies[0], made, reproduce.parse(["setting=papers", "data=data"]))
+    names = {experiment.NAME for experiment in prepared.experiments}
+    assert "sanity" in names and names.isdisjoint(papers.LEFT_OUT)
+
+
 def test_all_that_is_missing_is_said_at_once_with_what_fetches_it(tmp_path, monkeypatch):
     content = b"weights"
     published = factory.ARCHITECTURES["alexnet"].published
