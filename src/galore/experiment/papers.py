@@ -23,7 +23,7 @@ LEFT_OUT = ("answering", "answering_sanity")
 """Experiments of ours about maps that the papers do not have: what they fit for every two classes, or for every class,
 takes gigabytes at 200 classes and does not fit at 1,055."""
 
-REHEARSED_WHOLE = ("cub-resnet34", "ade20k-alexnet")
+REHEARSED_WHOLE = ("cub-vgg16_bn", "ade20k-alexnet")
 REHEARSED_ONLY = ("discriminant_vs_attributive",)
 """What a rehearsal of all studies makes of the others."""
 REHEARSED_NETWORKS = {"cub": NETWORKS, "ade20k": ("resnet34", "alexnet")}

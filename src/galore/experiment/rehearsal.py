@@ -105,8 +105,6 @@ def _drawn(network: str, seed: int) -> dict[str, Shaped[np.ndarray, "..."]]:
         tensors[name] = _values(name, to_torch_shape(shape.shape), rng)
         if name.endswith("running_var"):  # torch counts the batches behind it
             tensors[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
-        if network.startswith("resnet") and len(shape.shape) == 1 and name.endswith("weight"):
-            tensors[name] /= 4  # else what the blocks add grows with every one of them, and no learning rate fits
     return tensors
 
 
