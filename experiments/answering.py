@@ -25,7 +25,7 @@ import scipy.stats
 from galore.evaluation import interventions, queries
 from galore.evaluation.evaluate import Scores, evaluate
 from galore.evaluation.interventions import Interventions
-from galore.evaluation.methods import BASELINES, BY_COUNTERPARTS, Method, Rule, Score
+from galore.evaluation.methods import ANSWERING, BASELINES, Method, Rule, Score
 from galore.evaluation.test_set import TestSet
 from galore.experiment import inputs, plots, runner
 from galore.experiment.claims import Claim, Source, better
@@ -34,7 +34,6 @@ from galore.experiment.table import Table, rows_of
 
 TITLE = "Answering: does the map follow the question?"
 OPTIONS = ("attribution", "explanation.edited_images", "explanation.batch_size")
-ANSWERING = (Rule.STANDARDISED, Rule.PARTS, *BY_COUNTERPARTS)
 RULES = (Rule.ATTRIBUTIVE, Rule.DISCRIMINANT, Rule.MARGIN, Rule.ABSENCE, *ANSWERING)
 DISCRIMINANT, MARGIN = Method(Rule.DISCRIMINANT, Score.SOFTMAX), Method(Rule.MARGIN)
 SPECIFICITY, FLIPPED, LOOK_ALIKE = "specificity", "flipped", "flipped against look-alike"

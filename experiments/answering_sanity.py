@@ -26,7 +26,7 @@ import numpy as np
 
 from galore.evaluation import faithfulness, queries, stability
 from galore.evaluation.evaluate import Batch, Model, Scores, maps_of, over_batches, part_iou, with_baselines
-from galore.evaluation.methods import BASELINES, BY_COUNTERPARTS, Method, Rule, Score
+from galore.evaluation.methods import ANSWERING, BASELINES, Method, Rule, Score
 from galore.evaluation.queries import Queries
 from galore.evaluation.test_set import Parts, TestSet
 from galore.experiment import inputs, plots, runner
@@ -36,7 +36,6 @@ from galore.experiment.table import Cell, Row, Table, rows_of
 
 TITLE = "Answering: at whose cost?"
 OPTIONS = ("attribution", "explanation.edited_images", "explanation.batch_size")
-ANSWERING = (Rule.STANDARDISED, Rule.PARTS, *BY_COUNTERPARTS)
 RULES = (Rule.ATTRIBUTIVE, Rule.DISCRIMINANT, Rule.MARGIN, Rule.ABSENCE, *ANSWERING)
 FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 SHUFFLED = (0.25, 0.5, 0.75, 1.0)

@@ -393,6 +393,11 @@ def check_setting(own: Mapping[str, str], overrides: Sequence[str]) -> None:
     chosen = [option for option in overrides if option.startswith(("dataset", "model", "train=", "explanation="))]
     if chosen or "name" in own:
         raise InputError(f"setting=papers does not take {(*chosen, 'name=')[0]}: it chooses that itself, see study=")
+    for name in own.get("only", "").split(","):
+        if name in papers.LEFT_OUT:
+            raise InputError(
+                f"only={name}: setting=papers leaves it out, since it takes too much memory at so many classes"
+            )
     is_rehearsal = own.get("rehearsal") == "true"
     if is_rehearsal and ("data" in own or "weights" in own):
         raise InputError("rehearsal=true draws its own data and weights; leave data= and weights= out")

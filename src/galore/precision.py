@@ -59,8 +59,8 @@ def products_in(function: Callable[[Any, Any], Any], dtype: Any) -> Callable[[An
     """A function (params, x) whose convolutions and matrix products are of numbers rounded to a dtype.
 
     What lies between them (normalisations, nonlinearities, sums of branches) stays as it is, and so do matrix products'
-    own sums. Closed to it are loops, branches and functions with derivatives of their own, depthwise convolutions by
-    shifted products among them.
+    own sums. Closed to it are loops, branches, what `jax.checkpoint` computes again, and functions with derivatives of
+    their own; depthwise convolutions of our networks lie in a branch.
     """
 
     def in_products(params: Any, x: Any) -> Any:

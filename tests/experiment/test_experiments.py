@@ -207,6 +207,7 @@ def test_reproduce_does_not_take_other_options_or_another_experiment_for_what_is
             ["setting=papers", "data=.", "study=ade20k-alexnet", "only=recommendation"],
             "none of the studies has such data",
         ),
+        (["setting=papers", "data=here", "only=answering"], "setting=papers leaves it out"),
         (["setting=papers", "data=here", "study=cub-resnet5"], "no such study; the closest .* cub-resnet50"),
         (["only=gallery", "explanation.top=3"], "this study does not use explanation.top"),
     ],

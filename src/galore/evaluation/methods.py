@@ -186,6 +186,8 @@ WORDS = {
 }
 """Rules in plain words, where their labels are formulas."""
 BY_COUNTERPARTS = (Rule.COUNTERPARTS, Rule.COUNTERPARTS_STANDARDISED)
+ANSWERING = (Rule.STANDARDISED, Rule.PARTS, *BY_COUNTERPARTS)
+"""Those that answer the question by what other classes show."""
 BASELINES = tuple(Method(rule) for rule in (Rule.GAUSSIAN, Rule.ORACLE, Rule.RANDOM, Rule.WHOLE_OBJECT))
 """The maps that every other one is compared with, in the order in which annotations make them."""
 GAUSSIAN, ORACLE, RANDOM, WHOLE_OBJECT = BASELINES

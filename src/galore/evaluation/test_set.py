@@ -69,9 +69,9 @@ class Parts:
         ]
 
 
-def _centres(pixels: int, cells: int) -> Float[np.ndarray, " pixels"]:
+def _centres(pixels: int, cells: int) -> Float[Array, " pixels"]:
     """Where the centres of pixels lie in a row of cells, in cells from the centre of the first one."""
-    return (np.arange(pixels) + 0.5) * cells / pixels - 0.5
+    return jnp.asarray((np.arange(pixels) + 0.5) * cells / pixels - 0.5, jnp.float32)
 
 
 def _linear_weights(places: Float[Array, " P"], cells: int) -> Float[Array, "P n"]:
@@ -92,15 +92,11 @@ class Scenes:
     def read(self, maps: Float[Array, "C h w"]) -> Float[Array, "C O"]:
         """The means of upsampled maps over the pixels of each object; 0 where it is not in the image."""
         # The mean over an object is linear in the map: its weights are those of its pixels, brought down to the cells.
-        # Along a row a pixel counts in two cells alone, which is told without a mask for each object.
-        mask, (height, width) = self.mask.astype(jnp.int32), maps.shape[1:]
-        places = _centres(self.size[1], width)
-        left = np.clip(np.floor(places), 0, max(width - 2, 0)).astype(int)
-        to_right = (np.clip(places, 0, width - 1) - left).astype(np.float32)
-        rows = jnp.zeros((self.objects + 1, self.size[0], width))
-        for cell, weight in ((left, 1 - to_right), (np.minimum(left + 1, width - 1), to_right)):
-            rows = rows.at[mask, np.arange(self.size[0])[:, None], cell].add(weight)
-        down = _linear_weights(jnp.asarray(_centres(self.size[0], height), jnp.float32), height)
+        # The sums over an object's pixels go row by row, which takes no mask for each object.
+        mask, cells = self.mask.astype(jnp.int32), maps.shape[1:]
+        down, across = (_linear_weights(_centres(*one), one[1]) for one in zip(self.size, cells))
+        rows = jnp.zeros((self.objects + 1, self.size[0], cells[1]))
+        rows = rows.at[mask, np.arange(self.size[0])[:, None]].add(across)
         exact = jax.lax.Precision.HIGHEST
         weights = jnp.einsum("oyw,yh->ohw", rows[1:], down, precision=exact)
         areas = jnp.bincount(mask.ravel(), length=self.objects + 1)[1:]
