@@ -99,12 +99,12 @@ class TestEveryKindOfNetwork:
         assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(net.astype(jnp.bfloat16).params))
 
     def test_in_mixed_precision_maps_are_near_and_everything_outside_keeps_its_precision(self, net):
-        mixed = net.computing_in("bfloat16")
-        assert mixed.params is net.params and mixed.computing_in("float32").dtype == jnp.float32
+        mixed = net.with_precision("mixed")
+        assert mixed.params is net.params and mixed.dtype == jnp.float32
         exact, rough = (compiled(explain.discriminant, one, IMAGES, 0, 1).maps for one in (net, mixed))
         assert rough.dtype == exact.dtype == jnp.float32
         assert 0 < float(jnp.abs(rough - exact).max()) < 2e-2 * float(jnp.abs(exact).max())
-        assert mixed.head == net.computing_in(jnp.bfloat16).head != net.head
+        assert mixed.head == net.with_precision("mixed").head != net.head
 
     @pytest.mark.robust("shapes and numbers")
     def test_leaves_that_are_no_floats_are_left_alone(self):

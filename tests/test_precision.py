@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from heads import images, plain_network, smooth_head, smooth_params
 from jax.extend import core
+from jax.lax import DotAlgorithmPreset
 from jax.lax import Precision as OfProduct
 
 from galore import InputError, attribution, explain
-from galore.precision import Precision, products_in
+from galore.precision import Precision, products_in_bfloat16
 
 DENSE = dataclasses.replace(
     plain_network(), params=plain_network().params | smooth_params(3, 8 * 8 * 6), head=smooth_head
@@ -71,7 +72,7 @@ def test_the_same_setting_is_compiled_once():
 
 
 def test_another_name_is_refused():
-    with pytest.raises(InputError, match="precision 'float16': expected highest, default, bfloat16"):
+    with pytest.raises(InputError, match="precision 'float16': expected highest, default, mixed, bfloat16"):
         plain_network().with_precision("float16")
 
 
@@ -90,7 +91,7 @@ def operands(jaxpr) -> set:
 @pytest.mark.parametrize("net", [plain_network(), DENSE], ids=["pooled", "dense"])
 @pytest.mark.parametrize("name", EXPLANATIONS)
 def test_in_mixed_precision_every_explanation_is_near(net, name):
-    exact, rough = (EXPLANATIONS[name](one, images(), 0, 1).maps for one in (net, net.computing_in("bfloat16")))
+    exact, rough = (EXPLANATIONS[name](one, images(), 0, 1).maps for one in (net, net.with_precision("mixed")))
     assert rough.dtype == jnp.float32 and rough.shape == exact.shape
     assert 0 < float(jnp.abs(rough - exact).max()) < 0.02 * float(jnp.abs(exact).max())
 
@@ -104,10 +105,11 @@ def test_in_mixed_precision_products_are_rounded_and_sums_are_not():
     params = {"kernel": rng.normal(size=(2, 2, 3, 3)), "bias": np.ones(()), "weights": rng.normal(size=(32, 3))}
     params = jax.tree.map(jnp.float32, params)
     x = jnp.asarray(rng.normal(size=(1, 2, 4, 4)), jnp.float32)
-    mixed = products_in(network, "bfloat16")
+    mixed = products_in_bfloat16(network)
     assert operands(jax.make_jaxpr(mixed)(params, x).jaxpr) == {
-        ("conv_general_dilated", "bfloat16"), ("dot_general", "bfloat16"), ("add", "float32")
+        ("conv_general_dilated", "bfloat16"), ("dot_general", "float32"), ("add", "float32")
     }  # fmt: skip
+    assert DotAlgorithmPreset.BF16_BF16_F32 in precisions(jax.make_jaxpr(mixed)(params, x).jaxpr)
 
     def rounded(array):
         return array.astype(jnp.bfloat16).astype(jnp.float32)

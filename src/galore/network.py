@@ -15,7 +15,7 @@ from galore import class_names as naming
 from galore import representation
 from galore.data.preprocessing import Preprocessing
 from galore.errors import InputError
-from galore.precision import Precision, computed, named, products_in
+from galore.precision import Precision, computed, named
 
 Features = Callable[[PyTree, Float[Array, "H W c"]], Float[Array, "h w d"]]
 Head = Callable[[PyTree, Float[Array, "h w d"]], Float[Array, " C"]]
@@ -166,23 +166,12 @@ class Network:
 
         return dataclasses.replace(self, params=_cast(self.params, dtype))
 
-    def computing_in(self, dtype: Any) -> "Network":
-        """The same network in mixed precision: it multiplies in `dtype`, for example `jnp.bfloat16`, while parameters,
-        images, activations and maps keep theirs, and what lies between products is computed in it, see
-        `galore.precision.products_in`. What that changes in maps stands in docs/training.md."""
-
-        def mixed(function: Callable[[PyTree, Array], Array]) -> Keyed:
-            return Keyed(products_in(function, dtype), ("computing in", function, jnp.dtype(dtype)))
-
-        features = None if self.features is None else mixed(self.features)
-        return dataclasses.replace(self, features=features, head=mixed(self.head))
-
     def with_precision(self, precision: Precision | str) -> "Network":
         """The same network, computing as exactly as this, so that every explanation of it does.
 
         Args:
-            precision: "highest", "default" or "bfloat16", see `galore.precision.Precision`. What JAX is told elsewhere
-                (`jax.default_matmul_precision`) has no say in it any more.
+            precision: "highest", "default", "mixed" or "bfloat16", see `galore.precision.Precision`. What JAX is told
+                elsewhere (`jax.default_matmul_precision`) has no say in it any more.
 
         Raises:
             InputError: another one.

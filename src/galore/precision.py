@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.lax import DotAlgorithmPreset
 
 from galore.errors import InputError
 from galore.head_program import bind, inner
@@ -19,17 +20,18 @@ class Precision(StrEnum):
         HIGHEST: float32, products included.
         DEFAULT: float32, products as the device likes them best: TF32 on NVIDIA GPUs from Ampere on, one pass of
             bfloat16 on TPUs, float32 on CPUs.
+        MIXED: float32, but what is multiplied is rounded to bfloat16, see `products_in_bfloat16`.
         BFLOAT16: parameters, images and activations are rounded to bfloat16; sums over locations, confidences and maps
             stay float32.
     """
 
     HIGHEST = "highest"
     DEFAULT = "default"
+    MIXED = "mixed"
     BFLOAT16 = "bfloat16"
 
 
 _CALLS = frozenset({"jit", "pjit", "closed_call"})
-_PRODUCTS = frozenset({"conv_general_dilated", "dot_general"})
 
 
 def named(given: Precision | str) -> Precision:
@@ -46,17 +48,18 @@ def named(given: Precision | str) -> Precision:
 
 def computed(function: Callable[[Any, Any], Any], precision: Precision) -> Callable[[Any, Any], Any]:
     """A function (params, x) whose products are computed so, and its derivatives' too; x is cast to bfloat16 for it."""
+    multiplied = products_in_bfloat16(function) if precision == Precision.MIXED else function
     of_products = "highest" if precision == Precision.HIGHEST else "default"
 
     def in_precision(params: Any, x: Any) -> Any:
         with jax.default_matmul_precision(of_products):
-            return function(params, x.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else x)
+            return multiplied(params, x.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else x)
 
     return in_precision
 
 
-def products_in(function: Callable[[Any, Any], Any], dtype: Any) -> Callable[[Any, Any], Any]:
-    """A function (params, x) whose convolutions and matrix products are of numbers rounded to a dtype.
+def products_in_bfloat16(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A function (params, x) whose convolutions and matrix products are of float32 numbers rounded to bfloat16.
 
     What lies between them (normalisations, nonlinearities, sums of branches) stays as it is, and so do matrix products'
     own sums. Closed to it are loops, branches, what `jax.checkpoint` computes again, and functions with derivatives of
@@ -65,13 +68,13 @@ def products_in(function: Callable[[Any, Any], Any], dtype: Any) -> Callable[[An
 
     def in_products(params: Any, x: Any) -> Any:
         traced, shape = jax.make_jaxpr(function, return_shape=True)(params, x)
-        results = _with_products_in(jnp.dtype(dtype), traced, jax.tree.leaves((params, x)))
+        results = _with_products_in_bfloat16(traced, jax.tree.leaves((params, x)))
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 
     return in_products
 
 
-def _with_products_in(dtype: jnp.dtype, program: core.ClosedJaxpr, given: Sequence[Any]) -> list[Any]:
+def _with_products_in_bfloat16(program: core.ClosedJaxpr, given: Sequence[Any]) -> list[Any]:
     jaxpr = program.jaxpr
     values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*program.consts, *given), strict=True))
 
@@ -79,19 +82,32 @@ def _with_products_in(dtype: jnp.dtype, program: core.ClosedJaxpr, given: Sequen
         return variable.val if isinstance(variable, core.Literal) else values[variable]
 
     for equation in jaxpr.eqns:
-        operands, name, options = [read(one) for one in equation.invars], equation.primitive.name, equation.params
+        operands, name = [read(one) for one in equation.invars], equation.primitive.name
         if name in _CALLS and isinstance(inner(equation), core.ClosedJaxpr):
-            results = _with_products_in(dtype, inner(equation), operands)
-        elif name in _PRODUCTS and all(jnp.issubdtype(one.dtype, jnp.floating) for one in operands):
-            # A convolution whose sums come in another dtype than its operands has no derivative in JAX.
-            kept = operands[0].dtype if name == "dot_general" else dtype
-            rounded = [one.astype(dtype) for one in operands]
-            (result,) = bind(equation.primitive, options | {"preferred_element_type": kept}, rounded)
-            results = [result.astype(equation.outvars[0].aval.dtype)]
+            results = _with_products_in_bfloat16(inner(equation), operands)
+        elif name in _PRODUCTS and all(one.dtype == jnp.float32 for one in operands):
+            results = [_PRODUCTS[name](equation, operands)]
         else:
-            results = bind(equation.primitive, options, operands)
+            results = bind(equation.primitive, equation.params, operands)
         values.update(zip(equation.outvars, results))
     return [read(one) for one in jaxpr.outvars]
+
+
+def _matrix_product(equation: Any, operands: Sequence[Any]) -> Any:
+    # Rounded here as well, since CPUs take no notice of the algorithm.
+    rounded = [jax.lax.reduce_precision(one, exponent_bits=8, mantissa_bits=7) for one in operands]
+    (result,) = bind(equation.primitive, equation.params | {"precision": DotAlgorithmPreset.BF16_BF16_F32}, rounded)
+    return result
+
+
+def _convolution(equation: Any, operands: Sequence[Any]) -> Any:
+    # One whose sums come in another dtype than its operands has no derivative in JAX.
+    rounded = [one.astype(jnp.bfloat16) for one in operands]
+    (result,) = bind(equation.primitive, equation.params | {"preferred_element_type": jnp.dtype("bfloat16")}, rounded)
+    return result.astype(jnp.float32)
+
+
+_PRODUCTS = {"dot_general": _matrix_product, "conv_general_dilated": _convolution}
 
 
 def at_least_float32(array: Any) -> jnp.dtype:

@@ -42,8 +42,8 @@ class Peak(NamedTuple):
     source: str
 
     def flops(self, dtype: str, precision: str) -> float | None:
-        """FLOP/s for arrays of a dtype, and for products of a precision: "highest", or any other for JAX's default."""
-        if dtype == "bfloat16":
+        """FLOP/s for arrays of a dtype, and for products of a precision: "highest", "mixed", or else JAX's default."""
+        if dtype == "bfloat16" or precision == "mixed":
             return self.bfloat16
         return self.float32 if precision == "highest" else self.default
 

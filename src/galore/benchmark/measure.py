@@ -68,7 +68,7 @@ class Plan:
     @property
     def of_products(self) -> str:
         """As `record.Setting` calls it."""
-        return "highest" if self.precision == Precision.HIGHEST else "default"
+        return "default" if self.precision == Precision.BFLOAT16 else self.precision.value
 
 
 @functools.lru_cache(maxsize=1)

@@ -40,7 +40,7 @@ class Setting:
         image_size: pixels a side.
         batch: images at once, on all devices together.
         dtype: of the parameters and images.
-        precision: of matrix products: "highest", or "default" as JAX chooses.
+        precision: of matrix products: "highest", "default" as JAX chooses, or "mixed", of numbers rounded to bfloat16.
         device: its kind.
         devices: how many.
         processes: how many, each with its share of the devices.
@@ -66,7 +66,7 @@ class Setting:
 
 
 def arithmetic(dtype: str, precision: str) -> str:
-    """In words: "float32", "float32 highest", "bfloat16"."""
+    """In words: "float32", "float32 highest", "float32 mixed", "bfloat16"."""
     return dtype if precision == "default" else f"{dtype} {precision}"
 
 

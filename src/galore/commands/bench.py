@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=PRECISIONS,
         default=["default"],
-        help="float32 throughout, the device's own choice (such as TF32), or bfloat16 (%(default)s)",
+        help="float32 throughout, the device's own choice (such as TF32), float32 with products of bfloat16, or "
+        "bfloat16 (%(default)s)",
     )
     parser.add_argument(
         "--dtype",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PRINTED = 3
 ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
-PRECISIONS = ("highest", "default", "bfloat16")
+PRECISIONS = ("highest", "default", "mixed", "bfloat16")
 """Likewise, those of galore.precision."""
 RULES = ("discriminant", "margin", "standardised", "part-tables")
 """Likewise."""
@@ -127,7 +127,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRECISIONS,
         metavar="PRECISION",
         help="how exactly the network computes: highest, float32 throughout; default, the device's own choice, such as "
-        "TF32; or bfloat16 (as JAX is told)",
+        "TF32; mixed, float32 with products of bfloat16; or bfloat16 (as JAX is told)",
     )
     add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
