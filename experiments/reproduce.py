@@ -298,6 +298,7 @@ def look_ahead(prepared: list[Prepared], asked: Setting, given: Arguments) -> No
         InputError: names everything that is missing, with the command that fetches it.
     """
     jobs = [job for one in prepared if not one.study.is_comparison for job in jobs_of(one)]
+    jobs += plan.students(jobs)
     train_options = from_mapping(TrainConfig, config.plain(prepared[0].composed[0])["train"])
     absent, costs = plan.missing(asked), {}
     if not asked.is_rehearsal:
@@ -314,8 +315,16 @@ def look_ahead(prepared: list[Prepared], asked: Setting, given: Arguments) -> No
 def jobs_of(prepared: Prepared) -> list[Job]:
     """The jobs of a study: what there is of each training and its experiments."""
     trainings = [config.path(config.typed(cfg).checkpoint) for cfg in prepared.composed]
+    students = [student_of(cfg) for cfg in prepared.composed]
     done = [[runs.is_finished(some[place]) for some in prepared.folders.values()] for place in range(len(trainings))]
-    return plan.jobs(prepared.study, trainings, done)
+    return plan.jobs(prepared.study, trainings, students, done)
+
+
+def student_of(cfg: Any) -> Path | None:
+    """The folder of the student that a training shares with others; None: it has none."""
+    train_options = config.plain(cfg)["train"]
+    folder = train_options["alexnet_folder"] if "alexnet" in train_options["students"] else None
+    return None if folder is None else config.path(folder)
 
 
 def launch(prepared: list[Prepared], given: Arguments) -> None:

@@ -31,7 +31,7 @@ CLASSES, PER_CLASS = 12, 6
 REASONS = {"the network is wrong": 21}
 
 
-class Study:
+class InventedStudy:
     """A data set and network: trainings, classes and images have effects of their own."""
 
     def __init__(self, seed: int, trainings: int = 5, strength: float = 1.0):
@@ -181,13 +181,13 @@ DRAW = {
     "deliberative_layer": lambda table: {"layers": plots.over_depth(table)},
 }
 STUDIES = {
-    "cub-efficientnet_lite0": Study(1, strength=0.6),
-    "synthetic_birds-small_cnn": Study(2, strength=1.5),
-    "synthetic_scenes-small_cnn": Study(3, trainings=1, strength=-0.8),
+    "cub-efficientnet_lite0": InventedStudy(1, strength=0.6),
+    "synthetic_birds-small_cnn": InventedStudy(2, strength=1.5),
+    "synthetic_scenes-small_cnn": InventedStudy(3, trainings=1, strength=-0.8),
 }
 
 
-def tables(study: Study) -> dict[str, Table]:
+def tables(study: InventedStudy) -> dict[str, Table]:
     """Of every experiment."""
     every = (study.figure_3(), study.search(), study.difficulty(), study.layers())
     return dict(zip(TITLES, every))
@@ -215,7 +215,7 @@ def origin(study: str, seed: int) -> dict:
     }
 
 
-def written(folder: Path, name: str, study: Study, is_drawn: bool) -> list[Joined]:
+def written(folder: Path, name: str, study: InventedStudy, is_drawn: bool) -> list[Joined]:
     """Every experiment of a study, joined and in its folder."""
     origins = [origin(name, seed) for seed in range(study.trainings)]
     return [
@@ -224,7 +224,7 @@ def written(folder: Path, name: str, study: Study, is_drawn: bool) -> list[Joine
     ]
 
 
-def results(study: Study) -> list[claims.Result]:
+def results(study: InventedStudy) -> list[claims.Result]:
     """What all experiments of a study measured for their claims."""
     return [claims.measure(claim, table) for name, table in tables(study).items() for claim in CLAIMS[name](table)]
 

@@ -19,7 +19,7 @@ from galore.experiment.document import Fold, Group, Page
 from galore.experiment.pages import Section
 from galore.experiment.plots import contrast
 from galore.experiment.runs import Joined
-from galore.experiment.studies import Entry, Fate, Judged, Study
+from galore.experiment.studies import Entry, Fate, Judged, StudyResults
 from galore.experiment.table import Cell, Row, Table
 from galore.statistics import Estimate, Inference
 
@@ -43,7 +43,7 @@ def joined(name: str, *results: Result, rows: tuple[Row, ...] = ()) -> Joined:
 
 def entry(**values: float | None) -> Entry:
     """One claim, with what studies measured."""
-    all_studies = [Study(name, (joined("one", result(value)),)) for name, value in values.items()]
+    all_studies = [StudyResults(name, (joined("one", result(value)),)) for name, value in values.items()]
     (found,) = studies.entries(all_studies)
     return found
 
@@ -162,17 +162,17 @@ def test_each_claim_stands_where_its_verdicts_put_it(values, fate, said):
 
 
 def test_a_claim_by_both_tables_can_depend_on_the_ground_truth():
-    study = Study("a", (joined("one", result(0.1, other=inference(-0.1))),))
+    study = StudyResults("a", (joined("one", result(0.1, other=inference(-0.1))),))
     (found,) = studies.entries([study])
     assert studies.fate(found) is Fate.DEPENDS and studies.said(found.by_study["a"]) == "⇄ depends on the ground truth"
 
 
 def test_verdicts_are_those_of_all_claims_of_a_paper_in_a_study_whatever_experiment_makes_them():
     borderline = [result(0.0235, text=f"{k}") for k in range(4)]  # p is about 0.02 each
-    together = studies.entries([Study("a", tuple(joined(f"{k}", one) for k, one in enumerate(borderline)))])
+    together = studies.entries([StudyResults("a", tuple(joined(f"{k}", one) for k, one in enumerate(borderline)))])
     assert [one.by_study["a"].verdict for one in together] == [Verdict.UNKNOWN] * 4
     assert {studies.reason(one.by_study["a"]) for one in together} == {"not after Holm's correction"}
-    alone = studies.entries([Study("a", (joined("0", borderline[0]),))])
+    alone = studies.entries([StudyResults("a", (joined("0", borderline[0]),))])
     assert alone[0].by_study["a"].verdict is Verdict.HOLDS
 
 
@@ -180,7 +180,7 @@ def test_verdicts_are_those_of_all_claims_of_a_paper_in_a_study_whatever_experim
 @pytest.mark.parametrize("ratio", [-4.0, -2.001, 2.0001, 2.5, 30.0])
 def test_no_verdict_contradicts_the_interval_beside_it(error, ratio):
     one = Result("It works.", Source.GALORE, "n", inference(ratio * error, error))
-    (found,) = studies.entries([Study("a", (joined("one", one),))])
+    (found,) = studies.entries([StudyResults("a", (joined("one", one),))])
     judged = found.by_study["a"]
     low, high = map(float, re.findall(r"-?[\d.]+", studies.number(judged))[1:])
     assert not (judged.verdict is Verdict.HOLDS and low <= 0) and not (judged.verdict is Verdict.FAILS and high >= 0)

@@ -24,8 +24,8 @@ def authors() -> TrainConfig:
     return from_mapping(TrainConfig, config.plain(config.compose(["train=authors"]))["train"])
 
 
-def job(network="resnet50", is_trained=False, finished=0) -> Job:
-    return Job(f"cub-{network}", "cub", network, 0, Path("nowhere"), is_trained, finished, 16)
+def job(network="resnet50", is_trained=False, finished=0, student=None) -> Job:
+    return Job(f"cub-{network}", "cub", network, 0, Path("nowhere"), is_trained, finished, 16, student)
 
 
 def test_the_studies_are_the_papers_networks_on_their_data():
@@ -40,6 +40,25 @@ def test_the_studies_are_the_papers_networks_on_their_data():
         assert len(typed.checkpoints) == (4 if study.is_comparison else 1)
     with pytest.raises(InputError, match=r"study=cub-resnet5: no such study; .*cub-resnet50"):
         papers.selected(made, ["cub-resnet5"])
+
+
+def test_the_networks_of_a_data_set_and_seed_share_a_student():
+    names = ["cub-vgg16_bn", "cub-resnet50", "cub-alexnet", "ade20k-resnet50"]
+    made = papers.selected(papers.setting(Path("data"), None, (0, 1)), names)
+    given = reproduce.parse(["setting=papers", "data=data"])
+    jobs = [job for study in made.studies for job in reproduce.jobs_of(reproduce.prepare(study, made, given))]
+    students = plan.students(jobs)
+    assert len(jobs) == 2 * 4 and [(one.study, one.seed) for one in students] == [
+        ("cub student", 0), ("cub student", 1), ("ade20k student", 0), ("ade20k student", 1)
+    ]  # fmt: skip
+    for student in students:
+        sharing = [one for one in jobs if one.student == student.training]
+        assert [one.network for one in sharing] == (
+            ["vgg16_bn", "resnet50"] if student.dataset == "cub" else ["resnet50"]
+        )
+        assert {(one.dataset, one.seed) for one in sharing} == {(student.dataset, student.seed)}
+        assert student.is_student and student.training not in [one.training for one in jobs]
+    assert [one.student for one in jobs if one.network == papers.STUDENT] == [None] * 2
 
 
 def test_a_rehearsal_of_all_makes_every_experiment_and_every_network():
@@ -102,6 +121,9 @@ def test_disk_and_memory_that_do_not_suffice(monkeypatch, authors):
     measured = dataclasses.replace(COST, batch_size=authors.batch_size, memory=50 * GIB)
     assert "takes 50.0 GiB" in plan.short(made, [job()], {"resnet50": measured}, authors)[0].what
     assert plan.short(made, [job(is_trained=True)], {"resnet50": COST}, authors) == []
+    # A student is smaller than what was measured, both stages.
+    student = plan.students([job(student=Path("s"))])
+    assert plan.short(made, student, {"alexnet": dataclasses.replace(COST, memory=9 * GIB)}, authors) == []
 
 
 def test_what_a_training_costs_follows_from_a_step(authors):
@@ -113,13 +135,27 @@ def test_what_a_training_costs_follows_from_a_step(authors):
 def test_the_lines_of_a_plan_add_up(authors):
     made = papers.setting(Path("data"), None, (0,))
     images, test = plan.PUBLISHED_IMAGES["cub"]
-    # Two stages, and AlexNet's fine-tuning for the student.
-    training = images * 60 * (0.01 + 0.02 + 0.01) / 3600
+    training, student = images * 60 * (0.01 + 0.02) / 3600, images * 60 * 0.01 / 3600
     experiments = plan.EXPERIMENT_PASSES * test * 0.01 / 3 / 3600
-    said = plan.lines(made, [job(), job(is_trained=True, finished=16)], {"resnet50": COST, "alexnet": COST}, authors)
+    shared = Path("nowhere/student")
+    jobs = [job(student=shared), job(is_trained=True, finished=16), job("vgg16_bn", student=shared)]
+    jobs += plan.students(jobs)
+    said = plan.lines(made, jobs, dict.fromkeys(papers.NETWORKS, COST), authors)
     assert f"{training + experiments:.1f}" in said[1] and "0 of 16" in said[1] and "2.0 GiB" in said[1]
     assert "finished" in said[2] and "16 of 16" in said[2] and "GiB" not in said[2]
-    assert f"{training + experiments:.0f} hours, 2.0 GiB of disk" in said[-1]
+    # AlexNet's fine-tuning for the student, once; without the checkpoint of the joint training, 1 GiB.
+    assert said[4].split() == ["cub", "student", "0", "to", "do", f"{student:.1f}", "1.0", "GiB"]
+    assert f"{2 * (training + experiments) + student:.0f} hours, 5.0 GiB of disk" in said[-1]
+
+
+def test_a_student_is_there_once_it_is_trained_or_nobody_needs_it(tmp_path):
+    (student,) = plan.students([job(student=tmp_path), job("vgg16_bn", is_trained=True, student=tmp_path)])
+    assert not student.is_trained
+    (student,) = plan.students([job(is_trained=True, student=tmp_path)])
+    assert student.is_trained
+    (tmp_path / "result.json").write_text("{}")
+    (student,) = plan.students([job(student=tmp_path)])
+    assert student.is_trained
 
 
 def test_a_measurement_is_kept_and_made_once_for_a_device(tmp_path, monkeypatch, authors):
@@ -131,10 +167,10 @@ def test_a_measurement_is_kept_and_made_once_for_a_device(tmp_path, monkeypatch,
 
     measured, file = [], tmp_path / "costs.json"
     monkeypatch.setattr(plan, "measured", measure)
-    assert plan.costs(["resnet50"], authors, file) == ({"resnet50": COST, "alexnet": COST}, [])
-    found, problems = plan.costs(["vgg16_bn", "resnet50"], authors, file)
+    assert plan.costs(["resnet50"], authors, file) == ({"resnet50": COST}, [])
+    found, problems = plan.costs(["vgg16_bn", "resnet50", "alexnet"], authors, file)
     assert found == {"resnet50": COST, "alexnet": COST} and [one.remedy for one in problems] == [plan.SMALLER]
-    assert measured == ["resnet50", "alexnet", "vgg16_bn"] and len(json.loads(file.read_text())) == 2
+    assert measured == ["resnet50", "vgg16_bn", "alexnet"] and len(json.loads(file.read_text())) == 2
     assert plan.costs([], authors, file) == ({}, [])
 
 

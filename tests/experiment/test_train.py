@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import re
 import runpy
 import subprocess
@@ -10,8 +12,8 @@ import pytest
 import galore
 from galore.errors import InputError
 from galore.experiment import config, inputs, runner
-from galore.training import architectures, checkpoint
-from galore.training.config import TrainConfig
+from galore.training import architectures, checkpoint, students, task
+from galore.training.config import ModelConfig, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,20 +122,25 @@ def test_frozen_layers_stay_and_a_joint_predictor_has_its_own_trunk(tmp_path, bi
 
 
 def test_the_papers_training_in_small_is_two_stages_and_a_fine_tuned_student_and_is_resumed(tmp_path, birds):
+    student = tmp_path / "shared" / "student"
     cfg = options(
         "dataset=synthetic_birds", "model=small_cnn_narrow", "train=authors", *SMALL[1:4], f"dataset.root={birds}",
         f"model.checkpoint={tmp_path}", "model.size=64", "train.alexnet_network=alexnet_narrow",
         "train.alexnet_weights=null", "train.epochs=1", "train.batch_size=16", "train.first_stage.epochs=2",
-        "train.first_stage.batch_size=9", "train.hardness_widths=[6,4]",
+        "train.first_stage.batch_size=9", "train.hardness_widths=[6,4]", f"train.alexnet_folder={student}",
     )  # fmt: skip
-    result = train.train(cfg, tmp_path)
+    locks = set()
+    result = train.train(cfg, tmp_path, lambda phase, *_: locks.add((phase, len([*student.parent.glob(".student*")]))))
+    assert ("student, alexnet", 1) in locks and ("student, alexnet", 0) not in locks  # others wait meanwhile
+    assert [path.name for path in student.parent.iterdir()] == ["student"]
     images = int(inputs.dataset(config.dataset(cfg)).is_training.sum())
     steps = {
         name: checkpoint.read_header(tmp_path / name / "checkpoints" / "last")["step"]
-        for name in ("first_stage", ".", "student_alexnet")
+        for name in ("first_stage", ".", "shared/student")
     }
-    assert steps == {"first_stage": 2 * -(-images // 9), ".": -(-images // 16), "student_alexnet": 2 * -(-images // 9)}
+    assert steps == {"first_stage": 2 * -(-images // 9), ".": -(-images // 16), "shared/student": 2 * -(-images // 9)}
     assert set(result) >= {"student_alexnet_accuracy", "hardness_spearman"}
+    assert not (tmp_path / "student_alexnet").exists()
 
     # The joint training starts from the first stage's end, the trunk of its predictor as well.
     typed, _ = train.configs(cfg)
@@ -145,6 +152,25 @@ def test_the_papers_training_in_small_is_two_stages_and_a_fine_tuned_student_and
         assert 0 < moved < 50 * rate * steps["."]
     assert checkpoint.read(tmp_path).description.preprocessing.mean == typed.pixel_mean
     assert train.train(cfg, tmp_path)["accuracy"] == result["accuracy"]
+
+    # A training of another network finds the student, and takes none of other options for it.
+    def student_of_another(config):
+        told = []
+        another = task.prepare(dataset, config, ModelConfig("small_cnn", size=64), lambda *_: None)
+        found = students.train(another, dataset, test, tmp_path / "another", lambda *progress: told.append(progress))
+        assert [progress for progress in told if "alexnet" in progress[0]] == []
+        return found
+
+    dataset = inputs.dataset(config.dataset(cfg))
+    test = np.flatnonzero(~dataset.is_training)
+    before = checkpoint.read_header(student)
+    found = student_of_another(typed)["student_alexnet"]
+    np.testing.assert_array_equal(found, predictions(tmp_path)["student_alexnet"])
+    assert checkpoint.read_header(student) == before
+    accuracy = json.loads((student / "result.json").read_text())["accuracy"]
+    assert accuracy == result["student_alexnet_accuracy"]["value"] == np.mean(found == dataset.labels[test])
+    with pytest.raises(InputError, match=r"shared/student.* is of another training: train\.learning_rate is 0\.001"):
+        student_of_another(dataclasses.replace(typed, learning_rate=0.1))
 
 
 @pytest.mark.robust("options")

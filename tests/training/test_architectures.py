@@ -98,3 +98,16 @@ def test_in_bfloat16_parameters_and_statistics_stay_float32_and_results_are_near
         equation for equation in inside.eqns if equation.primitive.name in ("dot_general", "conv_general_dilated")
     ]
     assert products and all(one.outvars[0].aval.dtype == jnp.bfloat16 for one in products)
+
+
+def test_a_network_that_was_trained_in_bfloat16_can_be_explained_in_the_same_precision():
+    """Frozen statistics compute as a network that is asked does; only these are rounded there too."""
+    call = lambda module, x: module.features(x)  # noqa: E731
+    trained, exact = (
+        training_forward(MODULE, call, frozen_statistics=True, compute=compute)(PARAMS, X, KEY)[0]
+        for compute in ("bfloat16", "float32")
+    )
+    explained = jax.vmap(from_nnx(MODULE).with_precision("bfloat16").activation)(X)
+    assert explained.dtype == jnp.bfloat16
+    error = jnp.abs(trained - exact).max()
+    assert jnp.abs(explained.astype(jnp.float32) - trained).max() < error < 2e-2 * jnp.abs(exact).max()

@@ -19,7 +19,7 @@ from galore.experiment import forest, runs, studies
 from galore.experiment.claims import MARGINS, MINIMUM_CLASSES, MINIMUM_IMAGES, MINIMUM_TRAININGS, Paper, Verdict
 from galore.experiment.document import Fold, Group, Page, Plot, table, write
 from galore.experiment.runs import Joined
-from galore.experiment.studies import NAMES, Entry, Fate, Judged, Study
+from galore.experiment.studies import NAMES, Entry, Fate, Judged, StudyResults
 from galore.experiment.table import WORDS as WORDS_OF_MEASURES
 from galore.experiment.table import words
 from galore.statistics import Estimate
@@ -109,7 +109,7 @@ def write_study(folder: Path, title: str, sections: Sequence[Section], lines: Se
         sections: in order.
         lines: what else is to be said of the runs.
     """
-    study = Study(title, tuple(section.joined for section in sections))
+    study = StudyResults(title, tuple(section.joined for section in sections))
     entries = studies.entries([study])
     lead = f"{PAPERS} What our runs say of their headline claims and of ours:\n\n{_tallies(entries)}"
     runs_ = "\n\n".join([*_introduction([one for some in study.experiments for one in some.provenances]), *lines])
@@ -123,7 +123,7 @@ def write_study(folder: Path, title: str, sections: Sequence[Section], lines: Se
     write(folder, Page(f"Results: {study.title}", lead, _plot(entries), groups))
 
 
-def load_studies(results: Path) -> list[Study]:
+def load_studies(results: Path) -> list[StudyResults]:
     """Every study that `write_study` wrote, in the order of their names.
 
     Raises:
@@ -135,11 +135,11 @@ def load_studies(results: Path) -> list[Study]:
         for name in names:
             if Path(name).name != name:
                 raise InputError(f"{foreign.text(folder / 'order.json')} names {foreign.text(name)!r}, no experiment")
-        loaded.append(Study(folder.name, tuple(runs.load_joined(folder / name) for name in names)))
+        loaded.append(StudyResults(folder.name, tuple(runs.load_joined(folder / name) for name in names)))
     return loaded
 
 
-def write_index(results: Path, all_studies: Sequence[Study], titles: dict[str, str]) -> None:
+def write_index(results: Path, all_studies: Sequence[StudyResults], titles: dict[str, str]) -> None:
     """Writes index.md, index.html and the figure over all studies: what held, where, and how surely.
 
     Args:
@@ -324,7 +324,7 @@ def _ours(joined: Joined, place: dict[str, Any], row: dict[str, Any]) -> str:
     return ""
 
 
-def _over_studies(name: str, title: str, all_studies: Sequence[Study], entries: Sequence[Entry]) -> Fold:
+def _over_studies(name: str, title: str, all_studies: Sequence[StudyResults], entries: Sequence[Entry]) -> Fold:
     """An experiment over all studies: its claims, and where its tables and figures are."""
     some = [study for study in all_studies if any(joined.experiment == name for joined in study.experiments)]
     links = "\n".join(f"- [Tables and figures: {study.title}]({study.name}/index.md#{name})" for study in some)

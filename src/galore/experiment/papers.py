@@ -186,12 +186,16 @@ def _setting(
 
 
 def _of_network(network: str, weights: Path | None, outputs: str) -> tuple[str, ...]:
-    """Its weights, those of the student, and the folder of its trainings; AlexNet has no student weaker than itself."""
+    """Its weights, the folder of its trainings, and the student that all networks of a data set and seed share; AlexNet
+    has no student weaker than itself."""
     start = {one: quoted(weights / file_name(one)) if weights else "imagenet" for one in (network, STUDENT)}
-    checkpoint = f"{outputs}/training/${{dataset.name}}-{network}-seed${{train.seed}}"
+    folder = {
+        one: quoted(f"{outputs}/training/${{dataset.name}}-{one}-seed${{train.seed}}") for one in (network, "student")
+    }
+    student = (f"train.alexnet_weights={start[STUDENT]}", f"train.alexnet_folder={folder['student']}")
     return (
         f"model={network}",
         f"model.weights={start[network]}",
-        f"model.checkpoint={quoted(checkpoint)}",
-        "train.students=[]" if network == STUDENT else f"train.alexnet_weights={start[STUDENT]}",
+        f"model.checkpoint={folder[network]}",
+        *(("train.students=[]",) if network == STUDENT else student),
     )

@@ -41,7 +41,7 @@ _STEPS = 3
 
 
 class Job(NamedTuple):
-    """One training and its experiments.
+    """One training and its experiments; or a student, which has none and is trained by the first one that needs it.
 
     Attributes:
         study: its name.
@@ -50,6 +50,7 @@ class Job(NamedTuple):
         training: the folder of the training.
         is_trained: whether it was trained to the end.
         finished, experiments: how many of the experiments are finished, of how many.
+        student: the folder of the student that it needs; None: it needs none.
     """
 
     study: str
@@ -60,6 +61,12 @@ class Job(NamedTuple):
     is_trained: bool
     finished: int
     experiments: int
+    student: Path | None = None
+
+    @property
+    def is_student(self) -> bool:
+        """Whether it is a student."""
+        return not self.experiments
 
     @property
     def state(self) -> str:
@@ -106,8 +113,17 @@ class Cost:
 
     def seconds(self, train: TrainConfig, images: int) -> float:
         """Of both stages, without the student."""
-        first = 0.0 if train.first_stage is None else train.first_stage.epochs * self.first_stage
-        return images * (first + train.epochs * self.joint)
+        first = 0.0 if train.first_stage is None else self.seconds_of_student(train, images)
+        return first + images * train.epochs * self.joint
+
+    def seconds_of_student(self, train: TrainConfig, images: int) -> float:
+        """Of the network as a student, which is trained as the classifier is in the first stage."""
+        return images * train.of_classifier_alone.epochs * self.first_stage
+
+    @property
+    def disk_of_student(self) -> int:
+        """Bytes of the network as a student: the first stage is what lies beside the joint training's checkpoint."""
+        return self.disk - self.state
 
 
 def missing(setting: Setting) -> list[Missing]:
@@ -158,7 +174,8 @@ def notes(setting: Setting) -> list[str]:
 
 def short(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: TrainConfig) -> list[Missing]:
     """Disk and memory that do not suffice for what is not trained yet."""
-    found, needed = [], sum(costs[job.network].disk for job in jobs if not job.is_trained and job.network in costs)
+    found = []
+    needed = sum(_disk(job, costs[job.network]) for job in jobs if not job.is_trained and job.network in costs)
     place = config.path(setting.outputs)
     while not place.exists():
         place = place.parent
@@ -169,7 +186,8 @@ def short(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: 
     for network, cost in costs.items():
         # What was measured is certain; what is extrapolated from it refuses nobody.
         wanted = cost.memory_at(min(train.batch_size, cost.batch_size))
-        if wanted > available and any(job.network == network and not job.is_trained for job in jobs):
+        trained = [job.network for job in jobs if not job.is_trained and not job.is_student]
+        if wanted > available and network in trained:
             said = f"training {network} takes {wanted / _GIB:.1f} GiB of memory, {available / _GIB:.1f} are there"
             found.append(Missing(said, SMALLER))
     return found
@@ -225,13 +243,13 @@ def lines(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: 
         cost, images = costs.get(job.network), _images(setting, job.dataset)
         spent, needed, wanted = "", "", ""
         if cost is not None and not (job.is_trained and job.finished == job.experiments):
-            own = 0.0 if job.is_trained else _training_hours(job, costs, train, images[0])
-            own += (1 - job.finished / max(1, job.experiments)) * _experiment_hours(cost, images[1])
+            own = 0.0 if job.is_trained else _training_hours(job, cost, train, images[0])
+            own += (job.experiments - job.finished) / max(1, job.experiments) * _experiment_hours(cost, images[1])
             hours, spent = hours + own, f"{own:.1f}"
             if not job.is_trained:
-                disk, needed = disk + cost.disk, f"{cost.disk / _GIB:.1f} GiB"
-                wanted = f"{cost.memory_at(train.batch_size) / _GIB:.1f} GiB"
-        count = f"{job.finished} of {job.experiments}"
+                disk, needed = disk + _disk(job, cost), f"{_disk(job, cost) / _GIB:.1f} GiB"
+                wanted = "" if job.is_student else f"{cost.memory_at(train.batch_size) / _GIB:.1f} GiB"
+        count = "" if job.is_student else f"{job.finished} of {job.experiments}"
         table.append((job.study, str(job.seed), job.state, count, spent, wanted, needed))
     widths = [max(map(len, column)) for column in zip(*table)]
     said = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table]
@@ -246,33 +264,50 @@ def lines(setting: Setting, jobs: Sequence[Job], costs: dict[str, Cost], train: 
     return said
 
 
-def jobs(study: Study, trainings: Sequence[Path], finished: Sequence[Sequence[bool]]) -> list[Job]:
+def jobs(
+    study: Study, trainings: Sequence[Path], students: Sequence[Path | None], finished: Sequence[Sequence[bool]]
+) -> list[Job]:
     """The jobs of a study, one for each seed.
 
     Args:
         study: that they are of.
         trainings: the folder of each seed's training.
+        students: that of the student that it needs.
         finished: for each seed, which of its experiments are.
     """
     about = study.name, study.dataset, study.network
     return [
-        Job(*about, seed, training, (training / "result.json").exists(), sum(done), len(done))
-        for seed, training, done in zip(study.seeds, trainings, finished, strict=True)
+        Job(*about, seed, training, _is_trained(training), sum(done), len(done), student)
+        for seed, training, student, done in zip(study.seeds, trainings, students, finished, strict=True)
     ]
+
+
+def students(jobs: Sequence[Job]) -> list[Job]:
+    """The students of some jobs, each once: networks of one data set and seed share theirs."""
+    needing: dict[Path, list[Job]] = {}
+    for job in jobs:
+        if job.student is not None:
+            needing.setdefault(job.student, []).append(job)
+    return [
+        Job(
+            f"{some[0].dataset} student", some[0].dataset, papers.STUDENT, some[0].seed, folder,
+            _is_trained(folder) or all(job.is_trained for job in some), 0, 0,
+        )
+        for folder, some in needing.items()
+    ]  # fmt: skip
 
 
 def costs(networks: Sequence[str], train: TrainConfig, kept: Path) -> tuple[dict[str, Cost], list[Missing]]:
     """What each network costs, measured once on a kind of device and kept in a file; and what cannot be measured.
 
     Args:
-        networks: to be trained; the student is measured with them.
+        networks: to be trained.
         train: the options of the training.
         kept: the file.
     """
     known = foreign.json_file(kept, dict[str, Cost], "what trainings cost") if kept.exists() else {}
     found, problems = {}, []
-    wanted = [*networks, papers.STUDENT] if networks else []
-    for network in dict.fromkeys(wanted):
+    for network in networks:
         key = f"{network}, batch {train.batch_size}, {train.compute}, {provenance.device()}"
         try:
             cost = known[key] if key in known else measured(network, train)
@@ -286,11 +321,16 @@ def costs(networks: Sequence[str], train: TrainConfig, kept: Path) -> tuple[dict
     return found, problems
 
 
-def _training_hours(job: Job, costs: dict[str, Cost], train: TrainConfig, images: int) -> float:
-    seconds = costs[job.network].seconds(train, images)
-    if job.network != papers.STUDENT and papers.STUDENT in costs and train.first_stage is not None:
-        seconds += images * train.first_stage.epochs * costs[papers.STUDENT].first_stage
-    return seconds / 3600
+def _is_trained(folder: Path) -> bool:
+    return (folder / "result.json").exists()
+
+
+def _training_hours(job: Job, cost: Cost, train: TrainConfig, images: int) -> float:
+    return (cost.seconds_of_student if job.is_student else cost.seconds)(train, images) / 3600
+
+
+def _disk(job: Job, cost: Cost) -> int:
+    return cost.disk_of_student if job.is_student else cost.disk
 
 
 def _experiment_hours(cost: Cost, images: int) -> float:

@@ -37,8 +37,8 @@ SYMBOLS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """The experiments of one data set and network, in order."""
+class StudyResults:
+    """What the experiments of one data set and network found, in order."""
 
     name: str
     experiments: tuple[Joined, ...]
@@ -94,7 +94,7 @@ class Fate(enum.Enum):
     UNKNOWN = "Cannot tell"
 
 
-def entries(studies: Sequence[Study]) -> list[Entry]:
+def entries(studies: Sequence[StudyResults]) -> list[Entry]:
     """Every claim of every study: paper by paper, ours last; within a paper as the experiments have them."""
     found: dict[tuple[str, Source], Entry] = {}
     for study in studies:

@@ -81,6 +81,7 @@ class TrainConfig:
     small_cnn_epochs: Count = 4
     alexnet_network: str = "alexnet"
     alexnet_weights: str | None = "imagenet"  # to start from, as `galore.load` takes them; None: random ones
+    alexnet_folder: str | None = None  # where runs share it, whatever network they train; None: in that of the run
     threads: Count = 2
 
     def __post_init__(self) -> None:
@@ -119,7 +120,7 @@ class TrainConfig:
             (("shots", "few_shot_epochs"), "few_shot" not in self.students, students),
             (("small_cnn_epochs",), "small_cnn" not in self.students, students),
             (("small_cnn_network",), not {"few_shot", "small_cnn"} & set(self.students), students),
-            (("alexnet_network", "alexnet_weights"), "alexnet" not in self.students, students),
+            (("alexnet_network", "alexnet_weights", "alexnet_folder"), "alexnet" not in self.students, students),
         ]
         return {name: reason for names, is_idle, reason in rules if is_idle for name in names}
 

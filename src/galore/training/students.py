@@ -1,13 +1,17 @@
 """Trains the weaker networks that play the users: on few images, a small CNN, or AlexNet as in the papers."""
 
+import contextlib
 import dataclasses
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
+from galore import atomic
 from galore.data.dataset import PartDataset, SceneDataset
-from galore.training import architectures, classifier
+from galore.training import architectures, classifier, evaluation, hosts
 from galore.training.config import ModelConfig, TrainConfig
 from galore.training.task import OnProgress, Task, prepare, start
 
@@ -21,12 +25,15 @@ def train(
         task: of the run.
         dataset: all images.
         test: rows of the test images.
-        folder: of the run; AlexNet's checkpoints go below it, since its training is long, and are resumed.
+        folder: of the run; AlexNet, whose training is long, is kept below it or in `train.alexnet_folder`, and resumed.
         on_progress: told after every step.
 
     Returns:
         "student", the classes that the first of them predicts, who plays the advanced user (-1 without one), and those
         of each by name: "student_few_shot", "student_small_cnn", "student_alexnet".
+
+    Raises:
+        InputError: in the folder of AlexNet is another training.
     """
     names, is_cached = task.config.students, task.cut is not None
     # Where layers are frozen, few images train the same network; else it would be as weak as slow.
@@ -35,7 +42,8 @@ def train(
     tasks = {"few_shot": task if is_cached else small, "small_cnn": small}
     if "alexnet" in names:
         tasks["alexnet"] = _alexnet(task, dataset, on_progress)
-    folders = {"alexnet": folder / "student_alexnet" / "checkpoints"}
+    own = task.config.alexnet_folder
+    folders = {"alexnet": folder / "student_alexnet" if own is None else Path(own)}
     predicted = {
         f"student_{name}": _predicted(name, tasks[name], test, folders.get(name), on_progress) for name in names
     }
@@ -47,9 +55,24 @@ def _predicted(name: str, task: Task, test: np.ndarray, folder: Path | None, on_
     config, labels = task.config, task.training_labels
     positions = few_of_each(labels, config.shots, config.seed) if name == "few_shot" else np.arange(len(labels))
     epochs = {"few_shot": config.few_shot_epochs, "small_cnn": config.small_cnn_epochs, "alexnet": config.epochs}[name]
-    phase = f"student, {name.replace('_', ' ')}"
-    params = classifier.train(task, positions, epochs=epochs, folder=folder, phase=phase, on_progress=on_progress)
-    return task.outputs(params, test)[1].argmax(-1)
+    phase, checkpoints = f"student, {name.replace('_', ' ')}", None if folder is None else folder / "checkpoints"
+    with contextlib.nullcontext() if folder is None else _turn(folder):
+        params = classifier.train(
+            task, positions, epochs=epochs, folder=checkpoints, phase=phase, on_progress=on_progress
+        )
+        logits = task.outputs(params, test)[1]
+        if folder is not None and hosts.is_first():
+            with atomic.file(folder / "result.json") as file:
+                file.write_text(json.dumps({"accuracy": evaluation.accuracy(logits, task.labels[test])}) + "\n")
+    return logits.argmax(-1)
+
+
+@contextlib.contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Keeps runs that share a student from training it at once: those that come later wait, and find it."""
+    with atomic.turn(folder) if hosts.is_first() else contextlib.nullcontext():
+        hosts.barrier("the student's turn")
+        yield
 
 
 def _small_cnn(config: TrainConfig) -> tuple[TrainConfig, ModelConfig]:
