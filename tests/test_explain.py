@@ -221,6 +221,7 @@ def tables_of(*classes, channels=heads.DEPTH):
     return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
+maps_of = jax.jit(part_tables.maps)
 FOUND = jax.vmap(NET)(IMAGES)[0]
 TABLES = tables_of(*range(heads.CLASSES))
 
@@ -231,7 +232,7 @@ class TestByPartTables:
         for i, F in enumerate(FOUND):
             y = int(jnp.argmax(NET.logits(F)))
             assert (explanation.predicted[i], explanation.counter[i]) == (y, COUNTER)
-            chex.assert_trees_all_close(explanation.maps[i], part_tables.maps(TABLES, F, y)[COUNTER], atol=1e-3)
+            chex.assert_trees_all_close(explanation.maps[i], maps_of(TABLES, F, y)[COUNTER], atol=1e-3)
 
     def test_takes_activations_and_tables_that_are_traced(self):
         head = dataclasses.replace(NET, features=None)
@@ -242,7 +243,7 @@ class TestByPartTables:
     def test_of_classes_that_the_tables_do_not_have_is_nan(self):
         some = tables_of(1, 3, 4)
         ask_about = jax.jit(lambda y, c: explain.by_part_tables(NET, IMAGES, some, y, c).maps)
-        chex.assert_trees_all_close(ask_about(1, 3)[0], part_tables.maps(some, FOUND[0], 1)[1], atol=1e-3)
+        chex.assert_trees_all_close(ask_about(1, 3)[0], maps_of(some, FOUND[0], 1)[1], atol=1e-3)
         assert jnp.isnan(ask_about(2, 3)).all() and jnp.isnan(ask_about(3, 2)).all()
 
     def test_without_a_counter_class_it_is_about_the_runner_up(self):
