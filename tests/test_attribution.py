@@ -321,10 +321,10 @@ class TestAtOnce:
     def attribute(self, method):
         clipped = [False, True]
         scores = lambda G: jnp.stack([smooth_score(G), smooth_confidence(G)])  # noqa: E731
-        return attribution.attribute(method, scores, F, clipped, None, lambda x: x)
+        return jax.jit(lambda G: attribution.attribute(method, scores, G, clipped, None, lambda x: x))(F)
 
     def test_grad_cam_of_a_confidence_is_not_clipped(self):
-        weights = jax.grad(smooth_confidence)(F).mean((0, 1))
+        weights = jax.jit(jax.grad(smooth_confidence))(F).mean((0, 1))
         expected = jax.nn.relu(jnp.einsum("d,hwd->hw", weights, F))
         chex.assert_trees_all_close(self.attribute(attribution.grad_cam)[1], expected, rtol=1e-4, atol=1e-8)
         clipped = self.attribute(functools.partial(attribution.grad_cam, positive_gradient=True))[1]
@@ -347,7 +347,7 @@ class TestAtOnce:
 class TestRelatives:
     """Other papers' maps, before they take the positive part."""
 
-    slopes = np.asarray(jax.grad(smooth_score)(F))
+    slopes = np.asarray(jax.jit(jax.grad(smooth_score))(F))
 
     def test_gradient_x_activation_is_hirescam(self):
         expected = np.zeros(F.shape[:2], np.float32)

@@ -24,13 +24,18 @@ def ask(question, *arguments, **choices):
     return jax.jit(lambda net, *rest: question(net, *rest, **choices))(*arguments)
 
 
+@functools.cache
+def value_and_slope(score):
+    return jax.jit(jax.value_and_grad(score))
+
+
 def by_hand(image, classes, difficulty=False, score=confidence.softmax_score, signs=True):
     """a(h) for each class and a(s), for the pooled linear head of the plain network."""
     F, logits = map(np.asarray, NET(image))
     kernel = np.asarray(NET.params["kernel"])
     cells = F.shape[0] * F.shape[1]
     maps = np.stack([F @ kernel[:, c] / cells for c in classes])
-    value, slope = jax.value_and_grad(score)(jnp.asarray(logits))
+    value, slope = value_and_slope(score)(logits)
     gradient = kernel @ np.asarray(-slope if difficulty else slope) / cells
     if signs:
         maps[maps < 0] = 1e-7
@@ -57,7 +62,8 @@ class TestAttributive:
     def test_of_the_probability_as_in_the_text_of_the_papers(self):
         explanation = ask(explain.attributive, NET, IMAGES, 1, signs=explain.RAW, class_scores=jax.nn.softmax)
         F, _ = NET(IMAGES[0])
-        expected = attribution.gradient_x_activation(lambda G: jax.nn.softmax(NET.head(NET.params, G))[1], F)
+        probability = lambda G: jax.nn.softmax(NET.head(NET.params, G))[1]  # noqa: E731
+        expected = jax.jit(lambda F: attribution.gradient_x_activation(probability, F))(F)
         chex.assert_trees_all_close(explanation.maps[0], expected, rtol=1e-4, atol=1e-7)
 
 
@@ -121,7 +127,8 @@ class TestDeliberative:
         second = functools.partial(attribution.second_order, absolute_curvature=True)
         explanation = ask(explain.deliberative, NET, IMAGES[:1], confidence_attribution=second)
         F, _ = NET(IMAGES[0])
-        expected = second(lambda G: 1 - confidence.softmax_score(NET.head(NET.params, G)), F, positive_gradient=True)
+        difficulty = lambda G: 1 - confidence.softmax_score(NET.head(NET.params, G))  # noqa: E731
+        expected = jax.jit(lambda F: second(difficulty, F, positive_gradient=True))(F)
         chex.assert_trees_all_close(explanation.difficulty_maps[0], expected, rtol=1e-4, atol=1e-7)
         chex.assert_trees_all_close(explanation.class_maps, self.explanation.class_maps[:1], rtol=1e-5)
 
