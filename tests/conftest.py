@@ -1,4 +1,5 @@
 import fcntl
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -7,7 +8,6 @@ from typing import Any
 
 import hypothesis
 import jaxtyping
-import memory
 import pytest
 import robust
 
@@ -36,6 +36,18 @@ hypothesis.settings.register_profile("galore", deadline=None)
 hypothesis.settings.load_profile("galore")
 
 
+# Modules, tests and their fixtures live as long as a worker: millions of objects among which Python would look for what
+# nobody needs, a quarter of a second each time.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    gc.disable()
+    found = yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    return found
+
+
 def pytest_itemcollected(item):
     """The kind of odd input goes along with the outcome of a test, so that it can be counted."""
     kinds = [mark.args[0] for mark in item.iter_markers("robust")]
@@ -46,6 +58,8 @@ def pytest_itemcollected(item):
 @pytest.fixture(autouse=True, scope="module")
 def no_compiled_functions_are_kept():
     """What one test module compiled is of no use to the next, and would grow a worker to several GB."""
+    import memory  # not before JAX can see the folder of compiled programs
+
     yield
     memory.release_if_large()
 

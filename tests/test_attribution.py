@@ -301,9 +301,10 @@ class TestPooledHead:
             (attribution.grad_cam, lambda g, G: jax.nn.relu(jnp.einsum("kd,hwd->khw", g.mean((1, 2)), G))),
         ):
             given = functools.partial(method, self.scores, positive_gradient=clip)
-            expected = jnp.stack([plain(self.plain(G, clip), G) for G in batch])
+            one = jax.jit(lambda G, plain=plain: plain(self.plain(G, clip), G))
+            expected = np.stack([one(G) for G in batch])
             chex.assert_trees_all_close(jax.jit(jax.vmap(given))(batch), expected, rtol=1e-5, atol=1e-6)
-            chex.assert_trees_all_close(given(batch[0]), expected[0], rtol=1e-5, atol=1e-6)
+            chex.assert_trees_all_close(jax.jit(given)(batch[0]), expected[0], rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize("method", [attribution.gradient_x_activation, attribution.grad_cam])
     def test_no_gradient_of_the_size_of_F_is_made_also_under_vmap_and_jit(self, method):
@@ -320,10 +321,10 @@ class TestAtOnce:
     def attribute(self, method):
         clipped = [False, True]
         scores = lambda G: jnp.stack([smooth_score(G), smooth_confidence(G)])  # noqa: E731
-        return attribution.attribute(method, scores, F, clipped, None, lambda x: x)
+        return jax.jit(lambda G: attribution.attribute(method, scores, G, clipped, None, lambda x: x))(F)
 
     def test_grad_cam_of_a_confidence_is_not_clipped(self):
-        weights = jax.grad(smooth_confidence)(F).mean((0, 1))
+        weights = jax.jit(jax.grad(smooth_confidence))(F).mean((0, 1))
         expected = jax.nn.relu(jnp.einsum("d,hwd->hw", weights, F))
         chex.assert_trees_all_close(self.attribute(attribution.grad_cam)[1], expected, rtol=1e-4, atol=1e-8)
         clipped = self.attribute(functools.partial(attribution.grad_cam, positive_gradient=True))[1]
@@ -346,7 +347,7 @@ class TestAtOnce:
 class TestRelatives:
     """Other papers' maps, before they take the positive part."""
 
-    slopes = np.asarray(jax.grad(smooth_score)(F))
+    slopes = np.asarray(jax.jit(jax.grad(smooth_score))(F))
 
     def test_gradient_x_activation_is_hirescam(self):
         expected = np.zeros(F.shape[:2], np.float32)

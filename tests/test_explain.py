@@ -24,13 +24,18 @@ def ask(question, *arguments, **choices):
     return jax.jit(lambda net, *rest: question(net, *rest, **choices))(*arguments)
 
 
+@functools.cache
+def value_and_slope(score):
+    return jax.jit(jax.value_and_grad(score))
+
+
 def by_hand(image, classes, difficulty=False, score=confidence.softmax_score, signs=True):
     """a(h) for each class and a(s), for the pooled linear head of the plain network."""
     F, logits = map(np.asarray, NET(image))
     kernel = np.asarray(NET.params["kernel"])
     cells = F.shape[0] * F.shape[1]
     maps = np.stack([F @ kernel[:, c] / cells for c in classes])
-    value, slope = jax.value_and_grad(score)(jnp.asarray(logits))
+    value, slope = value_and_slope(score)(logits)
     gradient = kernel @ np.asarray(-slope if difficulty else slope) / cells
     if signs:
         maps[maps < 0] = 1e-7
@@ -57,7 +62,8 @@ class TestAttributive:
     def test_of_the_probability_as_in_the_text_of_the_papers(self):
         explanation = ask(explain.attributive, NET, IMAGES, 1, signs=explain.RAW, class_scores=jax.nn.softmax)
         F, _ = NET(IMAGES[0])
-        expected = attribution.gradient_x_activation(lambda G: jax.nn.softmax(NET.head(NET.params, G))[1], F)
+        probability = lambda G: jax.nn.softmax(NET.head(NET.params, G))[1]  # noqa: E731
+        expected = jax.jit(lambda F: attribution.gradient_x_activation(probability, F))(F)
         chex.assert_trees_all_close(explanation.maps[0], expected, rtol=1e-4, atol=1e-7)
 
 
@@ -121,7 +127,8 @@ class TestDeliberative:
         second = functools.partial(attribution.second_order, absolute_curvature=True)
         explanation = ask(explain.deliberative, NET, IMAGES[:1], confidence_attribution=second)
         F, _ = NET(IMAGES[0])
-        expected = second(lambda G: 1 - confidence.softmax_score(NET.head(NET.params, G)), F, positive_gradient=True)
+        difficulty = lambda G: 1 - confidence.softmax_score(NET.head(NET.params, G))  # noqa: E731
+        expected = jax.jit(lambda F: second(difficulty, F, positive_gradient=True))(F)
         chex.assert_trees_all_close(explanation.difficulty_maps[0], expected, rtol=1e-4, atol=1e-7)
         chex.assert_trees_all_close(explanation.class_maps, self.explanation.class_maps[:1], rtol=1e-5)
 
@@ -221,6 +228,7 @@ def tables_of(*classes, channels=heads.DEPTH):
     return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
+maps_of = jax.jit(part_tables.maps)
 FOUND = jax.vmap(NET)(IMAGES)[0]
 TABLES = tables_of(*range(heads.CLASSES))
 
@@ -231,7 +239,7 @@ class TestByPartTables:
         for i, F in enumerate(FOUND):
             y = int(jnp.argmax(NET.logits(F)))
             assert (explanation.predicted[i], explanation.counter[i]) == (y, COUNTER)
-            chex.assert_trees_all_close(explanation.maps[i], part_tables.maps(TABLES, F, y)[COUNTER], atol=1e-3)
+            chex.assert_trees_all_close(explanation.maps[i], maps_of(TABLES, F, y)[COUNTER], atol=1e-3)
 
     def test_takes_activations_and_tables_that_are_traced(self):
         head = dataclasses.replace(NET, features=None)
@@ -242,7 +250,7 @@ class TestByPartTables:
     def test_of_classes_that_the_tables_do_not_have_is_nan(self):
         some = tables_of(1, 3, 4)
         ask_about = jax.jit(lambda y, c: explain.by_part_tables(NET, IMAGES, some, y, c).maps)
-        chex.assert_trees_all_close(ask_about(1, 3)[0], part_tables.maps(some, FOUND[0], 1)[1], atol=1e-3)
+        chex.assert_trees_all_close(ask_about(1, 3)[0], maps_of(some, FOUND[0], 1)[1], atol=1e-3)
         assert jnp.isnan(ask_about(2, 3)).all() and jnp.isnan(ask_about(3, 2)).all()
 
     def test_without_a_counter_class_it_is_about_the_runner_up(self):

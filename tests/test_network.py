@@ -10,7 +10,6 @@ import pytest
 from compiling import compiled
 from flax import linen, nnx
 
-import galore
 from galore import InputError, Network, explain, from_linen, from_nnx, provenance
 from galore.network import pure
 
@@ -50,6 +49,15 @@ class SmallLinen(linen.Module):
 IMAGES = heads.images(3)
 
 
+def run(net, image):
+    """The activation and the logits."""
+    return compiled(lambda net, image: net(image), net, image)
+
+
+def run_all(net, images):
+    return compiled(lambda net, images: jax.vmap(net)(images), net, images)
+
+
 def linen_network() -> Network:
     module = SmallLinen()
     variables = jax.jit(module.init)(jax.random.key(0), IMAGES)
@@ -70,14 +78,14 @@ def net(request) -> Network:
 
 class TestEveryKindOfNetwork:
     def test_one_example_gives_activation_and_logits(self, net):
-        F, logits = net(IMAGES[0])
+        F, logits = run(net, IMAGES[0])
         chex.assert_shape(F, (8, 8, heads.DEPTH))
         chex.assert_shape(logits, (heads.CLASSES,))
 
     def test_vmap_makes_a_batch(self, net):
-        F, logits = jax.vmap(net)(IMAGES)
+        F, logits = run_all(net, IMAGES)
         chex.assert_shape(F, (3, 8, 8, heads.DEPTH))
-        chex.assert_trees_all_close(logits[1], net(IMAGES[1])[1], rtol=1e-4, atol=1e-6)
+        chex.assert_trees_all_close(logits[1], run(net, IMAGES[1])[1], rtol=1e-4, atol=1e-6)
 
     def test_can_be_an_argument_of_jit_and_grad(self, net):
         slopes = jax.jit(jax.grad(lambda network, x: network(x)[1][0]))(net, IMAGES[0])
@@ -95,7 +103,7 @@ class TestEveryKindOfNetwork:
 
     def test_its_parameters_can_be_replaced_and_cast(self, net):
         zero = dataclasses.replace(net, params=jax.tree.map(jnp.zeros_like, net.params))
-        assert not np.any(zero(IMAGES[0])[0])
+        assert not np.any(run(zero, IMAGES[0])[0])
         assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(net.astype(jnp.bfloat16).params))
 
     def test_in_mixed_precision_maps_are_near_and_everything_outside_keeps_its_precision(self, net):
@@ -122,8 +130,8 @@ class TestFromNnx:
         module.norm.mean[...] = jnp.full(heads.DEPTH, 0.1)
         net = from_nnx(module)
         before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(module, nnx.Not(nnx.RngState))))
-        _, logits = jax.vmap(net)(IMAGES)
-        explain.attributive(net, IMAGES)
+        _, logits = run_all(net, IMAGES)
+        compiled(explain.attributive, net, IMAGES)
         after = nnx.to_pure_dict(nnx.state(module, nnx.Not(nnx.RngState)))
         chex.assert_trees_all_equal(before, after)
         assert not module.norm.use_running_average and not module.dropout.deterministic
@@ -138,15 +146,15 @@ class TestFromNnx:
             head=lambda m, G: m.head(nnx.relu(m.norm(G))),
         )
         whole = from_nnx(Small(nnx.Rngs(0)))
-        chex.assert_trees_all_close(cut(IMAGES[0])[1], whole(IMAGES[0])[1], rtol=1e-5)
+        chex.assert_trees_all_close(run(cut, IMAGES[0])[1], run(whole, IMAGES[0])[1], rtol=1e-5)
 
     def test_a_module_that_insists_on_batches(self):
         def flattening_head(module, F):
             return module.linear(F.reshape(F.shape[0], -1, heads.DEPTH).mean(1))
 
         net = from_nnx(Small(nnx.Rngs(0)), head=flattening_head, batched=True)
-        expected = from_nnx(Small(nnx.Rngs(0)))(IMAGES[0])[1]
-        chex.assert_trees_all_close(net(IMAGES[0])[1], expected, rtol=1e-5)
+        expected = run(from_nnx(Small(nnx.Rngs(0))), IMAGES[0])[1]
+        chex.assert_trees_all_close(run(net, IMAGES[0])[1], expected, rtol=1e-5)
 
     def test_a_module_without_a_cut_is_refused(self):
         with pytest.raises(InputError, match=r"Linear has no method \.features"):
@@ -155,10 +163,9 @@ class TestFromNnx:
 
 def test_a_linen_module_equals_its_own_call():
     module = SmallLinen()
-    variables = module.init(jax.random.key(0), IMAGES)
-    chex.assert_trees_all_close(
-        jax.vmap(from_linen(module, variables))(IMAGES)[1], module.apply(variables, IMAGES), rtol=1e-5, atol=1e-6
-    )
+    variables = jax.jit(module.init)(jax.random.key(0), IMAGES)
+    found = run_all(from_linen(module, variables), IMAGES)[1]
+    chex.assert_trees_all_close(found, jax.jit(module.apply)(variables, IMAGES), rtol=1e-5, atol=1e-6)
 
 
 def their_features(module, x):
@@ -301,13 +308,14 @@ def test_names_that_are_more_or_fewer_than_the_logits_are_refused(count):
 def test_finer_maps_are_those_of_shifted_crops_side_by_side():
     """A cell is 8 pixels: the crops of detail 2 lie 4 apart, and the image in their middle."""
     net, image = answers.tiny_network(), jnp.asarray(heads.normal(1, 32, 32, 3))
-    F, logits = net.finer(2)(image)
+    F, logits = jax.device_get(run(net.finer(2), image))
     assert F.shape == (8, 8, 3)
+    one = jax.jit(lambda net, image: net(image))
     wider, of_crops = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="edge"), []
     for y in (0, 1):
         for x in (0, 1):
             crop = jnp.asarray(wider[4 * y : 4 * y + 32, 4 * x : 4 * x + 32])
-            cells, some = net(crop)
+            cells, some = jax.device_get(one(net, crop))
             of_crops.append(some)
             for i in range(4):
                 for j in range(4):
@@ -322,7 +330,7 @@ def test_a_finer_cell_lies_where_the_map_shows_it():
     image = np.zeros((32, 32, 3), np.float32)
     image[spot] = 100
     for detail in (1, 2, 4):
-        F = np.asarray(net.finer(detail).activation(jnp.asarray(image)))[..., 0]
+        F = np.asarray(run(net.finer(detail), image)[0])[..., 0]
         lit = np.argwhere(~np.isclose(F, F.min()))
         assert len(lit) == detail**2
         centre = (lit.mean(axis=0) + 0.5) * 8 / detail
@@ -339,12 +347,12 @@ def test_values_without_a_location_stay_behind_the_others_in_finer_maps():
 
     net = dataclasses.replace(answers.tiny_network(), features=features, head=head, extra_rows=1)
     image = jnp.asarray(heads.normal(1, 32, 32, 3))
-    F, logits = net.finer(2)(image)
+    finer = net.finer(2)
+    F, logits = jax.device_get(run(finer, image))
     assert (F[8:] == 7).all() and not (F[:8] == 7).any()
     assert logits.shape == (len(net.class_names),)
-    finer = net.finer(2)
-    assert finer.locations(F)[0].shape == (8, 8, 3)
-    assert galore.explain.attributive(finer, image[None]).maps.shape == (1, 8, 8)
+    assert finer.locations(jnp.asarray(F))[0].shape == (8, 8, 3)
+    assert compiled(explain.attributive, finer, image[None]).maps.shape == (1, 8, 8)
 
 
 def test_a_finer_network_made_again_is_compiled_no_second_time():

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from galore import InputError, regions
 
 MAP = np.random.default_rng(0).random((7, 7)).astype(np.float32)
+upsample, smoothed = (jax.jit(function, static_argnums=1) for function in (regions.upsample, regions.smoothed))
+largest = jax.jit(regions.largest)
 
 
 def bilinear(values, size):
@@ -22,7 +24,7 @@ def bilinear(values, size):
 
 @pytest.mark.parametrize("size", [(28, 28), (224, 200), (7, 7)])
 def test_upsampling_is_bilinear_with_half_pixel_centres(size):
-    np.testing.assert_allclose(regions.upsample(jnp.asarray(MAP), size), bilinear(MAP, size), atol=1e-5)
+    np.testing.assert_allclose(upsample(jnp.asarray(MAP), size), bilinear(MAP, size), atol=1e-5)
 
 
 @settings(deadline=None, max_examples=20)
@@ -30,7 +32,7 @@ def test_upsampling_is_bilinear_with_half_pixel_centres(size):
 def test_the_region_has_the_asked_size_and_the_largest_values(fraction, seed):
     values = np.random.default_rng(seed).random((7, 7)).astype(np.float32)
     mask = np.asarray(regions.largest_fraction(jnp.asarray(values), fraction, (64, 48)))
-    up = np.asarray(regions.upsample(jnp.asarray(values), (64, 48)))
+    up = np.asarray(upsample(jnp.asarray(values), (64, 48)))
     # Clamped edges repeat values, so ties at the threshold may fall out together.
     assert mask.mean() <= fraction + 1 / mask.size
     assert mask.mean() >= fraction - 0.03
@@ -52,22 +54,22 @@ def mean_by_gaussian(values, size):
 
 @pytest.mark.parametrize("values", [MAP, MAP[:3] - 0.5])
 def test_smoothing_is_the_mean_by_a_gaussian(values):
-    smooth = regions.smoothed(jnp.stack([values, 2 * values]), (20, 30))
+    smooth = smoothed(jnp.stack([values, 2 * values]), (20, 30))
     np.testing.assert_allclose(smooth[0], mean_by_gaussian(values, (20, 30)), atol=1e-5)
     np.testing.assert_allclose(smooth[1], 2 * smooth[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.7e-5])
 def test_a_constant_map_stays_constant_and_points_nowhere(value):
-    smooth = regions.smoothed(jnp.full((7, 7), value), (448, 448))
+    smooth = smoothed(jnp.full((7, 7), value), (448, 448))
     assert not np.ptp(smooth)
-    assert not np.any(regions.largest(smooth, 0.1))
+    assert not np.any(largest(smooth, 0.1))
 
 
 def test_a_smooth_region_of_one_cell_is_a_disc_without_drips():
     values = np.zeros((7, 7), np.float32)
     values[3, 2] = 1
-    mask = np.asarray(regions.largest(regions.smoothed(jnp.asarray(values), (448, 448)), 0.1))
+    mask = np.asarray(largest(smoothed(jnp.asarray(values), (448, 448)), 0.1))
     (part,) = regions.connected(mask)
     x0, y0, x1, y1 = part.box
     assert part.area / ((x1 - x0) * (y1 - y0)) == pytest.approx(np.pi / 4, abs=0.01)
@@ -89,7 +91,7 @@ def test_what_is_kept_lies_above_the_value_that_sorting_finds(values, fraction):
     array = np.array(values, np.float32).reshape(3, 4)
     place = int(np.floor(np.float32(1 - np.float32(fraction)) * np.float32(11)))
     kept = np.zeros((3, 4), bool) if np.isnan(array).any() else array > np.sort(array, axis=None)[place]
-    np.testing.assert_array_equal(regions.largest(jnp.asarray(array), fraction), kept)
+    np.testing.assert_array_equal(largest(jnp.asarray(array), fraction), kept)
 
 
 def test_regions_grow_with_the_fraction():

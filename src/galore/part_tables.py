@@ -274,9 +274,8 @@ def _clustering(
     labels: Int[np.ndarray, " n"],
     centres: Float[np.ndarray, "K e"],
 ) -> Clustering:
-    distances = _distances(jnp.asarray(X), jnp.asarray(centres))
-    scale = jnp.maximum(jnp.median(distances), 1e-12)
-    table = _table(np.asarray(_memberships(distances, scale)), Z, labels)
+    scale, memberships = _scaled(X, centres)
+    table = _table(np.asarray(memberships), Z, labels)
     return Clustering(jnp.asarray(centres, jnp.float32), scale, jnp.asarray(table, jnp.float32))
 
 
@@ -296,6 +295,14 @@ def _table(
     scatter += (RIDGE * np.trace(scatter) / dimensions + 1e-12) * np.eye(dimensions)
     white = means @ np.linalg.cholesky(np.linalg.inv(scatter))
     return ((white[:, None] - white[None]) ** 2).sum(-1)
+
+
+@jax.jit
+def _scaled(X: Float[Array, "n m e"], centres: Float[Array, "K e"]) -> tuple[Float[Array, ""], Float[Array, "n m K"]]:
+    """The median distance of a cell to the centres, and the memberships by it."""
+    distances = _distances(X, centres)
+    scale = jnp.maximum(jnp.median(distances), 1e-12)
+    return scale, _memberships(distances, scale)
 
 
 def _distances(X: Float[Array, "*n e"], centres: Float[Array, "K e"]) -> Float[Array, "*n K"]:

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
-import scipy.stats
 from jaxtyping import Bool, Float, Int, Shaped
+from scipy import special
 
 CONFIDENCE = 0.95
 TAILS = (0.025, 0.975)
@@ -80,13 +80,13 @@ class Inference(NamedTuple):
         distance = abs(self.estimate.value - against)
         if distance <= ROUNDING:
             return 1.0
-        return float(2 * scipy.stats.t.sf(distance / self.error, self.degrees)) if self.error > 0 else 0.0
+        return float(2 * special.stdtr(self.degrees, -distance / self.error)) if self.error > 0 else 0.0
 
     def is_within(self, margin: float) -> bool:
         """Whether the truth is shown to be closer to zero than the margin, by two one-sided tests at 5 % each."""
         if np.isnan(self.error):
             return False
-        return bool(abs(self.estimate.value) + scipy.stats.t.ppf(0.95, self.degrees) * self.error < margin)
+        return bool(abs(self.estimate.value) + special.stdtrit(self.degrees, 0.95) * self.error < margin)
 
 
 NO_INFERENCE = Inference(NOTHING, np.nan, np.nan, 0, 0, 0)
@@ -101,7 +101,7 @@ class MeanError(NamedTuple):
 
     def interval(self) -> tuple[Float[np.ndarray, "T"], Float[np.ndarray, "T"]]:
         """The 95 % interval, low and high."""
-        half = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees) * self.error
+        half = special.stdtrit(self.degrees, (1 + CONFIDENCE) / 2) * self.error
         return self.mean - half, self.mean + half
 
 
@@ -335,7 +335,9 @@ def median_ratio(first: Float[np.ndarray, "seeds rounds"], second: Float[np.ndar
     ratios = _ratios(first, second)
     if not len(ratios):
         return NOTHING
-    low, high = scipy.stats.quantile_test(ratios, q=1, p=0.5).confidence_interval(CONFIDENCE)
+    from scipy import stats  # takes most of a second to import, and few callers need it
+
+    low, high = stats.quantile_test(ratios, q=1, p=0.5).confidence_interval(CONFIDENCE)
     return Estimate(float(np.median(ratios)), float(low), float(high), len(ratios))
 
 
@@ -343,8 +345,10 @@ def p_of_median_ratio(
     first: Float[np.ndarray, "seeds rounds"], second: Float[np.ndarray, "seeds rounds"], against: float = 1.0
 ) -> float:
     """Of the median ratio being `against`, two-sided, by the sign test; NaN where there is no round."""
+    from scipy import stats
+
     ratios = _ratios(first, second)
-    return float(scipy.stats.quantile_test(ratios / against, q=1, p=0.5).pvalue) if len(ratios) else np.nan
+    return float(stats.quantile_test(ratios / against, q=1, p=0.5).pvalue) if len(ratios) else np.nan
 
 
 def _ratios(
@@ -403,7 +407,9 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
     """A proportion with Wilson's score interval (JASA 1927), which stays in [0, 1] and is honest for few trials."""
     if trials == 0:
         return NOTHING
-    low, high = scipy.stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
+    from scipy import stats
+
+    low, high = stats.binomtest(successes, trials).proportion_ci(confidence, "wilson")
     return Estimate(successes / trials, float(low), float(high), trials)
 
 

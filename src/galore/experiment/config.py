@@ -1,5 +1,6 @@
 """The options of an experiment, typed and checked, and which of them it uses: conf/ and the command line."""
 
+import functools
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -213,7 +214,8 @@ def check_names(
                     hint = closest(choice, groups[name]) or f"there are {', '.join(groups[name])}"
                     raise InputError(f"{name}={choice}: no such choice; {hint}")
             continue
-        known = known or [*own, *_option_names(arguments, groups, config)]
+        chosen = [given for given in arguments if given.partition("=")[0] in groups and "," not in given]
+        known = known or list(dict.fromkeys([*own, *groups, *_option_names(tuple(chosen), config)]))
         if name not in known:
             offered = [one for one in known if any(_is_part(one, some) for some in (*COMMON, *used))] if used else known
             hint = _meant(name, offered) or _meant(name, known) or f"see {CONF.name}/"
@@ -314,10 +316,10 @@ def _overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, value) for name, equals, value in parted if equals and not name.startswith(("-", "hydra", "+", "~"))]
 
 
-def _option_names(arguments: Sequence[str], groups: Mapping[str, list[str]], config: str) -> list[str]:
+@functools.cache
+def _option_names(chosen: tuple[str, ...], config: str) -> tuple[str, ...]:
     """The dotted names of all options under the choices made."""
-    chosen = [argument for argument in arguments if argument.partition("=")[0] in groups and "," not in argument]
-    names: list[str] = list(groups)
+    names: list[str] = []
 
     def walk(node: Any, prefix: str) -> None:
         for name, inner in node.items() if isinstance(node, dict) else ():
@@ -325,4 +327,4 @@ def _option_names(arguments: Sequence[str], groups: Mapping[str, list[str]], con
             walk(inner, f"{prefix}{name}.")
 
     walk(plain(compose(chosen, config), resolve=False), "")
-    return list(dict.fromkeys(names))
+    return tuple(names)

@@ -22,7 +22,6 @@ from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import optimize
 
 from galore.evaluation.methods import GAUSSIAN, ORACLE, RANDOM, WHOLE_OBJECT, Method, Rule
 from galore.evaluation.metrics import FRACTIONS
@@ -212,6 +211,8 @@ def spread(wanted: Sequence[float], gap: float) -> Float[np.ndarray, " n"]:
 
     Least squares under these constraints is isotonic regression of what is left after the gaps are taken away.
     """
+    from scipy import optimize  # a quarter of a second, which every program would wait for
+
     order = np.argsort(wanted, kind="stable")
     steps = gap * np.arange(len(order))
     free = optimize.isotonic_regression(np.asarray(wanted, float)[order] - steps).x

@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 
 
 def accuracy(logits: Float[np.ndarray, "n C"], labels: Int[np.ndarray, " n"]) -> float:
@@ -34,6 +33,8 @@ def auroc(scores: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> 
     count = int(positive.sum())
     if count in (0, len(positive)):
         return float("nan")
+    from scipy import stats  # takes most of a second to import, and only ranks need it
+
     ranks = stats.rankdata(scores)
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(positive) - count)))
 
@@ -42,4 +43,6 @@ def spearman(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
     """The rank correlation; nan where one of them is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
+    from scipy import stats
+
     return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
