@@ -4,8 +4,9 @@
     python scripts/draw_answering.py CHECKOUT     # whose outputs/ and data/ are taken
 
 Takes the networks and the data sets of the experiments. Part tables and counterparts are made as `galore part-tables`
-and `galore counterparts` make them, of the training images. Which bird and which scene was chosen by hand, among test images that the network gets right, so that
-the four questions have different answers; the maps were not looked at for it.
+and `galore counterparts` make them, of the training images. Which bird and which scene was chosen by hand, among test
+images that the network gets right, so that the four questions have different answers; the maps were not looked at for
+it.
 """
 
 from galore import program
@@ -42,7 +43,7 @@ RULES = {
     "papers": "the papers' map:\nfor this class, not for\nthe other, where sure",
     "margin": "the margin:\nfor this class minus\nfor the other",
     "standardised": "standardised:\nless for the other class\nthan for all the rest",
-    "counterparts": "counterparts:\nwhat this class would lose\nif it looked as the other",
+    "counterparts": "counterparts:\nfor this class, beside\nwhat the other shows",
     "part tables": "part tables:\nwhere the two classes\ndiffer, on these parts",
 }
 

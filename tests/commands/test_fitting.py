@@ -92,8 +92,7 @@ def test_a_photo_and_a_stream_are_explained_by_it_and_the_records_hold_which(tin
     asked = json.loads((tiny / "out" / "run.json").read_text("utf-8"))["asked"]
     assert (asked["rule"], asked[name]) == (command, digest)
     assert lit in (tiny / "out" / "gallery" / "index.html").read_text()
-    write(tiny / "more", COLOURS | {"grey stone": (120, 120, 120)})
-    assert main([command, "more", "--out", "fitted.npz"]) == 0
+    assert main([command, "photos", "--out", "fitted.npz", "--per-class", "1"]) == 0
     assert f"holds another run, whose {name} is" in (capsys.readouterr(), refused(capsys, *stream, *by))[1]
 
 

@@ -119,12 +119,13 @@ def _answer(args: argparse.Namespace, net: "Network", fitted: dict[str, Any]) ->
     why_not = None
     if args.rule != "discriminant":
         settings |= {"rule": args.rule, **{name: provenance.params_sha256(one) for name, one in fitted.items()}}
-        of_two = {
-            "margin": partial(stream.margin, attribution=methods["attribution"]),
-            "standardised": partial(stream.standardised, attribution=methods["attribution"]),
-            "part-tables": partial(stream.by_part_tables, tables=fitted.get("part_tables")),
-            "counterparts": partial(stream.by_counterparts, fitted=fitted.get("counterparts")),
-        }[args.rule]
+        if args.rule == "part-tables":
+            of_two = partial(stream.by_part_tables, tables=fitted["part_tables"])
+        elif args.rule == "counterparts":
+            of_two = partial(stream.by_counterparts, fitted=fitted["counterparts"])
+        else:
+            ask = stream.margin if args.rule == "margin" else stream.standardised
+            of_two = partial(ask, attribution=methods["attribution"])
         why_not = partial(of_two, counter=counter, confidence=options["confidence"])
     if args.explanation == "both":
         own = {"counter": counter, "top": args.top, "fraction": args.fraction}
