@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from galore import counterparts
+from galore import counterparts, part_tables
 from galore.errors import InputError
 
 CLASSES, EACH, SIDE, POSES, DEPTH = 4, 20, 5, 3, 12
@@ -37,6 +37,27 @@ def test_the_counterpart_is_the_same_pose_in_the_other_class(fitted):
             truth = np.concatenate([u[row], np.ones((SIDE, SIDE, 1))], -1) @ weights[c]
             found = counterparts.expected(fitted, jnp.asarray(F[row]), c)
             assert np.mean((found - truth) ** 2) < 0.15 * np.mean((F[row] - truth) ** 2) or c == labels[row]
+
+
+def test_regressions_are_those_on_all_directions_with_those_of_classes_at_zero():
+    F, labels, *_ = planted(0)
+    cells = F.reshape(len(F), -1, DEPTH)
+    mean, projection = part_tables.without_classes(cells, labels, np.random.default_rng(0))
+    X = np.concatenate([(cells - mean) @ projection, np.ones((*cells.shape[:2], 1))], -1)
+
+    def ridge(X, targets, share):
+        """By least squares, the penalty as more rows."""
+        X, targets = X.reshape(-1, X.shape[-1]), targets.reshape(-1, DEPTH)
+        penalty = np.sqrt(share * np.square(X).sum() / X.shape[1]) * np.eye(X.shape[1])
+        return np.linalg.lstsq(np.concatenate([X, penalty]), np.concatenate([targets, 0 * X.T[:, :DEPTH]]))[0]
+
+    common = ridge(X, cells, counterparts.RIDGE)
+    found = counterparts.fit(F, labels, jax.random.key(0))
+    assert found.projection.shape == (DEPTH, DEPTH - CLASSES + 1)
+    for c in range(CLASSES):
+        weights = common + ridge(X[labels == c], (cells - X @ common)[labels == c], counterparts.CLASS_RIDGE)
+        other = counterparts.expected(found, jnp.asarray(F[3]), c).reshape(-1, DEPTH)
+        np.testing.assert_allclose(other, X[3] @ weights, rtol=1e-3, atol=1e-3)
 
 
 def test_maps_are_the_gradient_times_what_differs_class_by_class(fitted):

@@ -66,16 +66,16 @@ def fit(F: Num[np.ndarray, "n h w d"], labels: Int[np.ndarray, " m"], key: Key[A
     cells = np.asarray(F, np.float32).reshape(len(F), -1, F.shape[-1])
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     mean, projection = part_tables.without_classes(cells, labels, rng)
-    flat, X = cells.reshape(-1, F.shape[-1]), _with_one((cells - mean) @ projection)
-    common = _ridge(X.reshape(len(flat), -1), flat, RIDGE)
-    weights = [
-        common
-        + _ridge(
-            X[labels == c].reshape(-1, X.shape[-1]), _rest(cells[labels == c], X[labels == c], common), CLASS_RIDGE
-        )
-        for c in range(len(classes))
-    ]
-    arrays = mean, projection, np.stack(weights).astype(np.float32), classes.astype(np.int32)
+    narrow = projection @ _row_space(projection)
+    flat, X = cells.reshape(-1, F.shape[-1]), _with_one((cells - mean) @ narrow)
+    ridge = partial(_ridge, directions=projection.shape[1] + 1)
+    common = ridge(X.reshape(len(flat), -1), flat, RIDGE)
+    weights = []
+    for c in range(len(classes)):
+        of_class = X[labels == c].reshape(-1, X.shape[-1])
+        rest = cells[labels == c].reshape(-1, F.shape[-1]) - of_class @ common
+        weights.append(common + ridge(of_class, rest, CLASS_RIDGE))
+    arrays = mean, narrow, np.stack(weights).astype(np.float32), classes.astype(np.int32)
     return Counterparts(*map(jnp.asarray, arrays))
 
 
@@ -182,12 +182,17 @@ def _with_one(z: Float[np.ndarray, "*n e"]) -> Float[np.ndarray, "*n g"]:
     return np.concatenate([z, np.ones((*z.shape[:-1], 1), z.dtype)], axis=-1)
 
 
-def _rest(cells: np.ndarray, X: np.ndarray, weights: np.ndarray) -> Float[np.ndarray, "m d"]:
-    return (cells - X @ weights).reshape(-1, cells.shape[-1])
+def _row_space(projection: Float[np.ndarray, "d e"]) -> Float[np.ndarray, "e r"]:
+    """Directions at right angles in which all rows lie, fewer than e by those taken out: regressions on them are the
+    same, with half the weights where there are many classes."""
+    _, sizes, rows = np.linalg.svd(projection, full_matrices=False)
+    return rows[sizes > 1e-3 * sizes[0]].T
 
 
-def _ridge(X: Float[np.ndarray, "m g"], targets: Float[np.ndarray, "m d"], share: float) -> Float[np.ndarray, "g d"]:
-    """The regression's weights, with `share` of the mean square of a column as the penalty."""
+def _ridge(
+    X: Float[np.ndarray, "m g"], targets: Float[np.ndarray, "m d"], share: float, directions: int
+) -> Float[np.ndarray, "g d"]:
+    """The regression's weights; the penalty is `share` of the mean square over so many directions, empty ones too."""
     gram = (X.T @ X).astype(np.float64)
-    gram += (share * np.trace(gram) / len(gram) + 1e-12) * np.eye(len(gram))
+    gram += (share * np.trace(gram) / directions + 1e-12) * np.eye(len(gram))
     return np.linalg.solve(gram, X.T @ targets).astype(np.float32)

@@ -81,7 +81,8 @@ def _tables(channels: int, classes: int) -> part_tables.PartTables:
 
 def _counterparts(channels: int, classes: int) -> counterparts.Counterparts:
     """Of the sizes that `counterparts.fit` gives."""
-    places = min(channels, part_tables.DIMENSIONS)
+    directions = min(channels, part_tables.DIMENSIONS)
+    places = directions - min(classes - 1, directions // 2)
     weights = _of_noise(classes, places + 1, channels)
     return counterparts.Counterparts(_of_noise(channels), _of_noise(channels, places), weights, jnp.arange(classes))
 

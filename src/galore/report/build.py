@@ -284,8 +284,8 @@ def _read(net: Network, given: Any, name: str) -> tuple[Photo, Float[np.ndarray,
 
 def _finite(maps: Maps, names: Sequence[str], path: str | Path, fitted: Fitted | None) -> HostMaps:
     """The maps on the host, those of candidates and of pairs that occur; a number that is not finite stops here and
-    reaches no report. A logit of -inf rules its class out, which is no candidate then, and so is one that `fitted` does
-    not have."""
+    reaches no report. A logit of -inf rules its class out, which is no candidate then. Candidates that `fitted` lacks
+    have no map."""
 
     def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: np.asarray(array) for name, array in arrays.items()}
