@@ -73,7 +73,11 @@ def test_the_file_is_that_of_the_photos_by_the_networks_classes(tiny, capsys, mo
             "was found in other photos. Whether this photo shows the difference the map does not ask",
             "whether or not this photo shows the difference",
         ),
-        ("counterparts", "would fall if a place looked as blue thing does there", "if they looked as it does there"),
+        (
+            "counterparts",
+            "would fall if a place looked as blue thing does there",
+            "if they looked as the other class does there",
+        ),
     ],
 )
 def test_a_photo_and_a_stream_are_explained_by_it_and_the_records_hold_which(tiny, capsys, command, said, lit):
