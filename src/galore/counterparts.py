@@ -8,7 +8,7 @@ evidence against an activation of zero, which no image has; measured against the
 
 is how far the margin would fall if this cell looked as class c does. What both classes show alike says nothing, however
 much the head makes of it. Labels of about 30 images a class are all that it needs. docs/answering.md says what it is
-worth. `galore.explain.by_counterparts` gives the maps of a batch, `galore counterparts` fits those of a folder of photos.
+worth. `galore.explain.by_counterparts` gives the maps of a batch, `galore counterparts` fits to a folder of photos.
 """
 
 import dataclasses
