@@ -3,9 +3,10 @@
     python scripts/draw_answering.py
     python scripts/draw_answering.py CHECKOUT     # whose outputs/ and data/ are taken
 
-Takes the networks and the data sets of the experiments. Part tables are made as `galore part-tables` makes them, of the
-training images. Which bird and which scene was chosen by hand, among test images that the network gets right, so that
-the four questions have different answers; the maps were not looked at for it.
+Takes the networks and the data sets of the experiments. Part tables and counterparts are made as `galore part-tables`
+and `galore counterparts` make them, of the training images. Which bird and which scene was chosen by hand, among test
+images that the network gets right, so that the four questions have different answers; the maps were not looked at for
+it.
 """
 
 from galore import program
@@ -24,7 +25,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import galore
-from galore import cli, overlay, part_tables, plotting, regions
+from galore import cli, counterparts, overlay, part_tables, plotting, regions
 from galore.data.synthetic import birds, scenes
 from galore.data.synthetic.scenes_drawing import LABEL
 
@@ -42,6 +43,7 @@ RULES = {
     "papers": "the papers' map:\nfor this class, not for\nthe other, where sure",
     "margin": "the margin:\nfor this class minus\nfor the other",
     "standardised": "standardised:\nless for the other class\nthan for all the rest",
+    "counterparts": "counterparts:\nfor this class, beside\nwhat the other shows",
     "part tables": "part tables:\nwhere the two classes\ndiffer, on these parts",
 }
 
@@ -114,14 +116,16 @@ def of_rules(
     net = galore.load(network)
     assert net.preprocessing is not None, "trainings bring theirs"
     with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder) / "parts.npz")
-        cli.main(["part-tables", str(data), "--model", str(network), "--out", file])
-        tables = part_tables.load(file, net)
+        parts, others = Path(folder) / "parts.npz", Path(folder) / "counterparts.npz"
+        for command, file in (("part-tables", parts), ("counterparts", others)):
+            cli.main([command, str(data), "--model", str(network), "--out", str(file)])
+        tables, fitted = part_tables.load(parts, net), counterparts.load(others, net)
     x = jnp.asarray(net.preprocessing.apply(image))[None]
     ask = {
         "papers": lambda c: galore.explain.discriminant(net, x, None, c),
         "margin": lambda c: galore.explain.margin(net, x, None, c),
         "standardised": lambda c: galore.explain.standardised(net, x, None, c),
+        "counterparts": lambda c: galore.explain.by_counterparts(net, x, fitted, None, c),
         "part tables": lambda c: galore.explain.by_part_tables(net, x, tables, None, c),
     }
     return {rule: [np.asarray(ask[rule](name).maps[0]) for name in classes] for rule in RULES}

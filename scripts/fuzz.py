@@ -38,7 +38,7 @@ from hydra.errors import HydraException
 from hypothesis import strategies as st
 from PIL import Image
 
-from galore import Network, foreign, npz, part_tables
+from galore import Network, counterparts, foreign, npz, part_tables
 from galore.data import ade20k, cub
 from galore.data.photo import read_image, read_size
 from galore.data.preprocessing import Preprocessing
@@ -333,18 +333,20 @@ def archives() -> Subject:
     return of_files(originals, ask)
 
 
-def part_tables_files() -> Subject:
-    """The tables of a small network."""
+def fitted_files() -> Subject:
+    """Part tables and counterparts of a small network."""
     net = Network(params=np.zeros(2, np.float32), features=None, head=lambda params, F: F)
     numbers = [np.ones(shape, np.float32) for shape in ((2, 3), (), (3, 3, 2), (4,), (4, 3))]
     centres, scale, table, mean, projection = map(jnp.asarray, numbers)
     clustering = part_tables.Clustering(centres, scale, table)
     tables = part_tables.PartTables(mean, projection, (clustering,), jnp.arange(3))
+    others = counterparts.Counterparts(mean, projection, jnp.ones((2, 4, 4)), jnp.arange(2))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "parts.npz")
-        part_tables.save(path, tables, net)
-        content = path.read_bytes()
-    return of_files({"parts.npz": content}, lambda path: part_tables.load(path, net))
+        part_tables.save(Path(folder, "parts.npz"), tables, net)
+        counterparts.save(Path(folder, "counterparts.npz"), others, net)
+        contents = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    load = {"parts.npz": part_tables.load, "counterparts.npz": counterparts.load}
+    return of_files(contents, lambda path: load[path.name](path, net))
 
 
 def records() -> Subject:
@@ -450,7 +452,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "checkpoint-headers": checkpoint_headers,
     "tables": tables,
     "archives": archives,
-    "part-tables": part_tables_files,
+    "fitted-files": fitted_files,
     "records": records,
     "sheets": sheets,
     "signed-sheets": signed_sheets,

@@ -101,7 +101,7 @@ SLOW = (
     r"experiments/(train|reproduce|collect|discriminant_vs_attributive|answering(_sanity)?)\.py",
     r"scripts/(answering_ladder|cost_curves|simulate_verdicts|measure_evaluation|kill_and_resume)\.py",
     r"galore bench",
-    r"galore part-tables|--rule part-tables|draw_answering\.py",
+    r"galore (part-tables|counterparts)|--rule (part-tables|counterparts)|draw_answering\.py",
 )
 """Steps of minutes or hours, and what rests on them."""
 

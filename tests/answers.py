@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from galore import Network, part_tables
+from galore import Network, counterparts, part_tables
 from galore.data.photo import read_image
 from galore.data.preprocessing import Preprocessing
 from galore.report import build
@@ -28,6 +28,7 @@ METHODS = {
     "confidence": "softmax",
     "rule": "discriminant",
     "part_tables": None,
+    "counterparts": None,
     "top": 4,
     "fraction": 0.1,
     "also": (),
@@ -75,12 +76,27 @@ def write_photo(path, color=(200, 90, 40), size=(60, 48)) -> str:
     return str(path)
 
 
+def noise(classes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, jax.Array]:
+    """Activations of the tiny network and their labels, to fit something to."""
+    F = np.random.default_rng(0).uniform(0, 1, (3 * len(classes), 4, 4, 3)).astype(np.float32)
+    return F, np.repeat(classes, 3), jax.random.key(0)
+
+
 @functools.cache
 def tables(*classes: int) -> part_tables.PartTables:
     """Part tables of the tiny network, of noise."""
-    F = np.random.default_rng(0).uniform(0, 1, (3 * len(classes), 4, 4, 3)).astype(np.float32)
-    found = part_tables.fit(F, np.repeat(classes, 3), jax.random.key(0))
+    found = part_tables.fit(*noise(classes))
     return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
+
+
+@functools.cache
+def counterparts_of(*classes: int) -> counterparts.Counterparts:
+    """Likewise."""
+    return counterparts.fit(*noise(classes))
+
+
+FITTED = {"part-tables": tables, "counterparts": counterparts_of}
+"""What the rules need, of some classes."""
 
 
 @functools.cache
@@ -102,7 +118,7 @@ def answer(folder, counter: bool = True, net: Network | None = None, compared=(0
         METHODS | changes,
         why_not="blue",
         counter_image=blue if counter else None,
-        tables=tables(*compared) if changes.get("rule") == "part-tables" else None,
+        fitted=FITTED[changes["rule"]](*compared) if changes.get("rule") in FITTED else None,
     )
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from galore import counterparts
+from galore import counterparts, part_tables
 from galore.errors import InputError
 
 CLASSES, EACH, SIDE, POSES, DEPTH = 4, 20, 5, 3, 12
@@ -39,6 +39,27 @@ def test_the_counterpart_is_the_same_pose_in_the_other_class(fitted):
             assert np.mean((found - truth) ** 2) < 0.15 * np.mean((F[row] - truth) ** 2) or c == labels[row]
 
 
+def test_regressions_are_those_on_all_directions_with_those_of_classes_at_zero():
+    F, labels, *_ = planted(0)
+    cells = F.reshape(len(F), -1, DEPTH)
+    mean, projection = part_tables.without_classes(cells, labels, np.random.default_rng(0))
+    X = np.concatenate([(cells - mean) @ projection, np.ones((*cells.shape[:2], 1))], -1)
+
+    def ridge(X, targets, share):
+        """By least squares, the penalty as more rows."""
+        X, targets = X.reshape(-1, X.shape[-1]), targets.reshape(-1, DEPTH)
+        penalty = np.sqrt(share * np.square(X).sum() / X.shape[1]) * np.eye(X.shape[1])
+        return np.linalg.lstsq(np.concatenate([X, penalty]), np.concatenate([targets, 0 * X.T[:, :DEPTH]]))[0]
+
+    common = ridge(X, cells, counterparts.RIDGE)
+    found = counterparts.fit(F, labels, jax.random.key(0))
+    assert found.projection.shape == (DEPTH, DEPTH - CLASSES + 1)
+    for c in range(CLASSES):
+        weights = common + ridge(X[labels == c], (cells - X @ common)[labels == c], counterparts.CLASS_RIDGE)
+        other = counterparts.expected(found, jnp.asarray(F[3]), c).reshape(-1, DEPTH)
+        np.testing.assert_allclose(other, X[3] @ weights, rtol=1e-3, atol=1e-3)
+
+
 def test_maps_are_the_gradient_times_what_differs_class_by_class(fitted):
     F, *_ = planted(1)
     head = np.random.default_rng(2).normal(size=(DEPTH, CLASSES)).astype(np.float32)
@@ -61,7 +82,31 @@ def test_what_no_class_shows_otherwise_says_nothing_however_much_the_head_makes_
     assert np.square(found).mean() < 0.1 * np.square(plain).mean()
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [0, 0, 0], [0, 2, 2], []])
-def test_labels_that_cannot_be_compared_are_said_to_be_so(labels):
-    with pytest.raises(InputError, match="expected one for each image, at least two classes, and an image of each"):
-        counterparts.fit(np.zeros((3, 2, 2, 4), np.float32), np.array(labels, int), jax.random.key(0))
+def test_some_of_a_networks_classes_are_enough_and_others_have_no_map(fitted):
+    F, labels, *_ = planted(0)
+    numbers = np.array([2, 3, 7, 11])
+    some = counterparts.fit(F, numbers[labels], jax.random.key(0))
+    assert some.classes.tolist() == numbers.tolist() and fitted.classes.tolist() == list(range(CLASSES))
+    head = np.random.default_rng(2).normal(size=(DEPTH, 12)).astype(np.float32)
+    logits, f = lambda G: G.mean((0, 1)) @ head, jnp.asarray(F[3])
+    found = counterparts.maps(some, logits, f, 5)
+    expected = counterparts.maps(fitted, lambda G: logits(G)[jnp.append(numbers, 5)], f, 4, jnp.arange(CLASSES))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    one, other = counterparts.maps(some, logits, f, 5, jnp.array([7, 8]))
+    np.testing.assert_allclose(one, found[2], rtol=1e-5, atol=1e-6)
+    assert np.isnan(other).all()
+
+
+@pytest.mark.robust("shapes and numbers")
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1], "2 labels of 3 images"),
+        ([0, 0, 0], "images of 1 classes: expected at least 2"),
+        ([], "0 labels of 3"),
+        ([0, 1, 1], "not finite"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(labels, said):
+    with pytest.raises(InputError, match=said):
+        counterparts.fit(np.full((3, 2, 2, 4), np.nan, np.float32), np.array(labels, int), jax.random.key(0))

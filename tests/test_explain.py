@@ -300,6 +300,17 @@ class TestByCounterparts:
         ask_by = jax.jit(lambda fitted, F: explain.by_counterparts(head, None, fitted, activations=F))
         chex.assert_trees_all_close(ask_by(FITTED, FOUND), ask(explain.by_counterparts, NET, IMAGES, FITTED), atol=1e-3)
 
+    def test_standardised_is_beside_the_maps_of_every_class(self):
+        found = ask(explain.by_counterparts, NET, IMAGES, FITTED, 1, COUNTER, standardised=True).maps
+        against = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, FITTED, 1, c).maps)
+        every = jnp.stack([against(c) for c in range(heads.CLASSES)])
+        chex.assert_trees_all_close(found, (every[COUNTER] - every.mean(0)) / every.std(0), atol=1e-3)
+
+    def test_a_class_without_a_counterpart_has_no_map(self):
+        some = fitted_to(heads.CLASSES - 1)
+        ask_about = jax.jit(lambda y, c: explain.by_counterparts(NET, IMAGES, some, y, c).maps)
+        assert jnp.isnan(ask_about(0, heads.CLASSES - 1)).all() and not jnp.isnan(ask_about(heads.CLASSES - 1, 0)).any()
+
     def test_a_class_that_does_not_exist_has_no_map(self):
         ask_about = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, FITTED, None, c).maps)
         assert jnp.isnan(ask_about(heads.CLASSES)).all() and not jnp.isnan(ask_about(COUNTER)).any()
@@ -309,8 +320,7 @@ class TestByCounterparts:
         ("fitted", "said"),
         [
             ("parts.npz", "fitted of type str: expected galore.counterparts.Counterparts"),
-            (fitted_to(heads.CLASSES, heads.DEPTH + 1), "channels and the network . classes, the counterparts are of"),
-            (fitted_to(heads.CLASSES - 1), "channels and the network . classes, the counterparts are of"),
+            (fitted_to(heads.CLASSES, heads.DEPTH + 1), "channels and the counterparts are of"),
         ],
     )
     def test_others_are_refused(self, fitted, said, monkeypatch):

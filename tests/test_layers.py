@@ -16,7 +16,7 @@ LAYERS = [
     ["cache"],
     ["data"],
     ["network", "regions", "provenance"],
-    ["head_structure", "cutting", "overlay"],
+    ["head_structure", "cutting", "overlay", "fitted_file"],
     ["plotting"],
     ["curvature", "confidence"],
     ["attribution"],

@@ -1,12 +1,11 @@
 """Parts that nobody named, in activations of which we know what they show."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from galore import Network, part_tables
+from galore import part_tables
 from galore.errors import InputError
 
 CLASSES, PARTS, SIDE, EACH = 5, 4, 6, 10
@@ -152,67 +151,3 @@ def test_some_of_a_networks_classes_are_enough_and_have_its_numbers(tables, aske
 def test_tables_of_another_number_of_channels_are_refused(tables):
     with pytest.raises(InputError, match="9 channels and the part tables are of 8: expected those of the same network"):
         part_tables.maps(tables, jnp.ones((4, 4, 9)), 0)
-
-
-def network(layer: str = "last", scale: float = 1.0) -> Network:
-    head = lambda params, F: F.mean((0, 1)) @ params  # noqa: E731
-    return Network(params=jnp.full((8, 3), scale), features=None, head=head, layer=layer, name="mine")
-
-
-def test_a_file_gives_the_same_tables_back(tables, tmp_path):
-    part_tables.save(tmp_path / "parts.npz", tables, network())
-    chex.assert_trees_all_equal(part_tables.load(tmp_path / "parts.npz", network()), tables)
-    assert [path.name for path in tmp_path.iterdir()] == ["parts.npz"]
-
-
-@pytest.mark.robust("tables")
-@pytest.mark.parametrize("other", [network("first"), network(scale=2.0)])
-def test_a_file_of_another_network_is_refused(tables, tmp_path, other):
-    part_tables.save(tmp_path / "parts.npz", tables, network())
-    with pytest.raises(InputError, match=r"are of another network \(mine cut at last\), expected those that galore"):
-        part_tables.load(tmp_path / "parts.npz", other)
-
-
-@pytest.mark.robust("tables")
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("format", lambda values: np.array("galore.part_tables/2")),
-        ("format", None),
-        ("params_sha256", None),
-        ("mean", lambda values: values[:-1]),
-        ("mean", lambda values: values.astype(np.float64)),
-        ("mean", lambda values: values * np.nan),
-        ("projection", lambda values: values[..., None]),
-        ("projection", lambda values: values[:, :0]),
-        ("classes", lambda values: values[::-1]),
-        ("classes", lambda values: values[:2]),
-        ("classes", lambda values: values - 1),
-        ("classes", lambda values: values.astype(np.float32)),
-        ("3 centres", lambda values: values[:, 1:]),
-        ("3 centres", None),
-        ("3 scale", lambda values: -values),
-        ("3 table", lambda values: values[:, :3]),
-        ("3 table", lambda values: values.astype(object)),
-    ],
-)
-def test_a_damaged_file_is_one_sentence(tables, tmp_path, name, change):
-    path = tmp_path / "parts.npz"
-    part_tables.save(path, tables, network())
-    with np.load(path) as file:
-        arrays = dict(file)
-    arrays = {key: values for key, values in arrays.items() if key != name} | (
-        {name: change(arrays[name])} if change else {}
-    )
-    np.savez(path, **arrays)
-    with pytest.raises(InputError, match=r"parts\.npz is damaged, expected part tables") as caught:
-        part_tables.load(path, network())
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.robust("tables")
-@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY", b"no tables\n" * 1000])
-def test_what_is_no_archive_is_one_sentence(tmp_path, content):
-    (tmp_path / "parts.npz").write_bytes(content)
-    with pytest.raises(InputError, match="expected part tables, as galore part-tables makes them"):
-        part_tables.load(tmp_path / "parts.npz", network())

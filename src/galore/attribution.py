@@ -147,7 +147,7 @@ def gradient_x_activation(score: Score, F: Float[Array, "h w d"], *, positive_gr
     has_many_scores = is_known and jax.eval_shape(score, F).size > F.shape[0] * F.shape[1]
     if has_many_scores and (of_sums := _of_sums(score, F)) is not None:
         return _by_directions(of_sums, F, np.flatnonzero(positive_gradient))
-    return _product(_clip(_shared_or_whole_gradient(score, F), positive_gradient), F)
+    return _product(_clip(shared_or_whole_gradient(score, F), positive_gradient), F)
 
 
 @requests(positive_gradient=True)
@@ -222,7 +222,7 @@ def image_path_integrated_gradients(
     positions = jnp.arange(steps + 1, dtype=at_least_float32(image)) / steps
 
     def gradient_at(position: Float[Array, ""]) -> Array:
-        return _shared_or_whole_gradient(score, features((start + position * (image - start)).astype(image.dtype)))
+        return shared_or_whole_gradient(score, features((start + position * (image - start)).astype(image.dtype)))
 
     mean, change = _mean_of(gradient_at, positions, chunk), F - features(start)
     maps = _product(mean, change)
@@ -247,7 +247,7 @@ def grad_cam(score: Score, F: Float[Array, "h w d"], *, positive_gradient: Clip 
     Returns:
         The map [h, w], or the maps [K, h, w], float32, nowhere negative.
     """
-    gradients = _clip(_shared_or_whole_gradient(score, F), positive_gradient)
+    gradients = _clip(shared_or_whole_gradient(score, F), positive_gradient)
     weights = jnp.mean(gradients, axis=(-3, -2)) if gradients.ndim >= 3 else gradients
     return jax.nn.relu(_product(weights, F))
 
@@ -340,6 +340,22 @@ def gradient(score: Score, F: Float[Array, "h w d"]) -> Float[Array, "h w d"] | 
     return _gradient(score, F)
 
 
+def shared_or_whole_gradient(
+    score: Score, F: Float[Array, "h w d"]
+) -> Float[Array, " d"] | Float[Array, "K d"] | Float[Array, "h w d"] | Float[Array, "K h w d"]:
+    """`gradient`, without its axes h and w where the head begins with the sum over all locations.
+
+    Args:
+        score: one number, or K numbers, as a function of the activation.
+        F: the activation, [h, w, d].
+
+    Returns:
+        [d] or [K, d] where it is the same at every location, else [h, w, d] or [K, h, w, d].
+    """
+    of_sums = _of_sums(score, F)
+    return gradient(score, F) if of_sums is None else _gradient(of_sums, sums_over_locations(F))
+
+
 def _mean_gradient(
     score: Callable[[Array], Array], start: Array, end: Array, positions: Float[Array, " n"], positive: Clip, chunk: int
 ) -> Array:
@@ -362,12 +378,6 @@ def _of_sums(score: Score, F: Float[Array, "h w d"]) -> Callable[[Float[Array, "
     """The score as a function of the sums over all locations; None where it depends on more."""
     head = structure(score, F)
     return (lambda sums: head.after(head.project(sums))) if isinstance(head, SumFirst) else None
-
-
-def _shared_or_whole_gradient(score: Score, F: Float[Array, "h w d"]) -> Array:
-    """[d] or [K, d] where it is the same at every location, else [h, w, d] or [K, h, w, d]."""
-    of_sums = _of_sums(score, F)
-    return gradient(score, F) if of_sums is None else _gradient(of_sums, sums_over_locations(F))
 
 
 def _by_directions(

@@ -22,6 +22,7 @@ COMMANDS = (
     "explain",
     "demo",
     "part-tables",
+    "counterparts",
     "stream",
     "data",
     "make-birds",

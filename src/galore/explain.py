@@ -35,6 +35,7 @@ Options that all functions share:
 import math
 import numbers
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -349,6 +350,7 @@ def by_counterparts(
     counter: Any = None,
     *,
     activations: Float[Array, "B h w d"] | None = None,
+    standardised: bool = False,
 ) -> ByCounterparts:
     """What h_y - h_c would lose, to first order, if a cell looked as an image of c would have it there.
 
@@ -363,12 +365,14 @@ def by_counterparts(
         predicted: the classes y, one or B indices or names; None: the predicted ones.
         counter: the classes c, likewise; None: the most probable ones that are not y.
         activations: of the images at the cut, [B, h, w, d]; None: the network's features make them.
+        standardised: over all classes of the counterparts at each cell, which follows the question better and finds
+            what flips the decision less well; it needs the maps of all of them.
 
     Returns:
-        Maps [B, h, w], the classes and the logits. Where a class does not exist, the map is NaN.
+        Maps [B, h, w], the classes and the logits. Where there is no y, or no counterpart in c, the map is NaN.
 
     Raises:
-        InputError: as `discriminant`; no counterparts, or those of other activations or classes.
+        InputError: as `discriminant`; no counterparts, or those of activations with another number of channels.
     """
     if not isinstance(fitted, Counterparts):
         raise InputError(f"fitted of type {type(fitted).__name__}: expected galore.counterparts.Counterparts")
@@ -377,9 +381,11 @@ def by_counterparts(
         F, logits = _forward(net, example)
         y, c = _asked(logits, y, c)
         located, placed = net.locations(F)
-        (map_,) = counterparts.maps(fitted, lambda G: net.logits(placed(G)), located, y, c[None])
-        exist = exists(jnp.stack([y, c]), len(logits)).all()
-        return ByCounterparts(jnp.where(exist, map_, jnp.nan), y, c, logits)
+        maps = partial(counterparts.maps, fitted, lambda G: net.logits(placed(G)), located, y)
+        is_counter = fitted.classes == c
+        map_ = standardised_maps(maps())[jnp.argmax(is_counter)] if standardised else maps(c[None])[0]
+        known = exists(y, len(logits)) & is_counter.any()
+        return ByCounterparts(jnp.where(known, map_, jnp.nan), y, c, logits)
 
     return _of_two_classes(one, net, images, activations, predicted, counter)
 

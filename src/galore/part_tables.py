@@ -16,6 +16,7 @@ on this image's parts; whether this very image shows it, the map does not ask. d
 import dataclasses
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, Num
 
-from galore import atomic, foreign, npz, provenance, representation
+from galore import fitted_file, representation
 from galore.errors import InputError
 from galore.network import Network
 from galore.score_maps import standardised_maps
@@ -47,7 +48,7 @@ SAMPLED, CLUSTERED, ROUNDS, EVERY = 60_000, 20_000, 12, 5
 """Cells for the components and for a clustering, its rounds, and every how many images the scatter is taken of."""
 FEWEST = 3
 """Classes: of two, standardised over the classes, every cell says the same."""
-EXPECTED, FORMAT = "part tables, as galore part-tables makes them", "galore.part_tables/1"
+KIND = fitted_file.Kind("part tables", "galore part-tables", "galore.part_tables/1")
 
 
 @jax.tree_util.register_dataclass
@@ -96,7 +97,9 @@ def fit(F: Num[np.ndarray, "n h w d"], labels: Int[np.ndarray, " m"], key: Key[A
         InputError: another number of labels than of images, fewer than three classes, fewer cells than parts, or
             activations that are not finite.
     """
-    _check(F, labels)
+    check(F, labels, FEWEST)
+    if F[..., 0].size < max(PARTS):
+        raise InputError(f"{F[..., 0].size} cells of all images: expected at least {max(PARTS)}, one for each part")
     classes, labels = np.unique(labels, return_inverse=True)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     cells = np.asarray(F, np.float32).reshape(len(F), -1, F.shape[-1])
@@ -155,9 +158,7 @@ def save(path: str | Path, tables: PartTables, net: Network) -> None:
     arrays = {"mean": tables.mean, "projection": tables.projection, "classes": tables.classes}
     for number, one in enumerate(tables.clusterings):
         arrays |= {f"{number} {name}": values for name, values in vars(one).items()}
-    texts = {"format": FORMAT, "network": net.name, **_identity(net)}
-    with atomic.file(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez(file, allow_pickle=False, **{name: np.asarray(value) for name, value in (texts | arrays).items()})
+    fitted_file.save(path, KIND, arrays, net)
 
 
 def load(path: str | Path, net: Network) -> PartTables:
@@ -170,22 +171,7 @@ def load(path: str | Path, net: Network) -> PartTables:
     Raises:
         InputError: no such file, a damaged or hostile one, or tables of another network.
     """
-    with foreign.open_regular(path, EXPECTED) as file, foreign.understood(path, EXPECTED), npz.opened(file) as arrays:
-        if (found := str(arrays["format"])) != FORMAT:
-            raise ValueError(f"the format {found}")
-        name, identity = str(arrays["network"]), {key: str(arrays[key]) for key in _identity(net)}
-        tables = _read(arrays)
-    if identity != _identity(net):
-        whose = f"{foreign.name(name)} cut at {foreign.name(identity['layer'])}"
-        raise InputError(
-            f"the part tables {foreign.text(path)} are of another network ({whose}), expected those that galore "
-            f"part-tables makes of {foreign.name(net.name)} cut at {foreign.name(net.layer)} with these parameters"
-        )
-    return tables
-
-
-def _identity(net: Network) -> dict[str, str]:
-    return {"layer": net.layer, "params_sha256": provenance.params_sha256(net.params)}
+    return fitted_file.load(path, KIND, _read, net)
 
 
 def _read(arrays: Mapping[str, np.ndarray]) -> PartTables:
@@ -194,19 +180,9 @@ def _read(arrays: Mapping[str, np.ndarray]) -> PartTables:
     Raises:
         KeyError, ValueError: it holds others.
     """
-
-    def of(name: str, *shape: int | None) -> Array:
-        """Numbers of a shape, of which None may be anything."""
-        values = arrays[name]
-        fits = values.ndim == len(shape) and all(size in (None, given) for size, given in zip(shape, values.shape))
-        if not fits or 0 in values.shape or values.dtype != np.float32 or not np.isfinite(values).all():
-            raise ValueError(f"{name} of {values.dtype} {values.shape}")
-        return jnp.asarray(values)
-
-    classes, mean = arrays["classes"], of("mean", None)
+    of = partial(fitted_file.numbers, arrays)
+    classes, mean = fitted_file.classes(arrays, FEWEST), of("mean", None)
     count, projection = classes.size, of("projection", len(mean), None)
-    if classes.dtype != np.int32 or classes.ndim != 1 or count < FEWEST or np.diff(classes, prepend=-1).min() < 1:
-        raise ValueError(f"classes of {classes.dtype} {classes.shape}")
     clusterings = []
     for number in range(sum(name.endswith(" centres") for name in arrays)):
         centres, scale = of(f"{number} centres", None, projection.shape[1]), of(f"{number} scale")
@@ -215,16 +191,19 @@ def _read(arrays: Mapping[str, np.ndarray]) -> PartTables:
         clusterings.append(Clustering(centres, scale, of(f"{number} table", count, count, len(centres))))
     if not clusterings:
         raise ValueError("no clustering")
-    return PartTables(mean, projection, tuple(clusterings), jnp.asarray(classes))
+    return PartTables(mean, projection, tuple(clusterings), classes)
 
 
-def _check(F: np.ndarray, labels: np.ndarray) -> None:
+def check(F: Num[np.ndarray, "n h w d"], labels: Int[np.ndarray, " m"], fewest: int) -> None:
+    """Refuses what nothing can be fitted to.
+
+    Raises:
+        InputError: another number of labels than of images, fewer classes, or activations that are not finite.
+    """
     if len(labels) != len(F):
         raise InputError(f"{len(labels)} labels of {len(F)} images: expected as many")
-    if (classes := len(np.unique(labels))) < FEWEST:
-        raise InputError(f"images of {classes} classes: expected at least {FEWEST}, to say what is more than usual")
-    if F[..., 0].size < max(PARTS):
-        raise InputError(f"{F[..., 0].size} cells of all images: expected at least {max(PARTS)}, one for each part")
+    if (classes := len(np.unique(labels))) < fewest:
+        raise InputError(f"images of {classes} classes: expected at least {fewest}, to compare them")
     if not np.isfinite(F).all():
         raise InputError("the activations are not finite, so there is nothing to compare")
 

@@ -75,14 +75,15 @@ def drawn(browser, name):
 def asking(kind, method):
     """(net, images, first class, second class) -> an explanation, compiled once for all photos and classes."""
     by = build.ATTRIBUTIONS[method]
-    tables = answers.tables(*range(len(answers.NAMES))) if kind == "part-tables" else None
+    fitted = answers.FITTED[kind](*range(len(answers.NAMES))) if kind in answers.FITTED else None
     ask = {
         "attributive": lambda net, x, first, _: explain.attributive(net, x, first, **by),
         "discriminant": lambda net, x, *classes: explain.discriminant(net, x, *classes, **by),
         "deliberative": lambda net, x, *_: explain.deliberative(net, x, 4, **by),
         "margin": lambda net, x, *classes: explain.margin(net, x, *classes, **by),
         "standardised": lambda net, x, *classes: explain.standardised(net, x, *classes, **by),
-        "part-tables": lambda net, x, *classes: explain.by_part_tables(net, x, tables, *classes),
+        "part-tables": lambda net, x, *classes: explain.by_part_tables(net, x, fitted, *classes),
+        "counterparts": lambda net, x, *classes: explain.by_counterparts(net, x, fitted, *classes),
     }
     return jax.jit(ask[kind])
 
@@ -100,7 +101,13 @@ def expected_map(net, photo, question, method):
 
 @pytest.mark.parametrize(
     ("rule", "methods"),
-    [("discriminant", METHODS), ("margin", METHODS), ("standardised", METHODS[:2]), ("part-tables", METHODS[:1])],
+    [
+        ("discriminant", METHODS),
+        ("margin", METHODS),
+        ("standardised", METHODS[:2]),
+        ("part-tables", METHODS[:1]),
+        ("counterparts", METHODS[:1]),
+    ],
 )
 def test_every_answer_is_that_of_galore_explain(browser, folder, rule, methods):
     answer, net = answer_by(rule, folder, methods[1:]), answers.tiny_network()

@@ -54,11 +54,18 @@ def test_by_the_margin_what_sets_the_classes_apart_is_the_cores_margin(tmp_path)
     assert answer.attributive.map.min() >= 0
 
 
+COUNTERPARTS = answers.counterparts_of(*range(6))
+
+
 @pytest.mark.parametrize(
     ("rule", "ask"),
     [
         ("standardised", explain.standardised),
         ("part-tables", lambda net, x, y, c: explain.by_part_tables(net, x, answers.tables(*range(6)), y, c)),
+        (
+            "counterparts",
+            lambda net, x, y, c: explain.by_counterparts(net, x, answers.counterparts_of(*range(6)), y, c),
+        ),
     ],
 )
 def test_by_another_rule_what_sets_the_classes_apart_is_the_cores_map_against_every_candidate(tmp_path, rule, ask):
@@ -84,10 +91,23 @@ def test_candidates_that_the_tables_do_not_have_have_no_map(tmp_path):
 
 
 @pytest.mark.robust("options")
-@pytest.mark.parametrize(("compared", "missing"), [((1, 2, 3), "red thing"), ((0, 1, 3), "blue thing")])
-def test_a_class_that_the_tables_do_not_have_is_one_sentence(tmp_path, compared, missing):
-    with pytest.raises(InputError, match=f"the part tables have no {missing}, about which .*they compare "):
-        answers.answer(tmp_path, counter=False, rule="part-tables", compared=compared)
+@pytest.mark.parametrize(
+    ("rule", "compared", "missing"),
+    [
+        ("part-tables", (1, 2, 3), "red thing"),
+        ("part-tables", (0, 1, 3), "blue thing"),
+        ("counterparts", (0, 1, 3), "blue thing"),
+    ],
+)
+def test_a_class_that_was_not_compared_is_one_sentence(tmp_path, rule, compared, missing):
+    what = rule.replace("-", " ")
+    with pytest.raises(InputError, match=f"the {what} have no {missing}, about which .*they are of "):
+        answers.answer(tmp_path, counter=False, rule=rule, compared=compared)
+
+
+def test_by_counterparts_the_prediction_needs_none(tmp_path):
+    answer = answers.answer(tmp_path, counter=False, rule="counterparts", compared=(1, 2, 3))
+    assert {key for key in answer.maps if key.startswith("counterparts_")} == {f"counterparts_{c}" for c in (1, 2, 3)}
 
 
 def test_a_margin_that_is_the_same_everywhere_is_noted(tmp_path):

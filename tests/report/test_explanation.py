@@ -49,14 +49,20 @@ def test_another_photo_of_another_size_about_another_class_compiles_nothing(tmp_
     assert compilations
 
 
-def test_by_part_tables_the_record_says_by_which(explained):
-    tables = answers.tables(*range(6))
-    found = galore.explain_photo(
-        answers.tiny_network(), explained.answer.photo.path, "blue", rule="part-tables", part_tables=tables
-    )
-    assert found.answer.methods["part_tables"] == provenance.params_sha256(tables)
-    assert explained.answer.methods["part_tables"] is None
-    assert repr(found).splitlines()[2].startswith("The lit region shows parts by which red thing and blue thing differ")
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("part-tables", "shows parts by which red thing and blue thing differ"),
+        ("counterparts", "speaks for red thing, measured against what blue thing would show there"),
+    ],
+)
+def test_by_what_was_fitted_the_record_says_by_which(explained, rule, said):
+    fitted, name = answers.FITTED[rule](*range(6)), rule.replace("-", "_")
+    photo, given = explained.answer.photo.path, {name: fitted}
+    found = galore.explain_photo(answers.tiny_network(), photo, "blue", rule=rule, **given)
+    assert found.answer.methods[name] == provenance.params_sha256(fitted)
+    assert explained.answer.methods[name] is None
+    assert repr(found).splitlines()[2].startswith(f"The lit region {said}")
 
 
 @pytest.mark.parametrize("kind", ["PIL", "array"])
@@ -124,6 +130,8 @@ def test_another_ending_is_one_sentence(tmp_path, explained, name):
         ({"rule": "product"}, "rule 'product'"),
         ({"rule": "part-tables"}, "belong together"),
         ({"part_tables": answers.tables(0, 1, 2)}, "belong together"),
+        ({"rule": "counterparts", "part_tables": answers.tables(0, 1, 2)}, "belong together"),
+        ({"counterparts": answers.counterparts_of(0, 1)}, "belong together"),
         ({"rule": "part-tables", "part_tables": "parts.npz"}, "belong together"),
         ({"fraction": 1.5}, "fraction=1.5"),
         ({"top": 1}, "top=1"),

@@ -112,6 +112,11 @@ def test_how_the_map_of_the_difference_was_made_is_said(tmp_path):
             "what speaks against blue thing, compared",
         ),
         ("part-tables", "shows parts by which red thing and blue thing differ (", "placed on this photo's parts"),
+        (
+            "counterparts",
+            "speaks for red thing, measured against what blue thing would show there (",
+            "would fall if a place looked as blue thing does there",
+        ),
     ],
 )
 def test_what_another_rule_shows_is_said_and_what_it_does_not(tmp_path, rule, region, made):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from photographs import CLASSES, tiny_network, write_photos
 
-from galore import InputError, explain, foreign, part_tables, stream
+from galore import InputError, counterparts, explain, foreign, part_tables, stream
 from galore.data.photo import read_image
 from galore.stream import device, photos
 from galore.stream.pipeline import NOT_FINITE, UNKNOWN
@@ -167,13 +167,17 @@ def test_deliberative_explanations_are_ranked_within_their_image(data, tmp_path)
     assert found["pairs"][there].max() < CLASSES
 
 
-def tables(*classes, seed=0):
+def noise(*classes, seed=0):
     F = np.random.default_rng(seed).uniform(size=(4 * len(classes), 4, 4, 8)).astype(np.float32)
-    found = part_tables.fit(F, np.repeat(classes, 4), jax.random.key(0))
+    return F, np.repeat(classes, 4), jax.random.key(0)
+
+
+def tables(*classes, seed=0):
+    found = part_tables.fit(*noise(*classes, seed=seed))
     return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
-ALL = tables(*range(CLASSES))
+ALL, COUNTERPARTS = tables(*range(CLASSES)), counterparts.fit(*noise(*range(CLASSES)))
 
 
 @pytest.mark.parametrize(
@@ -184,6 +188,10 @@ ALL = tables(*range(CLASSES))
         (
             functools.partial(stream.by_part_tables, tables=ALL),
             lambda net, x, y, c: explain.by_part_tables(net, x, ALL, y, c),
+        ),
+        (
+            functools.partial(stream.by_counterparts, fitted=COUNTERPARTS),
+            lambda net, x, y, c: explain.by_counterparts(net, x, COUNTERPARTS, y, c),
         ),
     ],
 )
@@ -201,10 +209,16 @@ def test_by_another_rule_maps_are_the_cores_alone_and_beside_the_hesitation(data
     np.testing.assert_allclose(found["difficulty"], columns_of(whole)["difficulty"], rtol=1e-5, atol=1e-6)
 
 
-def test_photos_of_classes_that_part_tables_do_not_have_say_so(data, whole, tmp_path):
-    some = functools.partial(stream.by_part_tables, tables=tables(0, 1, 2))
+@pytest.mark.parametrize(
+    ("some", "needed"),
+    [
+        (functools.partial(stream.by_part_tables, tables=tables(0, 1, 2)), ("predicted", "counter")),
+        (functools.partial(stream.by_counterparts, fitted=counterparts.fit(*noise(0, 1, 2))), ("counter",)),
+    ],
+)
+def test_photos_of_classes_that_were_not_compared_say_so(data, whole, tmp_path, some, needed):
     folder, expected = run(data, tmp_path / "out", some), columns_of(whole)
-    lacking = (np.maximum(expected["predicted"], expected["counter"]) > 2) & expected["explained"]
+    lacking = np.any([expected[name] > 2 for name in needed], axis=0) & expected["explained"]
     assert 0 < lacking.sum() < COUNT
     assert [row for row, problem in folder.problems().items() if problem == UNKNOWN] == np.flatnonzero(lacking).tolist()
 

@@ -13,7 +13,7 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from galore import attribution, confidence, explain, part_tables
+from galore import attribution, confidence, counterparts, explain, part_tables
 from galore.benchmark.timing import FORWARD, Made, Workload, compiled
 from galore.errors import InputError
 from galore.evaluation import search
@@ -24,7 +24,7 @@ from galore.training import loop, losses
 
 STEPS, TOP, SAMPLED_CANDIDATES = 50, 5, 100
 COMPARED = 200
-"""Classes of the part tables, or all where there are fewer."""
+"""Classes of part tables and counterparts, or all where there are fewer."""
 Call = Callable[[Network, Float[Array, "B H W c"], Int[Array, " B"]], Any]
 
 _second_order = partial(attribution.second_order, absolute_curvature=True)
@@ -63,20 +63,28 @@ def _every_class(net: Network, images: Array, counters: Array) -> Any:
     return jax.vmap(one)(images)
 
 
-def _part_tables(net: tuple[Network, part_tables.PartTables], images: Array, counters: Array) -> Any:
-    return explain.by_part_tables(net[0], images, net[1], None, counters).maps
+def _of_noise(*shape: int) -> Array:
+    return jax.random.normal(jax.random.key(0), shape)
 
 
 def _tables(channels: int, classes: int) -> part_tables.PartTables:
-    """Tables of the sizes that `part_tables.fit` gives, of noise."""
-    compared, places = min(classes, COMPARED), min(channels, part_tables.DIMENSIONS)
-    normal = lambda *shape: jax.random.normal(jax.random.key(0), shape)  # noqa: E731
+    """Of the sizes that `part_tables.fit` gives."""
+    places = min(channels, part_tables.DIMENSIONS)
     clusterings = tuple(
-        part_tables.Clustering(normal(parts, places), jnp.float32(1), normal(compared, compared, parts))
+        part_tables.Clustering(_of_noise(parts, places), jnp.float32(1), _of_noise(classes, classes, parts))
         for parts in part_tables.PARTS
         for _ in range(part_tables.STARTS)
     )
-    return part_tables.PartTables(normal(channels), normal(channels, places), clusterings, jnp.arange(compared))
+    projection = _of_noise(channels, places)
+    return part_tables.PartTables(_of_noise(channels), projection, clusterings, jnp.arange(classes))
+
+
+def _counterparts(channels: int, classes: int) -> counterparts.Counterparts:
+    """Of the sizes that `counterparts.fit` gives."""
+    directions = min(channels, part_tables.DIMENSIONS)
+    places = directions - min(classes - 1, directions // 2)
+    weights = _of_noise(classes, places + 1, channels)
+    return counterparts.Counterparts(_of_noise(channels), _of_noise(channels, places), weights, jnp.arange(classes))
 
 
 WORKLOADS: dict[str, Call] = {
@@ -95,8 +103,12 @@ WORKLOADS: dict[str, Call] = {
     "counterfactual pair": _pair,
     "exhaustive search, first edit": _search,
 }
-PART_TABLES = "part tables"
-"""Takes tables besides."""
+FITTED: dict[str, tuple[Callable[[int, int], Any], Callable[..., Any]]] = {
+    "part tables": (_tables, explain.by_part_tables),
+    "counterparts": (_counterparts, explain.by_counterparts),
+    "counterparts, standardised": (_counterparts, partial(explain.by_counterparts, standardised=True)),
+}
+"""What takes something besides that was fitted to other images, and that."""
 ALONE, LOOP = "exhaustive search alone", "exhaustive search by a loop"
 """Without the forward passes, so that the two can be compared."""
 TRAINING, REFERENCE = "training step", "reference"
@@ -105,7 +117,7 @@ TRAINING, REFERENCE = "training step", "reference"
 
 def names() -> tuple[str, ...]:
     """Every workload that can be asked for."""
-    return (*WORKLOADS, PART_TABLES, TRAINING, ALONE, LOOP)
+    return (*WORKLOADS, *FITTED, TRAINING, ALONE, LOOP)
 
 
 def build(net: Network, names: Sequence[str], batch: int, dtype: str, seed: int = 0, size: int = 224) -> list[Workload]:
@@ -162,13 +174,15 @@ def makers(
         pairs = jax.jit(divided(_forward_twice, mesh, 2))(*arguments())
         return compiled(ALONE, divided(_search_pairs, mesh, 3), (arguments()[0], *pairs), batch, counted=_search_pairs)
 
-    def by_part_tables() -> Workload:
-        (with_tables,) = placed(mesh, (net, _tables(jax.eval_shape(net.activation, images[0]).shape[-1], classes)))
-        given = (with_tables, *arguments()[1:])
-        return compiled(PART_TABLES, divided(_part_tables, mesh, 2), given, batch, counted=_part_tables)
+    def with_fitted(name: str) -> Workload:
+        made, ask = FITTED[name]
+        call = lambda both, images, counters: ask(both[0], images, both[1], None, counters).maps  # noqa: E731
+        channels = jax.eval_shape(net.activation, images[0]).shape[-1]
+        (both,) = placed(mesh, (net, made(channels, min(classes, COMPARED))))
+        return compiled(name, divided(call, mesh, 2), (both, *arguments()[1:]), batch, counted=call)
 
     others = {
-        PART_TABLES: by_part_tables,
+        **{name: partial(with_fitted, name) for name in FITTED},
         TRAINING: lambda: _training(mesh, *arguments()),
         ALONE: alone,
         LOOP: lambda: _loop(net, jnp.asarray(images), jnp.asarray(counters)),
@@ -261,7 +275,9 @@ def description(name: str) -> str:
         "maps of every class": "one map for each class, and of the confidence",
         TRAINING: "cross-entropy, its gradient, SGD with momentum; as in use, BatchNorm does not count anew",
         "standardised": "the maps of all classes, compared at each cell",
-        PART_TABLES: f"against all classes of the tables, at most {COMPARED}",
+        "part tables": f"against all classes of the tables, at most {COMPARED}",
+        "counterparts": f"against one of at most {COMPARED} classes",
+        "counterparts, standardised": f"against all of them, at most {COMPARED}",
         "counterfactual pair": "two images, three maps each",
         "exhaustive search, first edit": "two images, every pair of cells, exact",
         ALONE: "the same, the forward passes left out",

@@ -6,6 +6,7 @@ galore explain bird.jpg --model resnet50 --layer layer3
 galore explain bird.jpg --model runs/birds --attribution grad-cam
 galore explain bird.jpg --model my_models:network --out report
 galore explain bird.jpg --model runs/birds --rule part-tables --part-tables parts.npz
+galore explain bird.jpg --model runs/birds --rule counterparts --counterparts counterparts.npz
 """
 
 import argparse
@@ -18,6 +19,7 @@ from galore import atomic, cache, foreign
 from galore.errors import InputError
 
 if TYPE_CHECKING:
+    from galore.counterparts import Counterparts
     from galore.network import Network
     from galore.part_tables import PartTables
     from galore.report.answer import Answer
@@ -27,7 +29,9 @@ ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
 PRECISIONS = ("highest", "default", "mixed", "bfloat16")
 """Likewise, those of galore.precision."""
-RULES = ("discriminant", "margin", "standardised", "part-tables")
+FITTED = ("part-tables", "counterparts")
+"""Rules that take a file, which the command of the same name makes."""
+RULES = ("discriminant", "margin", "standardised", *FITTED)
 """Likewise."""
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -88,10 +92,12 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         default="discriminant",
         metavar="RULE",
         help="what sets the two classes apart: discriminant, the papers' product of maps; margin, the map of the "
-        "difference of the two scores; standardised, what speaks less for the other class than for all others; or "
-        "part-tables, the parts by which the classes differ (%(default)s)",
+        "difference of the two scores; standardised, what speaks less for the other class than for all others; "
+        "part-tables, the parts by which the classes differ; or counterparts, what would be lost if a place looked as "
+        "it does in the other class (%(default)s)",
     )
-    add("--part-tables", metavar="FILE", type=Path, help="for that rule: a file that galore part-tables has made")
+    for rule in FITTED:
+        add(f"--{rule}", metavar="FILE", type=Path, help=f"for --rule {rule}: a file that galore {rule} has made")
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
     add_network_arguments(parser)
@@ -169,8 +175,9 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    if (args.rule == "part-tables") != (args.part_tables is not None):
-        raise InputError("--rule part-tables and --part-tables FILE belong together; galore part-tables makes the file")
+    for rule in FITTED:
+        if (args.rule == rule) != (getattr(args, rule.replace("-", "_")) is not None):
+            raise InputError(f"--rule {rule} and --{rule} FILE belong together; galore {rule} makes the file")
     for photo in photos:
         if photo is not None:
             read_image(photo)
@@ -190,11 +197,13 @@ def load(args: argparse.Namespace) -> "Network":
     return net if args.precision is None else net.with_precision(args.precision)
 
 
-def tables_of(args: argparse.Namespace, net: "Network") -> "PartTables | None":
-    """The part tables of the method's arguments."""
-    from galore import part_tables
+def fitted_of(args: argparse.Namespace, net: "Network") -> "dict[str, PartTables | Counterparts]":
+    """What the rule was fitted to, as the option of `galore.explain_photo`; empty where it needs nothing."""
+    from galore import counterparts, part_tables
 
-    return None if args.part_tables is None else part_tables.load(args.part_tables, net)
+    if args.part_tables is not None:
+        return {"part_tables": part_tables.load(args.part_tables, net)}
+    return {} if args.counterparts is None else {"counterparts": counterparts.load(args.counterparts, net)}
 
 
 class Explainer:
@@ -210,7 +219,7 @@ class Explainer:
         self.net = dataclasses.replace(net, name=net.name or args.model)
         names = ("attribution", "confidence", "rule", "top", "fraction", "detail")
         choices = {name: getattr(args, name) for name in names} | {"also": also(args.also)}
-        choices["part_tables"] = tables_of(args, net)
+        choices |= fitted_of(args, net)
         options = {name: value for name, value in vars(args).items() if name not in ("run", "no_cache")}
         self.explain_photo = functools.partial(explain_photo, self.net, **choices, options=options)
         self.formats = formats(args.figures)

@@ -3,7 +3,7 @@
 galore stream PHOTOS --out OUT
 galore stream PHOTOS --out OUT --explanation deliberative
 galore stream PHOTOS --out OUT --model runs/birds --why-not finch
-galore stream PHOTOS --out OUT --rule part-tables --part-tables parts.npz
+galore stream PHOTOS --out OUT --rule counterparts --counterparts counterparts.npz
 galore stream PHOTOS --out OUT --part 1/4
 """
 
@@ -19,7 +19,6 @@ from galore.errors import InputError
 
 if TYPE_CHECKING:
     from galore.network import Network
-    from galore.part_tables import PartTables
     from galore.stream import Folder
 
 SHOWN = 5
@@ -64,9 +63,9 @@ def _stream(args: argparse.Namespace, part: tuple[int, int] | None) -> int:
     console, skipped = terminal.console(), Counter[str]()
     with terminal.step(f"Loading {args.model}"):
         net = explain.load(args)
-        tables = explain.tables_of(args, net)
+        fitted = explain.fitted_of(args, net)
         net = net.finer(args.detail)
-    answer, settings = _answer(args, net, tables)
+    answer, settings = _answer(args, net, fitted)
     with terminal.progress(f"Explaining {foreign.text(args.data)}") as on_images:
         folder = stream.run(
             net,
@@ -101,7 +100,7 @@ def _part(text: str) -> tuple[int, int]:
     return int(number) - 1, int(count)
 
 
-def _answer(args: argparse.Namespace, net: "Network", tables: "PartTables | None") -> tuple[Any, dict[str, Any]]:
+def _answer(args: argparse.Namespace, net: "Network", fitted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The function of a batch, and the settings behind it."""
     from galore import class_names, provenance, stream
     from galore.report import build
@@ -119,14 +118,15 @@ def _answer(args: argparse.Namespace, net: "Network", tables: "PartTables | None
     counter = None if args.why_not is None else class_names.find(args.why_not, build.names_of(net))
     why_not = None
     if args.rule != "discriminant":
-        settings["rule"] = args.rule
-        options_of_two = {"counter": counter, "confidence": options["confidence"]}
-        if tables is None:
-            of_two = stream.margin if args.rule == "margin" else stream.standardised
-            why_not = partial(of_two, attribution=methods["attribution"], **options_of_two)
+        settings |= {"rule": args.rule, **{name: provenance.params_sha256(one) for name, one in fitted.items()}}
+        if args.rule == "part-tables":
+            of_two = partial(stream.by_part_tables, tables=fitted["part_tables"])
+        elif args.rule == "counterparts":
+            of_two = partial(stream.by_counterparts, fitted=fitted["counterparts"])
         else:
-            settings["part_tables"] = provenance.params_sha256(tables)
-            why_not = partial(stream.by_part_tables, tables=tables, **options_of_two)
+            ask = stream.margin if args.rule == "margin" else stream.standardised
+            of_two = partial(ask, attribution=methods["attribution"])
+        why_not = partial(of_two, counter=counter, confidence=options["confidence"])
     if args.explanation == "both":
         own = {"counter": counter, "top": args.top, "fraction": args.fraction}
         return partial(stream.both, why_not=why_not, **methods, **options, **own), settings | own

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from galore import attribution as attributions
 from galore import class_names, confidence, explain, foreign, provenance, regions, representation
+from galore.counterparts import Counterparts
 from galore.data import cub
 from galore.data import photo as photos
 from galore.errors import InputError
@@ -42,9 +43,12 @@ ATTRIBUTIONS: dict[str, dict[str, Callable[..., Array]]] = {
         "confidence_attribution": functools.partial(attributions.second_order, absolute_curvature=True),
     },
 }
-RULES = ("discriminant", "margin", "standardised", "part-tables")
+RULES = ("discriminant", "margin", "standardised", "part-tables", "counterparts")
 """What sets two classes apart: the papers' product of maps, the map of the difference of the two scores, the absence of
-the counter class standardised over all classes, or the difference of the two classes placed on the photo's parts."""
+the counter class standardised over all classes, the difference of the two classes placed on the photo's parts, or the
+difference of the scores measured against what the counter class would show."""
+Fitted = PartTables | Counterparts
+"""What the last two rules need, made of other photos."""
 CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_score, "certainty": confidence.certainty}
 
 
@@ -69,7 +73,7 @@ class Maps:
 
 class HostMaps(NamedTuple):
     """`Maps` as numpy arrays, under the names of `explain.Deliberative` and `Discriminant`; `candidates` by their
-    classes, those that part tables have."""
+    classes, those that part tables or counterparts have."""
 
     deliberative: Any
     discriminant: Any
@@ -79,7 +83,7 @@ class HostMaps(NamedTuple):
     also: dict[str, "HostMaps"]
 
 
-ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any, PartTables | None], Maps]
+ExplainPhoto = Callable[[Network, Float[Array, "H W c"], Any, Any, Fitted | None], Maps]
 
 
 def compile_explanations(
@@ -101,8 +105,8 @@ def compile_explanations(
         also: other attributions whose maps the reader may choose in the page.
 
     Returns:
-        `(net, input, predicted, counter, part tables) -> Maps`; -1 stands for the most probable class and for the
-        runner-up, and tables are None unless the rule is theirs.
+        `(net, input, predicted, counter, fitted) -> Maps`; -1 stands for the most probable class and for the
+        runner-up, and what was fitted is None unless the rule needs it.
     """
 
     def lit(maps: Float[Array, "*n h w"]) -> UInt8[Array, "*n view bytes"]:
@@ -114,7 +118,7 @@ def compile_explanations(
         F: Float[Array, "1 h w d"],
         predicted: Int[Array, ""],
         counter: Int[Array, ""],
-        tables: PartTables | None,
+        fitted: Fitted | None,
     ) -> Maps:
         settings = {**ATTRIBUTIONS[name], "confidence": CONFIDENCES[confidence]}
         hesitation = explain.deliberative(net, None, top, activations=F, keep=KEEP, fraction=fraction, **settings)
@@ -126,9 +130,10 @@ def compile_explanations(
             return Maps(hesitation, difference, None, None, {}, {})
 
         def apart(other: Int[Array, ""]) -> Float[Array, "h w"]:
-            if rule == "part-tables":
-                assert tables is not None, "this rule comes with tables"
-                return explain.by_part_tables(net, None, tables, predicted, other, activations=F).maps[0]
+            if isinstance(fitted, PartTables):
+                return explain.by_part_tables(net, None, fitted, predicted, other, activations=F).maps[0]
+            if isinstance(fitted, Counterparts):
+                return explain.by_counterparts(net, None, fitted, predicted, other, activations=F).maps[0]
             ask = explain.margin if rule == "margin" else explain.standardised
             return ask(net, None, predicted, other, activations=F, attribution=settings["attribution"]).maps[0]
 
@@ -139,16 +144,16 @@ def compile_explanations(
         image: Float[Array, "H W c"],
         predicted: Int[Array, ""],
         counter: Int[Array, ""],
-        tables: PartTables | None = None,
+        fitted: Fitted | None = None,
     ) -> Maps:
         F = net.activation(image)[None]  # once for all explanations
-        maps = maps_by(attribution, net, F, predicted, counter, tables)
+        maps = maps_by(attribution, net, F, predicted, counter, fitted)
         # Pairs that occur come first, and no location has more of them than its largest classes form.
         pairs = maps.deliberative.maps[0, : F.shape[1] * F.shape[2] * math.comb(KEEP, 2)]
         in_blocks = lit(pairs) if len(pairs) <= ENLARGED else jax.lax.map(lit, pairs, batch_size=ENLARGED)
         apart = maps.discriminant.maps[0] if maps.apart is None else maps.apart
         lit_maps = {"attributive": lit(maps.discriminant.predicted_maps[0]), rule: lit(apart)}
-        others = {name: maps_by(name, net, F, predicted, counter, tables) for name in also}
+        others = {name: maps_by(name, net, F, predicted, counter, fitted) for name in also}
         return dataclasses.replace(maps, regions={"deliberative": in_blocks} | lit_maps, also=others)
 
     return jax.jit(explain_photo)
@@ -162,7 +167,7 @@ def build(
     *,
     why_not: str | None = None,
     counter_image: Any = None,
-    tables: PartTables | None = None,
+    fitted: Fitted | None = None,
     options: dict[str, Any] | None = None,
 ) -> Answer:
     """Explains one photo.
@@ -174,14 +179,14 @@ def build(
         methods: the settings, for the reader: model, layer, attribution, confidence, rule, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
-        tables: for the rule "part-tables".
+        fitted: for the rules "part-tables" and "counterparts".
         options: what else was asked for, for the provenance.
 
     Returns:
         The answer, on the host.
 
     Raises:
-        InputError: a photo or class that cannot be explained, or that the tables do not know, or a network whose
+        InputError: a photo or class that cannot be explained, or that `fitted` does not know, or a network whose
             outputs are not finite.
     """
     names = names_of(net)
@@ -194,9 +199,8 @@ def build(
         counter_image = example_photo.path
 
     def ask(pixels: Any, predicted: int, counter: int, path: str) -> HostMaps:
-        maps = explain_photo(net, jnp.asarray(pixels), jnp.int32(predicted), jnp.int32(counter), tables)
-        known = None if tables is None else tuple(np.asarray(tables.classes).tolist())
-        return _finite(maps, names, path, known)
+        maps = explain_photo(net, jnp.asarray(pixels), jnp.int32(predicted), jnp.int32(counter), fitted)
+        return _finite(maps, names, path, fitted)
 
     maps = ask(pixels, -1, counter, path)
     candidates = _candidates(maps, names)
@@ -278,10 +282,10 @@ def _read(net: Network, given: Any, name: str) -> tuple[Photo, Float[np.ndarray,
     return photo, net.preprocessing.normalise(transform.pixels(pixels)), cautions
 
 
-def _finite(maps: Maps, names: Sequence[str], path: str | Path, known: tuple[int, ...] | None) -> HostMaps:
+def _finite(maps: Maps, names: Sequence[str], path: str | Path, fitted: Fitted | None) -> HostMaps:
     """The maps on the host, those of candidates and of pairs that occur; a number that is not finite stops here and
-    reaches no report. A logit of -inf rules its class out, which is no candidate then. `known` are the classes of part
-    tables; None: there are none."""
+    reaches no report. A logit of -inf rules its class out, which is no candidate then. Candidates that `fitted` lacks
+    have no map."""
 
     def on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
         return {name: np.asarray(array) for name, array in arrays.items()}
@@ -294,9 +298,7 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path, known: tuple[int
         if logits[index] == -np.inf:
             name = class_names.label(int(index), names)
             raise InputError(f"the network rules out {name} for {path} (its logit is -inf); name another class")
-        if known is not None and index not in known:
-            name = class_names.label(int(index), names)
-            raise InputError(f"the part tables have no {name}, about which {path} is asked; {_known(known, names)}")
+    known = None if fitted is None else _known(fitted, difference, names, path)
     is_candidate, occurs = logits[hesitation["classes"][0]] > -np.inf, hesitation["occurs"][0]
     hesitation |= {name: hesitation[name][:, is_candidate] for name in ("classes", "class_maps")}
     apart = None if maps.apart is None else np.asarray(maps.apart)
@@ -308,16 +310,29 @@ def _finite(maps: Maps, names: Sequence[str], path: str | Path, known: tuple[int
     numbers += [*candidates.values(), *([] if apart is None else [apart])]
     if not all(np.isfinite(values).all() for values in numbers):
         raise InputError(f"the attribution maps for {path} are not finite; try another --attribution or --confidence")
-    also = {name: _finite(others, names, path, known) for name, others in maps.also.items()}
+    also = {name: _finite(others, names, path, fitted) for name, others in maps.also.items()}
     of_explanations = SimpleNamespace(**hesitation), SimpleNamespace(**difference)
     return HostMaps(*of_explanations, apart, candidates, on_host(maps.regions), also)
 
 
-def _known(classes: Sequence[int], names: Sequence[str]) -> str:
-    """What part tables can be asked about, in words."""
-    some = ", ".join(class_names.label(index, names) for index in classes[: class_names.SHOWN])
-    more = len(classes) - class_names.SHOWN
-    return f"they compare {some}" + (f" and {more} more" if more > 0 else "")
+def _known(
+    fitted: Fitted, difference: Mapping[str, np.ndarray], names: Sequence[str], path: str | Path
+) -> tuple[int, ...]:
+    """What can be asked about.
+
+    Raises:
+        InputError: not what is asked about.
+    """
+    known = tuple(np.asarray(fitted.classes).tolist())
+    of_tables = isinstance(fitted, PartTables)  # counterparts are asked for the counter class alone
+    for index in (*(difference["predicted"] if of_tables else ()), *difference["counter"]):
+        if index not in known:
+            name, more = class_names.label(int(index), names), len(known) - class_names.SHOWN
+            some = ", ".join(class_names.label(index, names) for index in known[: class_names.SHOWN])
+            some += f" and {more} more" if more > 0 else ""
+            what = "part tables" if of_tables else "counterparts"
+            raise InputError(f"the {what} have no {name}, about which {path} is asked; they are of {some}")
+    return known
 
 
 def _candidates(maps: HostMaps, names: Sequence[str]) -> tuple[Candidate, ...]:
@@ -425,6 +440,7 @@ def _notes(
             "margin": f"the margin of {speaks.name} over {against.name}",
             "standardised": f"the absence of {against.name} beside other classes",
             "part-tables": f"the parts by which {speaks.name} and {against.name} differ",
+            "counterparts": f"what {speaks.name} would lose to {against.name}",
         }[methods["rule"]]
         factors = [
             (f"the score of {speaks.name}", difference.predicted_maps, "no region can support it"),

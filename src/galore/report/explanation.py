@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from galore import arguments, atomic, plotting, provenance
+from galore.counterparts import Counterparts
 from galore.errors import InputError
 from galore.network import Network
 from galore.part_tables import PartTables
@@ -105,6 +106,7 @@ def explain_photo(
     confidence: str = "softmax",
     rule: str = "discriminant",
     part_tables: PartTables | None = None,
+    counterparts: Counterparts | None = None,
     top: int = 5,
     fraction: float = 0.1,
     detail: int = 1,
@@ -123,9 +125,11 @@ def explain_photo(
         attribution: "gradient", "integrated-gradients", "grad-cam" or "second-order".
         confidence: how sure the network is, "softmax" or "certainty".
         rule: what sets two classes apart: "discriminant", the papers' product of maps; "margin", the map of the
-            difference of the two scores; "standardised", the absence of the counter class beside that of the others; or
-            "part-tables", the parts by which the classes differ. docs/answering.md compares them.
-        part_tables: for the last rule, of this network at this cut, such as `galore.part_tables.load` gives.
+            difference of the two scores; "standardised", the absence of the counter class beside that of the others;
+            "part-tables", the parts by which the classes differ; or "counterparts", what would be lost if a place
+            looked as it does in the other class. docs/answering.md compares them.
+        part_tables: for that rule, of this network at this cut, such as `galore.part_tables.load` gives.
+        counterparts: likewise, such as `galore.counterparts.load` gives.
         top: how many classes are candidates, at least 2.
         fraction: the part of the photo that a region covers, between 0 and 1.
         detail: how many times as many cells a side the maps have, see `Network.finer`.
@@ -151,18 +155,20 @@ def explain_photo(
     others = tuple(dict.fromkeys(name for name in also if name != attribution))
     settings = {"attribution": attribution, "confidence": confidence, "rule": rule, "also": others}
     settings |= {"top": min(top, len(build.names_of(net))), "fraction": fraction}
-    if (rule == "part-tables") != isinstance(part_tables, PartTables):
-        raise InputError('rule="part-tables" and part_tables=galore.part_tables.load(FILE, net) belong together')
-    digest = None if part_tables is None else provenance.params_sha256(part_tables)
+    needed = {"part_tables": (part_tables, PartTables), "counterparts": (counterparts, Counterparts)}
+    for name, (given, kind) in needed.items():
+        if (rule == (of := name.replace("_", "-"))) != isinstance(given, kind):
+            raise InputError(f'rule="{of}" and {name}=galore.{name}.load(FILE, net) belong together')
+    digests = {name: given and provenance.params_sha256(given) for name, (given, _) in needed.items()}
     return PhotoExplanation(
         build.build(
             net.finer(detail),
             image,
             _compiled(**settings),
-            {"model": net.name, "layer": net.layer, "detail": detail, "part_tables": digest, **settings},
+            {"model": net.name, "layer": net.layer, "detail": detail, **digests, **settings},
             why_not=why_not if why_not is None or isinstance(why_not, str) else f"index:{why_not}",
             counter_image=counter_image,
-            tables=part_tables,
+            fitted=part_tables or counterparts,
             options=dict(options or settings),
         )
     )

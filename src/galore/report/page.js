@@ -20,6 +20,7 @@ const formulas = {
   margin: (map, [, c]) => map(`margin_${c}`),
   standardised: (map, [, c]) => map(`standardised_${c}`),
   "part-tables": (map, [, c]) => map(`part-tables_${c}`),
+  counterparts: (map, [, c]) => map(`counterparts_${c}`),
   deliberative: (map, [a, b]) => product(map(`class_${a}`), map(`class_${b}`), map("difficulty")),
 };
 

@@ -122,6 +122,7 @@ def says(rule: str, speaks: str, against: str) -> str:
     return {
         "standardised": f"speaks less for {against} than for other classes",
         "part-tables": f"shows parts by which {speaks} and {against} differ",
+        "counterparts": f"speaks for {speaks}, measured against what {against} would show there",
     }.get(rule, f"speaks for {speaks} and not for {against}")
 
 
@@ -152,6 +153,9 @@ def rule(answer: Answer) -> str:
         "part-tables": f"The map is the classes' difference, placed on this photo's parts: by which parts {predicted} "
         f"and {counter} differ was found in other photos. Whether this photo shows the difference the map does not "
         "ask, nor whether the network looked at it.",
+        "counterparts": f"The map is how far the score of {predicted} minus the score of {counter} would fall if a "
+        f"place looked as {counter} does there, which was learnt from other photos: what both classes show alike says "
+        "nothing.",
     }[answer.methods["rule"]]
 
 

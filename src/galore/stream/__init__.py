@@ -13,7 +13,16 @@
 `galore stream` does the same. The format of the folder is described in `galore.stream.folder`.
 """
 
-from galore.stream.answers import attributive, both, by_part_tables, deliberative, discriminant, margin, standardised
+from galore.stream.answers import (
+    attributive,
+    both,
+    by_counterparts,
+    by_part_tables,
+    deliberative,
+    discriminant,
+    margin,
+    standardised,
+)
 from galore.stream.folder import Folder, read
 from galore.stream.gallery import save as save_gallery
 from galore.stream.pipeline import run
@@ -24,6 +33,7 @@ __all__ = [
     "Ranked",
     "attributive",
     "both",
+    "by_counterparts",
     "by_part_tables",
     "deliberative",
     "discriminant",

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from galore import explain
 from galore.confidence import Confidence, softmax_score
+from galore.counterparts import Counterparts
 from galore.network import Network
 from galore.part_tables import PartTables
 
@@ -120,7 +121,36 @@ def by_part_tables(
     return _of_two(answer, confidence) | {"known": has(answer.predicted) & has(answer.counter)}
 
 
-def _of_two(answer: explain.Margin | explain.Standardised | explain.ByPartTables, confidence: Confidence) -> Columns:
+def by_counterparts(
+    net: Network,
+    images: Float[Array, "B H W c"] | None,
+    *,
+    fitted: Counterparts,
+    counter: int | None = None,
+    confidence: Confidence = softmax_score,
+    **options: Any,
+) -> Columns:
+    """What the prediction would lose to another class if a cell looked as it does there.
+
+    Args:
+        net: the network.
+        images: its inputs.
+        fitted: of this network at this cut.
+        counter: as in `discriminant`.
+        confidence: as in `attributive`.
+        options: see `galore.explain.by_counterparts`.
+
+    Returns:
+        maps [B, h, w], predicted [B], counter [B], difficulty [B], and whether there are counterparts in it, known [B].
+    """
+    answer = explain.by_counterparts(net, images, fitted, None, counter, **options)
+    return _of_two(answer, confidence) | {"known": jnp.isin(answer.counter, fitted.classes)}
+
+
+def _of_two(
+    answer: explain.Margin | explain.Standardised | explain.ByPartTables | explain.ByCounterparts,
+    confidence: Confidence,
+) -> Columns:
     difficulty = 1 - jax.vmap(confidence)(answer.logits)
     return {"maps": answer.maps, "predicted": answer.predicted, "counter": answer.counter, "difficulty": difficulty}
 
@@ -163,7 +193,8 @@ def both(
         net: the network.
         images: its inputs.
         counter: as in `discriminant`.
-        why_not: `margin`, `standardised` or `by_part_tables` with their options, in place of `discriminant`.
+        why_not: `margin`, `standardised`, `by_part_tables` or `by_counterparts` with their options, in place of
+            `discriminant`.
         top, fraction: as in `galore.explain.deliberative`.
         options: of the hesitation, and of `discriminant`.
 

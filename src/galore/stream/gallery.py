@@ -38,6 +38,7 @@ QUESTIONS = {
 LIT = {
     "standardised": "the cells that speak less for the other class than for all others",
     "part-tables": "parts by which the two classes differ, whether or not this photo shows the difference",
+    "counterparts": "the cells that would cost the prediction most if they looked as the other class does there",
 }
 """By the rule, where an answer does not rest on what is lit."""
 COLUMNS = {

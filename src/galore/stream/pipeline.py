@@ -27,7 +27,7 @@ from galore.stream.device import Answer, Devices
 from galore.stream.folder import DamagedShard, Folder, HostColumns, begin
 
 NOT_FINITE = "the network's numbers for this image are not finite"
-UNKNOWN = "the part tables do not have its class, or not the one that it is asked against"
+UNKNOWN = "the part tables or counterparts do not have its class, or not the one that it is asked against"
 
 
 def run(

@@ -1,4 +1,4 @@
-"""galore part-tables: from a folder of labelled photos to the file that --rule part-tables of other commands takes."""
+"""galore part-tables and galore counterparts: from labelled photos to the file that --rule of other commands takes."""
 
 import dataclasses
 import json
@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from galore import part_tables, provenance
+from galore import counterparts, part_tables, provenance
 from galore.cli import main
 from galore.data.photo import read_image
 from galore.models import factory
 from galore.report import figures
 
+MODULES = {"part-tables": part_tables, "counterparts": counterparts}
+BOTH = pytest.mark.parametrize("command", MODULES)
 COLOURS = {"red thing": (200, 90, 40), "Green_thing": (60, 200, 50), "blue": (40, 60, 210)}
 
 
@@ -47,10 +49,12 @@ def refused(capsys, *arguments: str) -> str:
     return captured.err.splitlines()[-1]
 
 
-def test_the_tables_are_those_of_the_photos_by_the_networks_classes(tiny, capsys, monkeypatch):
-    given, fit = [], part_tables.fit
-    monkeypatch.setattr(part_tables, "fit", lambda *arguments: (given.extend(arguments), fit(*arguments))[1])
-    assert main(["part-tables", "photos", "--out", "parts.npz", "--batch", "4", "--seed", "3"]) == 0
+@BOTH
+def test_the_file_is_that_of_the_photos_by_the_networks_classes(tiny, capsys, monkeypatch, command):
+    module = MODULES[command]
+    given, fit = [], module.fit
+    monkeypatch.setattr(module, "fit", lambda *arguments: (given.extend(arguments), fit(*arguments))[1])
+    assert main([command, "photos", "--out", "fitted.npz", "--batch", "4", "--seed", "3"]) == 0
     assert "6 photos of 3 classes" in capsys.readouterr().out
     F, labels, key = given
     net = answers.tiny_network()
@@ -58,26 +62,42 @@ def test_the_tables_are_those_of_the_photos_by_the_networks_classes(tiny, capsys
     expected = [net.activation(jnp.asarray(net.preprocessing.apply(read_image(path)))) for path in paths]
     np.testing.assert_allclose(F, expected, rtol=1e-5)
     assert labels.tolist() == [0, 0, 1, 1, 2, 2] and key == jax.random.key(3)
-    chex.assert_trees_all_equal(part_tables.load("parts.npz", net), fit(F, labels, key))
+    chex.assert_trees_all_equal(module.load("fitted.npz", net), fit(F, labels, key))
 
 
-def test_a_photo_and_a_stream_are_explained_by_them_and_the_records_hold_which(tiny, capsys):
-    assert main(["part-tables", "photos", "--out", "parts.npz"]) == 0
-    by = ("--rule", "part-tables", "--part-tables", "parts.npz")
+@pytest.mark.parametrize(
+    ("command", "said", "lit"),
+    [
+        (
+            "part-tables",
+            "was found in other photos. Whether this photo shows the difference the map does not ask",
+            "whether or not this photo shows the difference",
+        ),
+        (
+            "counterparts",
+            "would fall if a place looked as blue thing does there",
+            "if they looked as the other class does there",
+        ),
+    ],
+)
+def test_a_photo_and_a_stream_are_explained_by_it_and_the_records_hold_which(tiny, capsys, command, said, lit):
+    assert main([command, "photos", "--out", "fitted.npz"]) == 0
+    by, name = ("--rule", command, f"--{command}", "fitted.npz"), command.replace("-", "_")
     assert main(["explain", "photos/red thing/0.png", "--why-not", "blue", *by, "--out", "there"]) == 0
-    digest = provenance.params_sha256(part_tables.load("parts.npz", answers.tiny_network()))
+    digest = provenance.params_sha256(MODULES[command].load("fitted.npz", answers.tiny_network()))
     printed = " ".join(capsys.readouterr().out.split())
-    assert "was found in other photos. Whether this photo shows the difference the map does not ask" in printed
+    assert said in printed
     written = json.loads((tiny / "there" / "explanation.json").read_text("utf-8"))
-    assert written["methods"]["part_tables"] == digest
-    assert written["provenance"]["options"]["part_tables"] == "parts.npz"
+    digests = {one: written["methods"][one.replace("-", "_")] for one in MODULES}
+    assert digests == dict.fromkeys(MODULES) | {command: digest}
+    assert written["provenance"]["options"][name] == "fitted.npz"
     stream = ("stream", "photos", "--out", "out", "--batch", "2", "--why-not", "blue")
     assert main([*stream, *by]) == 0
     asked = json.loads((tiny / "out" / "run.json").read_text("utf-8"))["asked"]
-    assert (asked["rule"], asked["part_tables"]) == ("part-tables", digest)
-    assert "whether or not this photo shows the difference" in (tiny / "out" / "gallery" / "index.html").read_text()
-    assert main(["part-tables", "photos", "--out", "parts.npz", "--seed", "1"]) == 0
-    assert "holds another run, whose part_tables is" in (capsys.readouterr(), refused(capsys, *stream, *by))[1]
+    assert (asked["rule"], asked[name]) == (command, digest)
+    assert lit in (tiny / "out" / "gallery" / "index.html").read_text()
+    assert main([command, "photos", "--out", "fitted.npz", "--per-class", "1"]) == 0
+    assert f"holds another run, whose {name} is" in (capsys.readouterr(), refused(capsys, *stream, *by))[1]
 
 
 def test_of_a_data_set_the_training_images_are_taken(monkeypatch, tmp_path, capsys):
@@ -137,9 +157,8 @@ def test_a_photo_that_cannot_be_read_is_named(tiny, capsys):
 
 
 @pytest.mark.robust("options")
-@pytest.mark.parametrize(
-    "options", [["--rule", "part-tables"], ["--part-tables", "parts.npz"], ["--rule", "margin", "--part-tables", "x"]]
-)
-def test_the_rule_and_its_file_belong_together(tiny, capsys, options):
-    for command in (["explain", "photos/blue/0.png"], ["stream", "photos", "--out", "out"]):
-        assert "--rule part-tables and --part-tables FILE belong together" in refused(capsys, *command, *options)
+@BOTH
+def test_the_rule_and_its_file_belong_together(tiny, capsys, command):
+    for options in (["--rule", command], [f"--{command}", "x.npz"], ["--rule", "margin", f"--{command}", "x.npz"]):
+        for asked in (["explain", "photos/blue/0.png"], ["stream", "photos", "--out", "out"]):
+            assert f"--rule {command} and --{command} FILE belong together" in refused(capsys, *asked, *options)
