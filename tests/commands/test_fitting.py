@@ -14,6 +14,7 @@ import pytest
 
 from galore import counterparts, part_tables, provenance
 from galore.cli import main
+from galore.commands import explain
 from galore.data.photo import read_image
 from galore.models import factory
 from galore.report import figures
@@ -66,7 +67,7 @@ def test_the_file_is_that_of_the_photos_by_the_networks_classes(tiny, capsys, mo
 
 
 @pytest.mark.parametrize(
-    ("command", "said", "lit"),
+    ("rule", "said", "lit"),
     [
         (
             "part-tables",
@@ -78,11 +79,17 @@ def test_the_file_is_that_of_the_photos_by_the_networks_classes(tiny, capsys, mo
             "would fall if a place looked as blue thing does there",
             "if they looked as the other class does there",
         ),
+        (
+            "counterparts-standardised",
+            "for blue thing compared with all other classes",
+            "than if they looked as any else",
+        ),
     ],
 )
-def test_a_photo_and_a_stream_are_explained_by_it_and_the_records_hold_which(tiny, capsys, command, said, lit):
+def test_a_photo_and_a_stream_are_explained_by_it_and_the_records_hold_which(tiny, capsys, rule, said, lit):
+    command = explain.FITTED[rule]
     assert main([command, "photos", "--out", "fitted.npz"]) == 0
-    by, name = ("--rule", command, f"--{command}", "fitted.npz"), command.replace("-", "_")
+    by, name = ("--rule", rule, f"--{command}", "fitted.npz"), command.replace("-", "_")
     assert main(["explain", "photos/red thing/0.png", "--why-not", "blue", *by, "--out", "there"]) == 0
     digest = provenance.params_sha256(MODULES[command].load("fitted.npz", answers.tiny_network()))
     printed = " ".join(capsys.readouterr().out.split())
@@ -94,7 +101,7 @@ def test_a_photo_and_a_stream_are_explained_by_it_and_the_records_hold_which(tin
     stream = ("stream", "photos", "--out", "out", "--batch", "2", "--why-not", "blue")
     assert main([*stream, *by]) == 0
     asked = json.loads((tiny / "out" / "run.json").read_text("utf-8"))["asked"]
-    assert (asked["rule"], asked[name]) == (command, digest)
+    assert (asked["rule"], asked[name]) == (rule, digest)
     assert lit in (tiny / "out" / "gallery" / "index.html").read_text()
     assert main([command, "photos", "--out", "fitted.npz", "--per-class", "1"]) == 0
     assert f"holds another run, whose {name} is" in (capsys.readouterr(), refused(capsys, *stream, *by))[1]

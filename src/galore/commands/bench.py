@@ -51,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=PRECISIONS,
         default=["default"],
-        help="float32 throughout, the device's own choice (such as TF32), float32 with products of bfloat16, or "
-        "bfloat16 (%(default)s)",
+        metavar="PRECISION",
+        help="highest, float32 throughout; default, the device's own choice (such as TF32); mixed, float32 with "
+        "products of bfloat16; or bfloat16 (%(default)s)",
     )
     parser.add_argument(
         "--dtype",

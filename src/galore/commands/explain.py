@@ -29,8 +29,8 @@ ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
 PRECISIONS = ("highest", "default", "mixed", "bfloat16")
 """Likewise, those of galore.precision."""
-FITTED = ("part-tables", "counterparts")
-"""Rules that take a file, which the command of the same name makes."""
+FITTED = {"part-tables": "part-tables", "counterparts": "counterparts", "counterparts-standardised": "counterparts"}
+"""Rules that take a file, and the command that makes it, after which the option is called."""
 RULES = ("discriminant", "margin", "standardised", *FITTED)
 """Likewise."""
 FORMATS = (".png", ".pdf", ".svg")
@@ -93,11 +93,11 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="what sets the two classes apart: discriminant, the papers' product of maps; margin, the map of the "
         "difference of the two scores; standardised, what speaks less for the other class than for all others; "
-        "part-tables, the parts by which the classes differ; or counterparts, what would be lost if a place looked as "
-        "it does in the other class (%(default)s)",
+        "part-tables, the parts by which the classes differ; counterparts, what would be lost if a place looked as it "
+        "does in the other class; or counterparts-standardised, the same beside all other classes (%(default)s)",
     )
-    for rule in FITTED:
-        add(f"--{rule}", metavar="FILE", type=Path, help=f"for --rule {rule}: a file that galore {rule} has made")
+    for kind in dict.fromkeys(FITTED.values()):
+        add(f"--{kind}", metavar="FILE", type=Path, help=f"for --rule {kind}: a file that galore {kind} has made")
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
     add_network_arguments(parser)
@@ -175,9 +175,9 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    for rule in FITTED:
-        if (args.rule == rule) != (getattr(args, rule.replace("-", "_")) is not None):
-            raise InputError(f"--rule {rule} and --{rule} FILE belong together; galore {rule} makes the file")
+    for kind in dict.fromkeys(FITTED.values()):
+        if (FITTED.get(args.rule) == kind) != (getattr(args, kind.replace("-", "_")) is not None):
+            raise InputError(f"--rule {kind} and --{kind} FILE belong together; galore {kind} makes the file")
     for photo in photos:
         if photo is not None:
             read_image(photo)
