@@ -159,7 +159,8 @@ def rule(answer: Answer) -> str:
         "nothing.",
         "counterparts-standardised": f"The map is how far the score of {predicted} minus that of another class would "
         f"fall if a place looked as that class does there, learnt from other photos, for {counter} compared with all "
-        "other classes. Of all maps it follows the question best, and finds less well what the decision hangs on.",
+        "other classes. Such maps follow the question better than others and find less well what the decision hangs "
+        f"on; where nothing sets {counter} apart from the other classes, they light background.",
     }[answer.methods["rule"]]
 
 
