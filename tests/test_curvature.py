@@ -7,6 +7,7 @@ import pytest
 
 from galore.confidence import softmax_score
 from galore.curvature import location_curvature
+from galore.cutting import flops
 from galore.head_structure import DenseFirst, SumFirst, structure
 
 HEIGHT, WIDTH, DEPTH, CLASSES = 4, 4, 3, 5
@@ -28,12 +29,25 @@ def dense(x):
     return jnp.tanh(x @ WIDE[: x.size]) @ OUT
 
 
+def layers(x):
+    return jax.nn.relu(x @ WIDE[: x.size]) @ OUT
+
+
+def convolved(G):
+    kernel = normal(4, 3, 3, DEPTH, DEPTH)
+    out = jax.lax.conv_general_dilated(G[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jax.nn.relu(out[0])
+
+
 HEADS = {
     "pooled": (lambda G: 5 * G.mean((0, 1)) @ KERNEL, SumFirst),
     "flattened": (lambda G: dense(G.reshape(-1)), DenseFirst),
     "separate windows": (lambda G: dense(windows(G, 2, 2)), DenseFirst),
     "overlapping windows": (lambda G: dense(windows(G, 3, 1)), DenseFirst),
     "a curved beginning": (lambda G: dense((G**3).reshape(-1)), DenseFirst),
+    "layers with ReLU": (lambda G: layers(G.reshape(-1)), DenseFirst),
+    "a convolution": (lambda G: layers(convolved(G).reshape(-1)), type(None)),
+    "one truth value": (lambda G: OUT[0] * (G.mean() > 0), type(None)),
     "unknown": (lambda G: jnp.sort(G.reshape(-1)) @ WIDE @ OUT, type(None)),
 }
 
@@ -58,3 +72,11 @@ def test_several_scores_and_images_at_once():
     assert several.shape == (2, 2, HEIGHT, WIDTH)
     alone = jax.jit(lambda F: location_curvature(lambda G: scores(G)[1], 2 * F))(F)
     np.testing.assert_allclose(several[1, 1], alone, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_piecewise_linear_is_passed_once_a_location():
+    hidden, out = normal(5, HEIGHT * WIDTH * DEPTH, 64), normal(6, 64, 64)
+    score = lambda G: softmax_score(jax.nn.relu(G.reshape(-1) @ hidden) @ out)  # noqa: E731
+    behind = 2 * 64 * 64
+    once = 2 * hidden.size * 2 + (HEIGHT * WIDTH + 1) * behind
+    assert once < flops.count(lambda F: location_curvature(score, F), F).flops < 1.5 * once

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from galore.head_program import Program, is_affine, is_piecewise_linear
 from galore.head_structure import DenseFirst, SumFirst, structure, sums_over_locations
 from galore.precision import at_least_float32
 
@@ -20,8 +22,9 @@ def location_curvature(
     """f_ij' H_ij f_ij at every location: the second derivative of the score along F masked to (i, j).
 
     Where the head begins with a global average or a dense layer (`galore.head_structure`), the direction of a location
-    is carried through that beginning at the price of its own entries; from there on, as everywhere in other heads, two
-    nested directional derivatives in forward mode give the quadratic form.
+    is carried through that beginning at the price of its own entries. From there on, as everywhere in other heads, it
+    is carried through all that is piecewise linear, mostly up to the logits, and behind that two nested directional
+    derivatives in forward mode give the quadratic form.
 
     Args:
         score: one number, or K numbers, as a function of the activation.
@@ -36,17 +39,58 @@ def location_curvature(
     if isinstance(head, SumFirst):
         cells = F.reshape(-1, depth)
         point, first = head.project(sums_over_locations(F)), jax.vmap(head.project)(cells)
-        curvature = _mapped(lambda t: _second_derivative(lambda e: head.after(point + e * t), F.dtype), first, chunk)
+        curvature = _along(head.after, point, first, lambda direction: direction, chunk)
     elif isinstance(head, DenseFirst) and head.is_piecewise_linear:
         point, first = _through_dense(head, F)
-        curvature = _mapped(lambda t: _second_derivative(lambda e: head.after(point + e * t), F.dtype), first, chunk)
+        curvature = _along(head.after, point, first, lambda direction: direction, chunk)
     else:
         masks = jnp.eye(height * width, dtype=bool).reshape(-1, height, width, 1)
-        curvature = _mapped(
-            lambda mask: _second_derivative(lambda e: score(F + e * jnp.where(mask, F, 0)), F.dtype), masks, chunk
-        )
+        curvature = _along(score, F, masks, lambda mask: jnp.where(mask, F, 0), chunk)
     by_location = jnp.moveaxis(curvature, 0, -1).astype(at_least_float32(curvature))
     return by_location.reshape(*by_location.shape[:-1], height, width)
+
+
+def _along(
+    function: Callable[[Array], Array], point: Array, xs: Array, direction: Callable[[Array], Array], chunk: int
+) -> Array:
+    """The second derivative of a function at a point along the direction of each x.
+
+    Where the function begins piecewise linearly, as layers with ReLU do, the direction goes through that once, and
+    both derivatives are taken behind it.
+    """
+    straight, curved = _straight_then_curved(function, point)
+    middle = straight(point)
+
+    def one(x: Array) -> Array:
+        along = jax.jvp(straight, (point,), (direction(x),))[1]
+        return _second_derivative(lambda e: curved(middle + e * along), point.dtype)
+
+    return _mapped(one, xs, chunk)
+
+
+def _straight_then_curved(
+    function: Callable[[Array], Array], point: Array
+) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """The function in two, of which the first is piecewise linear and as long as can be."""
+    program, split = Program(function, point), None
+    for number, equation in program.dependent():
+        if not _is_straight(equation, program.depends):
+            break
+        result = equation.outvars[0]
+        if jnp.issubdtype(result.aval.dtype, jnp.floating) and program.is_bottleneck(number, result):
+            split = number, result
+    if split is None:
+        return lambda x: x, function
+    number, middle = split
+    return (
+        lambda x: program.run(program.input, x, 0, number + 1, result=middle),
+        lambda value: program.run(middle, value, number + 1),
+    )
+
+
+def _is_straight(equation: Any, depends: Callable[[Any], bool]) -> bool:
+    is_convolution = equation.primitive.name == "conv_general_dilated" and not depends(equation.invars[1])
+    return is_convolution or is_affine(equation, depends) or is_piecewise_linear(equation, depends)
 
 
 def _second_derivative(path: Callable[[Array], Array], dtype: jnp.dtype) -> Array:
