@@ -39,21 +39,25 @@ def location_curvature(
     if isinstance(head, SumFirst):
         cells = F.reshape(-1, depth)
         point, first = head.project(sums_over_locations(F)), jax.vmap(head.project)(cells)
-        curvature = _along(head.after, point, first, lambda direction: direction, chunk)
+        curvature = _along(head.after, point, first, chunk)
     elif isinstance(head, DenseFirst) and head.is_piecewise_linear:
         point, first = _through_dense(head, F)
-        curvature = _along(head.after, point, first, lambda direction: direction, chunk)
+        curvature = _along(head.after, point, first, chunk)
     else:
         masks = jnp.eye(height * width, dtype=bool).reshape(-1, height, width, 1)
-        curvature = _along(score, F, masks, lambda mask: jnp.where(mask, F, 0), chunk)
+        curvature = _along(score, F, masks, chunk, direction=lambda mask: jnp.where(mask, F, 0))
     by_location = jnp.moveaxis(curvature, 0, -1).astype(at_least_float32(curvature))
     return by_location.reshape(*by_location.shape[:-1], height, width)
 
 
 def _along(
-    function: Callable[[Array], Array], point: Array, xs: Array, direction: Callable[[Array], Array], chunk: int
+    function: Callable[[Array], Array],
+    point: Array,
+    xs: Array,
+    chunk: int,
+    direction: Callable[[Array], Array] = lambda x: x,
 ) -> Array:
-    """The second derivative of a function at a point along the direction of each x.
+    """The second derivative of a function at a point along (the direction of) each x.
 
     Where the function begins piecewise linearly, as layers with ReLU do, the direction goes through that once, and
     both derivatives are taken behind it.

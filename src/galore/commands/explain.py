@@ -12,6 +12,7 @@ galore explain bird.jpg --model runs/birds --rule counterparts --counterparts co
 import argparse
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,9 @@ ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
 PRECISIONS = ("highest", "default", "mixed", "bfloat16")
 """Likewise, those of galore.precision."""
-FITTED = {"part-tables": "part-tables", "counterparts": "counterparts", "counterparts-standardised": "counterparts"}
-"""Rules that take a file, and the command that makes it, after which the option is called."""
-RULES = ("discriminant", "margin", "standardised", *FITTED)
+FITTED = {"part-tables": ("part-tables",), "counterparts": ("counterparts", "counterparts-standardised")}
+"""The rules that take a file, by the command that makes it, after which the option is called."""
+RULES = ("discriminant", "margin", "standardised", *itertools.chain(*FITTED.values()))
 """Likewise."""
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -96,8 +97,9 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "part-tables, the parts by which the classes differ; counterparts, what would be lost if a place looked as it "
         "does in the other class; or counterparts-standardised, the same beside all other classes (%(default)s)",
     )
-    for kind in dict.fromkeys(FITTED.values()):
-        add(f"--{kind}", metavar="FILE", type=Path, help=f"for --rule {kind}: a file that galore {kind} has made")
+    for kind, rules in FITTED.items():
+        said = f"for --rule {' or '.join(rules)}: a file that galore {kind} has made"
+        add(f"--{kind}", metavar="FILE", type=Path, help=said)
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
     add_network_arguments(parser)
@@ -175,9 +177,10 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    for kind in dict.fromkeys(FITTED.values()):
-        if (FITTED.get(args.rule) == kind) != (getattr(args, kind.replace("-", "_")) is not None):
-            raise InputError(f"--rule {kind} and --{kind} FILE belong together; galore {kind} makes the file")
+    for kind, rules in FITTED.items():
+        if (args.rule in rules) != (getattr(args, kind.replace("-", "_")) is not None):
+            said = f"--rule {' or '.join(rules)} and --{kind} FILE belong together"
+            raise InputError(f"{said}; galore {kind} makes the file")
     for photo in photos:
         if photo is not None:
             read_image(photo)

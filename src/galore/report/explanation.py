@@ -159,9 +159,8 @@ def explain_photo(
     needed = {"part_tables": (part_tables, PartTables), "counterparts": (counterparts, Counterparts)}
     for name, (given, kind) in needed.items():
         if (build.FITTED.get(rule) is kind) != isinstance(given, kind):
-            raise InputError(
-                f'rule="{name.replace("_", "-")}" and {name}=galore.{name}.load(FILE, net) belong together'
-            )
+            rules = " or ".join(f'rule="{one}"' for one, wanted in build.FITTED.items() if wanted is kind)
+            raise InputError(f"{rules} and {name}=galore.{name}.load(FILE, net) belong together")
     digests = {name: given and provenance.params_sha256(given) for name, (given, _) in needed.items()}
     return PhotoExplanation(
         build.build(

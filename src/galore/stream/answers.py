@@ -130,19 +130,8 @@ def by_counterparts(
     confidence: Confidence = softmax_score,
     **options: Any,
 ) -> Columns:
-    """What the prediction would lose to another class if a cell looked as it does there.
-
-    Args:
-        net: the network.
-        images: its inputs.
-        fitted: of this network at this cut.
-        counter: as in `discriminant`.
-        confidence: as in `attributive`.
-        options: see `galore.explain.by_counterparts`.
-
-    Returns:
-        maps [B, h, w], predicted [B], counter [B], difficulty [B], and whether there are counterparts in it, known [B].
-    """
+    """What the prediction would lose to another class if a cell looked as it does there: as `by_part_tables`, but known
+    [B] where there are counterparts in the counter class; see `galore.explain.by_counterparts`."""
     answer = explain.by_counterparts(net, images, fitted, None, counter, **options)
     return _of_two(answer, confidence) | {"known": jnp.isin(answer.counter, fitted.classes)}
 
