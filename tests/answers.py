@@ -95,7 +95,7 @@ def counterparts_of(*classes: int) -> counterparts.Counterparts:
     return counterparts.fit(*noise(classes))
 
 
-FITTED = {"part-tables": tables, "counterparts": counterparts_of, "counterparts-standardised": counterparts_of}
+FITTED = {"part-tables": tables, "counterparts": counterparts_of}
 """What the rules need, of some classes."""
 
 

@@ -71,10 +71,6 @@ def drawn(browser, name):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB"))
 
 
-def by_counterparts_standardised(fitted, net, x, *classes):
-    return explain.by_counterparts(net, x, fitted, *classes, standardised=True)
-
-
 @functools.cache
 def asking(kind, method):
     """(net, images, first class, second class) -> an explanation, compiled once for all photos and classes."""
@@ -88,7 +84,6 @@ def asking(kind, method):
         "standardised": lambda net, x, *classes: explain.standardised(net, x, *classes, **by),
         "part-tables": lambda net, x, *classes: explain.by_part_tables(net, x, fitted, *classes),
         "counterparts": lambda net, x, *classes: explain.by_counterparts(net, x, fitted, *classes),
-        "counterparts-standardised": functools.partial(by_counterparts_standardised, fitted),
     }
     return jax.jit(ask[kind])
 
@@ -112,7 +107,6 @@ def expected_map(net, photo, question, method):
         ("standardised", METHODS[:2]),
         ("part-tables", METHODS[:1]),
         ("counterparts", METHODS[:1]),
-        ("counterparts-standardised", METHODS[:1]),
     ],
 )
 def test_every_answer_is_that_of_galore_explain(browser, folder, rule, methods):

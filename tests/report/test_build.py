@@ -66,12 +66,6 @@ COUNTERPARTS = answers.counterparts_of(*range(6))
             "counterparts",
             lambda net, x, y, c: explain.by_counterparts(net, x, answers.counterparts_of(*range(6)), y, c),
         ),
-        (
-            "counterparts-standardised",
-            lambda net, x, y, c: explain.by_counterparts(
-                net, x, answers.counterparts_of(*range(6)), y, c, standardised=True
-            ),
-        ),
     ],
 )
 def test_by_another_rule_what_sets_the_classes_apart_is_the_cores_map_against_every_candidate(tmp_path, rule, ask):

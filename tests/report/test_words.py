@@ -117,11 +117,6 @@ def test_how_the_map_of_the_difference_was_made_is_said(tmp_path):
             "speaks for red thing, measured against what blue thing would show there (",
             "would fall if a place looked as blue thing does there",
         ),
-        (
-            "counterparts-standardised",
-            "would cost red thing more if it looked as in blue thing than as in other classes (",
-            "for blue thing compared with all other classes",
-        ),
     ],
 )
 def test_what_another_rule_shows_is_said_and_what_it_does_not(tmp_path, rule, region, made):

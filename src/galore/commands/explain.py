@@ -12,7 +12,6 @@ galore explain bird.jpg --model runs/birds --rule counterparts --counterparts co
 import argparse
 import dataclasses
 import functools
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +29,9 @@ ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
 PRECISIONS = ("highest", "default", "mixed", "bfloat16")
 """Likewise, those of galore.precision."""
-FITTED = {"part-tables": ("part-tables",), "counterparts": ("counterparts", "counterparts-standardised")}
-"""The rules that take a file, by the command that makes it, after which the option is called."""
-RULES = ("discriminant", "margin", "standardised", *itertools.chain(*FITTED.values()))
+FITTED = ("part-tables", "counterparts")
+"""Rules that take a file, which the command of the same name makes."""
+RULES = ("discriminant", "margin", "standardised", *FITTED)
 """Likewise."""
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -94,12 +93,11 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="what sets the two classes apart: discriminant, the papers' product of maps; margin, the map of the "
         "difference of the two scores; standardised, what speaks less for the other class than for all others; "
-        "part-tables, the parts by which the classes differ; counterparts, what would be lost if a place looked as it "
-        "does in the other class; or counterparts-standardised, the same beside all other classes (%(default)s)",
+        "part-tables, the parts by which the classes differ; or counterparts, what would be lost if a place looked as "
+        "it does in the other class (%(default)s)",
     )
-    for kind, rules in FITTED.items():
-        said = f"for --rule {' or '.join(rules)}: a file that galore {kind} has made"
-        add(f"--{kind}", metavar="FILE", type=Path, help=said)
+    for rule in FITTED:
+        add(f"--{rule}", metavar="FILE", type=Path, help=f"for --rule {rule}: a file that galore {rule} has made")
     add("--top", metavar="N", type=int, default=5, help="how many classes to consider (%(default)s)")
     add("--fraction", metavar="F", type=float, default=0.1, help="the part of the photo to light (%(default)s)")
     add_network_arguments(parser)
@@ -177,10 +175,9 @@ def check(args: argparse.Namespace, *photos: str | None) -> None:
         raise InputError(f"--top {args.top}: hesitation lies between two classes, expected at least 2")
     if not 0 < args.fraction < 1:
         raise InputError(f"--fraction {args.fraction:g}: expected a number between 0 and 1")
-    for kind, rules in FITTED.items():
-        if (args.rule in rules) != (getattr(args, kind.replace("-", "_")) is not None):
-            said = f"--rule {' or '.join(rules)} and --{kind} FILE belong together"
-            raise InputError(f"{said}; galore {kind} makes the file")
+    for rule in FITTED:
+        if (args.rule == rule) != (getattr(args, rule.replace("-", "_")) is not None):
+            raise InputError(f"--rule {rule} and --{rule} FILE belong together; galore {rule} makes the file")
     for photo in photos:
         if photo is not None:
             read_image(photo)

@@ -121,9 +121,8 @@ def _answer(args: argparse.Namespace, net: "Network", fitted: dict[str, Any]) ->
         settings |= {"rule": args.rule, **{name: provenance.params_sha256(one) for name, one in fitted.items()}}
         if args.rule == "part-tables":
             of_two = partial(stream.by_part_tables, tables=fitted["part_tables"])
-        elif "counterparts" in fitted:
-            is_standardised = args.rule == "counterparts-standardised"
-            of_two = partial(stream.by_counterparts, fitted=fitted["counterparts"], standardised=is_standardised)
+        elif args.rule == "counterparts":
+            of_two = partial(stream.by_counterparts, fitted=fitted["counterparts"])
         else:
             ask = stream.margin if args.rule == "margin" else stream.standardised
             of_two = partial(ask, attribution=methods["attribution"])

@@ -43,17 +43,12 @@ ATTRIBUTIONS: dict[str, dict[str, Callable[..., Array]]] = {
         "confidence_attribution": functools.partial(attributions.second_order, absolute_curvature=True),
     },
 }
-Fitted = PartTables | Counterparts
-"""What some rules need, made of other photos."""
-FITTED: dict[str, type[Fitted]] = {
-    "part-tables": PartTables,
-    "counterparts": Counterparts,
-    "counterparts-standardised": Counterparts,
-}
-RULES = ("discriminant", "margin", "standardised", *FITTED)
+RULES = ("discriminant", "margin", "standardised", "part-tables", "counterparts")
 """What sets two classes apart: the papers' product of maps, the map of the difference of the two scores, the absence of
 the counter class standardised over all classes, the difference of the two classes placed on the photo's parts, or the
-difference of the scores measured against what the counter class would show, as it is or standardised likewise."""
+difference of the scores measured against what the counter class would show."""
+Fitted = PartTables | Counterparts
+"""What the last two rules need, made of other photos."""
 CONFIDENCES: dict[str, confidence.Confidence] = {"softmax": confidence.softmax_score, "certainty": confidence.certainty}
 
 
@@ -138,9 +133,7 @@ def compile_explanations(
             if isinstance(fitted, PartTables):
                 return explain.by_part_tables(net, None, fitted, predicted, other, activations=F).maps[0]
             if isinstance(fitted, Counterparts):
-                is_standardised = rule == "counterparts-standardised"
-                ask = functools.partial(explain.by_counterparts, standardised=is_standardised)
-                return ask(net, None, fitted, predicted, other, activations=F).maps[0]
+                return explain.by_counterparts(net, None, fitted, predicted, other, activations=F).maps[0]
             ask = explain.margin if rule == "margin" else explain.standardised
             return ask(net, None, predicted, other, activations=F, attribution=settings["attribution"]).maps[0]
 
@@ -186,7 +179,7 @@ def build(
         methods: the settings, for the reader: model, layer, attribution, confidence, rule, top, fraction.
         why_not: the counter class as a person names it; None: the runner-up.
         counter_image: a photo of the counter class; None: that half of the comparison is left out.
-        fitted: for the rules of `FITTED`.
+        fitted: for the rules "part-tables" and "counterparts".
         options: what else was asked for, for the provenance.
 
     Returns:
@@ -448,7 +441,6 @@ def _notes(
             "standardised": f"the absence of {against.name} beside other classes",
             "part-tables": f"the parts by which {speaks.name} and {against.name} differ",
             "counterparts": f"what {speaks.name} would lose to {against.name}",
-            "counterparts-standardised": f"what {speaks.name} would lose to {against.name} beside other classes",
         }[methods["rule"]]
         factors = [
             (f"the score of {speaks.name}", difference.predicted_maps, "no region can support it"),

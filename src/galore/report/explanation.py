@@ -126,11 +126,10 @@ def explain_photo(
         confidence: how sure the network is, "softmax" or "certainty".
         rule: what sets two classes apart: "discriminant", the papers' product of maps; "margin", the map of the
             difference of the two scores; "standardised", the absence of the counter class beside that of the others;
-            "part-tables", the parts by which the classes differ; "counterparts", what would be lost if a place looked
-            as it does in the other class; or "counterparts-standardised", the same beside all other classes.
-            docs/answering.md compares them.
+            "part-tables", the parts by which the classes differ; or "counterparts", what would be lost if a place
+            looked as it does in the other class. docs/answering.md compares them.
         part_tables: for that rule, of this network at this cut, such as `galore.part_tables.load` gives.
-        counterparts: for the last two rules, likewise, such as `galore.counterparts.load` gives.
+        counterparts: likewise, such as `galore.counterparts.load` gives.
         top: how many classes are candidates, at least 2.
         fraction: the part of the photo that a region covers, between 0 and 1.
         detail: how many times as many cells a side the maps have, see `Network.finer`.
@@ -158,9 +157,8 @@ def explain_photo(
     settings |= {"top": min(top, len(build.names_of(net))), "fraction": fraction}
     needed = {"part_tables": (part_tables, PartTables), "counterparts": (counterparts, Counterparts)}
     for name, (given, kind) in needed.items():
-        if (build.FITTED.get(rule) is kind) != isinstance(given, kind):
-            rules = " or ".join(f'rule="{one}"' for one, wanted in build.FITTED.items() if wanted is kind)
-            raise InputError(f"{rules} and {name}=galore.{name}.load(FILE, net) belong together")
+        if (rule == (of := name.replace("_", "-"))) != isinstance(given, kind):
+            raise InputError(f'rule="{of}" and {name}=galore.{name}.load(FILE, net) belong together')
     digests = {name: given and provenance.params_sha256(given) for name, (given, _) in needed.items()}
     return PhotoExplanation(
         build.build(

@@ -128,7 +128,6 @@ def _says(answer: Answer, speaks: str, against: str) -> str:
         "standardised": f"speaks less for {against}\nthan for other classes",
         "part-tables": f"parts by which {speaks}\nand {against} differ",
         "counterparts": f"for {speaks}, beside\nwhat {against} shows",
-        "counterparts-standardised": f"most against {against}\nbeside other classes",
     }.get(answer.methods["rule"], f"speaks for {speaks},\nnot for {against}")
 
 

@@ -21,7 +21,6 @@ const formulas = {
   standardised: (map, [, c]) => map(`standardised_${c}`),
   "part-tables": (map, [, c]) => map(`part-tables_${c}`),
   counterparts: (map, [, c]) => map(`counterparts_${c}`),
-  "counterparts-standardised": (map, [, c]) => map(`counterparts-standardised_${c}`),
   deliberative: (map, [a, b]) => product(map(`class_${a}`), map(`class_${b}`), map("difficulty")),
 };
 

@@ -123,7 +123,6 @@ def says(rule: str, speaks: str, against: str) -> str:
         "standardised": f"speaks less for {against} than for other classes",
         "part-tables": f"shows parts by which {speaks} and {against} differ",
         "counterparts": f"speaks for {speaks}, measured against what {against} would show there",
-        "counterparts-standardised": f"would cost {speaks} more if it looked as in {against} than as in other classes",
     }.get(rule, f"speaks for {speaks} and not for {against}")
 
 
@@ -157,10 +156,6 @@ def rule(answer: Answer) -> str:
         "counterparts": f"The map is how far the score of {predicted} minus the score of {counter} would fall if a "
         f"place looked as {counter} does there, which was learnt from other photos: what both classes show alike says "
         "nothing.",
-        "counterparts-standardised": f"The map is how far the score of {predicted} minus that of another class would "
-        f"fall if a place looked as that class does there, learnt from other photos, for {counter} compared with all "
-        "other classes. Such maps follow the question better than others and find less well what the decision hangs "
-        f"on; where nothing sets {counter} apart from the other classes, they light background.",
     }[answer.methods["rule"]]
 
 

@@ -39,8 +39,6 @@ LIT = {
     "standardised": "the cells that speak less for the other class than for all others",
     "part-tables": "parts by which the two classes differ, whether or not this photo shows the difference",
     "counterparts": "the cells that would cost the prediction most if they looked as the other class does there",
-    "counterparts-standardised": "the cells that would cost the prediction more if they looked as the other class does "
-    "there than if they looked as any else",
 }
 """By the rule, where an answer does not rest on what is lit."""
 COLUMNS = {
