@@ -37,6 +37,15 @@ def test_a_short_work_repeats_until_it_has_lasted_long_enough():
     assert len(calls) == pytest.approx(2 * turns.calls[0], abs=12)
 
 
+def test_a_machine_that_slows_down_within_a_round_slows_every_work_alike(monkeypatch):
+    monkeypatch.setattr(timing, "SLICE_S", 0.01)
+    calls = []
+    slower_and_slower = lambda: (calls.append(1), time.sleep(0.001 * (1 + len(calls) / 30)))  # noqa: E731
+    turns = timing.taken_in_turns([Workload(name, slower_and_slower, 1) for name in "ab"], rounds=1, minimum_s=0.1)
+    assert len(calls) > 60
+    assert timing.ratios(turns.seconds)[0, 1] == pytest.approx(1, rel=0.2)
+
+
 def test_a_work_is_warm_when_two_calls_take_equally_long():
     durations = iter([0.2, 0.05, 0.03, *[0.02] * 20])
     calls = []
