@@ -98,6 +98,11 @@ def test_the_claims_of_a_paper_are_judged_together():
     elsewhere = dataclasses.replace(two[1], source=Source.REALISTIC)
     assert claims.judge([two[0], elsewhere]) == [Verdict.HOLDS] * 2
     assert claims.judge([]) == []
+    # Of ours, those of one experiment.
+    ours = [dataclasses.replace(one, source=Source.OURS) for one in two]
+    assert claims.judge(ours, ["answering", "answering"]) == claims.judge(ours) == [Verdict.UNKNOWN] * 2
+    assert claims.judge(ours, ["answering", "sanity"]) == [Verdict.HOLDS] * 2
+    assert claims.judge(two, ["answering", "sanity"]) == [Verdict.UNKNOWN] * 2
     # By the other table of attributes, too.
     depends = [dataclasses.replace(one, inference=inference(0.5), other=inference(-z)) for one in two]
     assert claims.judge(depends[:1]) == [Verdict.DEPENDS] and claims.judge(depends) == [Verdict.UNKNOWN] * 2

@@ -1,8 +1,8 @@
 """The papers' claims as data, and what our numbers say about them.
 
 A claim has one primary endpoint, the measure by which the paper that makes it judges. `measure` says what the numbers
-are; `judge` makes verdicts of all claims of a study together, since the more claims a paper makes the more of them
-would hold by chance (Holm, 1979).
+are; `judge` makes verdicts of many claims together, since the more claims a paper makes the more of them would hold by
+chance (Holm, 1979).
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from galore.statistics import Estimate, Inference
 
 _EXPECTED = "the claims of an experiment"
 ALPHA = 0.05
-"""The risk of a wrong "holds" or "does not hold" among all claims of one paper in one study."""
+"""The risk of a wrong "holds" or "does not hold" among all claims that are judged together."""
 MINIMUM_TRAININGS, MINIMUM_CLASSES, MINIMUM_IMAGES = 3, 5, 30
 """Fewer of any, and nothing is said."""
 MINIMUM_ROUNDS = 6
@@ -272,16 +272,27 @@ def measure(claim: Claim, table: Table) -> Result:
     return Result(*about, inference, second, margin, baselines=_beside_baselines(claim.quantity, table), **named)
 
 
-def judge(results: Sequence[Result]) -> list[Verdict]:
-    """A verdict for each claim of one study, by Holm over the claims of each paper.
+def judge(results: Sequence[Result], experiments: Sequence[str] = ()) -> list[Verdict]:
+    """A verdict for each claim of one study, by Holm over those that are judged together.
+
+    These are all claims of a paper, which stands or falls with them, and of ours those of one experiment: it asks one
+    question, and what the next experiment asks is no reason to doubt its answer.
 
     **no difference that matters**: two one-sided tests show that it is smaller than the margin, be it zero or not.
     **depends on the ground truth**: else, by one of the two tables of attributes it is not zero, and by the other it
-    has the other sign. **holds**, **does not hold**: it is not zero, at 5 % for all claims of the paper together.
+    has the other sign. **holds**, **does not hold**: it is not zero, at 5 % for all claims together.
+
+    Args:
+        results: what was measured.
+        experiments: by which experiment each; empty: all by one.
     """
     verdicts = [Verdict.UNKNOWN] * len(results)
-    for paper in Paper:
-        places = [place for place, one in enumerate(results) if one.source.paper is paper and not math.isnan(one.p)]
+    together: dict[tuple[Paper, str], list[int]] = {}
+    for place, one in enumerate(results):
+        if not math.isnan(one.p):
+            question = experiments[place] if experiments and one.source.is_ours else ""
+            together.setdefault((one.source.paper, question), []).append(place)
+    for places in together.values():
         judged = [results[place] for place in places]
         adjusted = statistics.holm([result.p for result in judged])
         by_other = statistics.holm([_p_by_other(result) for result in judged])

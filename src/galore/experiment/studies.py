@@ -99,7 +99,8 @@ def entries(studies: Sequence[StudyResults]) -> list[Entry]:
     found: dict[tuple[str, Source], Entry] = {}
     for study in studies:
         owned = [(joined.experiment, result) for joined in study.experiments for result in joined.results]
-        for (experiment, one), verdict in zip(owned, claims.judge([result for _, result in owned])):
+        experiments, results = zip(*owned) if owned else ((), ())
+        for experiment, one, verdict in zip(experiments, results, claims.judge(results, experiments)):
             new = Entry(one.text, one.source, one.published, one.headline, experiment, {})
             found.setdefault((one.text, one.source), new).by_study[study.title] = Judged(one, verdict)
     order = list(Paper)
