@@ -50,6 +50,12 @@ def test_the_highest_precision_is_that_of_every_product(net, name):
     assert len(found) > 3 and all(one == (OfProduct.HIGHEST, OfProduct.HIGHEST) for one in found), found
 
 
+def test_the_high_precision_is_that_of_every_product_of_the_network_and_its_derivatives():
+    program = jax.make_jaxpr(jax.jacrev(lambda x: DENSE.with_precision("high")(x)[1]))(images()[0])
+    found = precisions(program.jaxpr)
+    assert len(found) > 4 and all(one == (OfProduct.HIGH, OfProduct.HIGH) for one in found), found
+
+
 def test_the_default_precision_is_the_devices_whatever_jax_was_told():
     with jax.default_matmul_precision("highest"):
         program = jax.make_jaxpr(lambda net, x: jax.vmap(net)(x))(DENSE.with_precision("default"), images())
@@ -79,7 +85,7 @@ def test_the_same_setting_is_compiled_once():
 
 
 def test_another_name_is_refused():
-    with pytest.raises(InputError, match="precision 'float16': expected highest, default, mixed, bfloat16"):
+    with pytest.raises(InputError, match="precision 'float16': expected highest, high, default, mixed, bfloat16"):
         plain_network().with_precision("float16")
 
 

@@ -170,8 +170,8 @@ class Network:
         """The same network, computing as exactly as this, so that every explanation of it does.
 
         Args:
-            precision: "highest", "default", "mixed" or "bfloat16", see `galore.precision.Precision`. What JAX is told
-                elsewhere (`jax.default_matmul_precision`) has no say in it any more.
+            precision: "highest", "high", "default", "mixed" or "bfloat16", see `galore.precision.Precision`. What
+                JAX is told elsewhere (`jax.default_matmul_precision`) has no say in it any more.
 
         Raises:
             InputError: another one.

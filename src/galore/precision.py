@@ -1,6 +1,6 @@
 """How exactly a network computes, and so its explanations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,8 @@ class Precision(StrEnum):
 
     Attributes:
         HIGHEST: float32, products included.
+        HIGH: float32, products by three passes of bfloat16 on TPUs, TF32 on NVIDIA GPUs from Ampere on, float32 on CPUs;
+            maps within a per cent of the highest (docs/cost.md).
         DEFAULT: float32, products as the device likes them best: TF32 on NVIDIA GPUs from Ampere on, one pass of
             bfloat16 on TPUs, float32 on CPUs.
         MIXED: float32, but what is multiplied is rounded to bfloat16, see `products_in_bfloat16`.
@@ -26,11 +28,14 @@ class Precision(StrEnum):
     """
 
     HIGHEST = "highest"
+    HIGH = "high"
     DEFAULT = "default"
     MIXED = "mixed"
     BFLOAT16 = "bfloat16"
 
 
+Product = Callable[[Any, Sequence[Any]], Any]
+"""(equation of the traced program, its operands) -> its result."""
 _CALLS = frozenset({"jit", "pjit", "closed_call"})
 
 
@@ -49,10 +54,10 @@ def named(given: Precision | str) -> Precision:
 def computed(function: Callable[[Any, Any], Any], precision: Precision) -> Callable[[Any, Any], Any]:
     """A function (params, x) whose products are computed so, and its derivatives' too; x is cast to bfloat16 for it."""
     multiplied = products_in_bfloat16(function) if precision == Precision.MIXED else function
-    of_products = "highest" if precision == Precision.HIGHEST else "default"
+    of_products = precision if precision in (Precision.HIGHEST, Precision.HIGH) else Precision.DEFAULT
 
     def in_precision(params: Any, x: Any) -> Any:
-        with jax.default_matmul_precision(of_products):
+        with jax.default_matmul_precision(of_products.value):
             return multiplied(params, x.astype(jnp.bfloat16) if precision == Precision.BFLOAT16 else x)
 
     return in_precision
@@ -62,19 +67,31 @@ def products_in_bfloat16(function: Callable[[Any, Any], Any]) -> Callable[[Any, 
     """A function (params, x) whose convolutions and matrix products are of float32 numbers rounded to bfloat16.
 
     What lies between them (normalisations, nonlinearities, sums of branches) stays as it is, and so do matrix products'
-    own sums. Closed to it are loops, branches, what `jax.checkpoint` computes again, and functions with derivatives of
-    their own; depthwise convolutions of our networks lie in a branch.
+    own sums.
+    """
+    return with_products(function, {"dot_general": _matrix_product, "conv_general_dilated": _convolution})
+
+
+def with_products(function: Callable[..., Any], products: Mapping[str, Product]) -> Callable[..., Any]:
+    """A function whose products of float32 numbers are computed otherwise.
+
+    Closed to it are loops, branches, what `jax.checkpoint` computes again, and functions with derivatives of their own;
+    depthwise convolutions of our networks lie in a branch.
+
+    Args:
+        function: of any pytrees of arrays.
+        products: by the name of the operation ("dot_general", "conv_general_dilated") what takes its place.
     """
 
-    def in_products(params: Any, x: Any) -> Any:
-        traced, shape = jax.make_jaxpr(function, return_shape=True)(params, x)
-        results = _with_products_in_bfloat16(traced, jax.tree.leaves((params, x)))
+    def in_products(*given: Any) -> Any:
+        traced, shape = jax.make_jaxpr(function, return_shape=True)(*given)
+        results = _evaluated(traced, jax.tree.leaves(given), products)
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 
     return in_products
 
 
-def _with_products_in_bfloat16(program: core.ClosedJaxpr, given: Sequence[Any]) -> list[Any]:
+def _evaluated(program: core.ClosedJaxpr, given: Sequence[Any], products: Mapping[str, Product]) -> list[Any]:
     jaxpr = program.jaxpr
     values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*program.consts, *given), strict=True))
 
@@ -84,9 +101,9 @@ def _with_products_in_bfloat16(program: core.ClosedJaxpr, given: Sequence[Any]) 
     for equation in jaxpr.eqns:
         operands, name = [read(one) for one in equation.invars], equation.primitive.name
         if name in _CALLS and isinstance(inner(equation), core.ClosedJaxpr):
-            results = _with_products_in_bfloat16(inner(equation), operands)
-        elif name in _PRODUCTS and all(one.dtype == jnp.float32 for one in operands):
-            results = [_PRODUCTS[name](equation, operands)]
+            results = _evaluated(inner(equation), operands, products)
+        elif name in products and all(one.dtype == jnp.float32 for one in operands):
+            results = [products[name](equation, operands)]
         else:
             results = bind(equation.primitive, equation.params, operands)
         values.update(zip(equation.outvars, results))
@@ -105,9 +122,6 @@ def _convolution(equation: Any, operands: Sequence[Any]) -> Any:
     rounded = [one.astype(jnp.bfloat16) for one in operands]
     (result,) = bind(equation.primitive, equation.params | {"preferred_element_type": jnp.dtype("bfloat16")}, rounded)
     return result.astype(jnp.float32)
-
-
-_PRODUCTS = {"dot_general": _matrix_product, "conv_general_dilated": _convolution}
 
 
 def at_least_float32(array: Any) -> jnp.dtype:

@@ -29,10 +29,11 @@ def test_peaks_depend_on_the_numbers_and_on_how_they_are_multiplied():
     h100 = devices.peak("NVIDIA H100 80GB HBM3")
     assert h100.flops("bfloat16", "default") == pytest.approx(989.5e12)
     assert h100.flops("float32", "mixed") == h100.flops("bfloat16", "default")
-    assert h100.flops("float32", "default") == pytest.approx(494.5e12)  # TF32
+    assert h100.flops("float32", "default") == h100.flops("float32", "high") == pytest.approx(494.5e12)  # TF32
     assert h100.flops("float32", "highest") == pytest.approx(67e12)
     assert h100.bandwidth == pytest.approx(3.35e12) and h100.source.startswith("NVIDIA H100 datasheet")
     assert devices.peak("TPU v5 lite").flops("float32", "highest") is None
+    assert devices.peak("TPU v5 lite").flops("float32", "high") == pytest.approx(197e12 / 3)
 
 
 def test_a_gpu_is_never_faster_in_more_bits_and_every_peak_has_its_source():

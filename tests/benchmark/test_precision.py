@@ -15,7 +15,7 @@ WORKS = ("forward", "attributive", "discriminant", "deliberative", "second order
 
 @pytest.fixture(scope="module")
 def given():
-    return precision.reference(NET, WORKS, size=16)
+    return precision.reference(NET, WORKS, precision.noise(16))
 
 
 def activation(image):
@@ -44,7 +44,7 @@ def test_logits_that_lie_hundreds_apart_are_brought_together_without_rounding(gi
     wide = dataclasses.replace(
         NET, params=NET.params | {name: NET.params[name] * 2.0**20 for name in ("kernel", "bias")}
     )
-    brought = precision.reference(wide, WORKS, size=16)
+    brought = precision.reference(wide, WORKS, precision.noise(16))
     spread = np.std(brought.answers["forward"], axis=1).max()
     assert precision.WIDEST / 2 < spread <= precision.WIDEST
     factor = brought.answers["forward"] / given.answers["forward"]

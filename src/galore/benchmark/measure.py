@@ -143,7 +143,7 @@ def _errors(net: Network, works: tuple[str, ...], of: Precision) -> dict[str, fl
 @functools.lru_cache(maxsize=1)
 def _exact(net: Network, works: tuple[str, ...]) -> precision.Reference:
     """Kept for the other precisions of the network."""
-    return precision.reference(net, (FORWARD, *works), _size(net))
+    return precision.reference(net, (FORWARD, *works), precision.noise(_size(net)))
 
 
 def _timed(made: list[Workload], plan: Plan, circumstances: Setting, peak: Peak | None, forward: str) -> list[Row]:

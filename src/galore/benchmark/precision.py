@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from galore import attribution, confidence, explain
 from galore.explain import MapOptions
 from galore.network import Keyed, Network
-from galore.precision import Precision
+from galore.precision import Precision, Product, with_products
 
 IMAGES, TOP = 2, 5
 WIDEST = 8
@@ -85,23 +85,26 @@ class Reference(NamedTuple):
     answers: dict[str, Float[np.ndarray, "B ..."]]
 
 
-def reference(net: Network, works: Sequence[str], size: int, seed: int = 0) -> Reference:
-    """The answers in float64, from float32's parameters and images of noise.
+def noise(size: int, seed: int = 0) -> Float[np.ndarray, "B H W 3"]:
+    """Images of so many pixels a side."""
+    return np.random.default_rng(seed).normal(size=(IMAGES, size, size, 3)).astype(np.float32)
+
+
+def reference(net: Network, works: Sequence[str], images: Float[np.ndarray, "B H W 3"]) -> Reference:
+    """The answers in float64, from float32's parameters and images.
 
     Args:
         net: float32.
         works: of which those in `ANSWERS` are computed.
-        size: of the images in pixels.
-        seed: of the images.
+        images: prepared, float32.
     """
-    images = np.random.default_rng(seed).normal(size=(IMAGES, size, size, 3)).astype(np.float32)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         exact = jax.device_get(net)
         exact, exact_images = exact.astype(np.float64), jnp.asarray(images, jnp.float64)
         logits = jax.jit(jax.vmap(lambda net, image: net(image)[1], in_axes=(None, 0)))(exact, exact_images)
         exact, net = (_with_narrow_logits(each, logits) for each in (exact, net))
         asked = Asked(np.asarray(jax.lax.top_k(logits, min(TOP, logits.shape[1]))[1]).astype(np.int32))
-        answers = _answers(exact, exact_images, asked, works)
+        answers = _numbers(jax.jit(_together(works, asked))(exact, exact_images))
     return Reference(net, images, asked, answers)
 
 
@@ -114,18 +117,30 @@ def _with_narrow_logits(net: Network, logits: Float[Array, "B C"]) -> Network:
     return dataclasses.replace(net, head=Keyed(lambda p, F: factor * head(p, F), ("logits times", factor, head)))
 
 
-def errors(given: Reference, precision: Precision) -> dict[str, float]:
-    """The largest error of any cell, relative to the largest value of its image's maps, the worst image; by work."""
-    net = given.net.with_precision(precision)
-    found = _answers(net, jnp.asarray(given.images), given.asked, list(given.answers))
-    return {work: _error(found[work], exact) for work, exact in given.answers.items()}
+def errors(given: Reference, precision: Precision, products: Mapping[str, Product] | None = None) -> dict[str, float]:
+    """The largest error of any cell, relative to the largest value of its image's maps, the worst image; by work.
+
+    Args:
+        given: what is right.
+        precision: of the network.
+        products: what takes the place of this device's products in the whole explanation, see
+            `galore.precision.with_products`; as another device would compute them.
+    """
+    ask = _together(list(given.answers), given.asked)
+    found = jax.jit(with_products(ask, products) if products else ask)(
+        given.net.with_precision(precision), jnp.asarray(given.images)
+    )
+    return {work: _error(maps, given.answers[work]) for work, maps in _numbers(found).items()}
 
 
-def _answers(net: Network, images: Array, asked: Asked, works: Sequence[str]) -> dict[str, np.ndarray]:
-    """By one program, in which the works share the features."""
+def _together(works: Sequence[str], asked: Asked) -> Callable[[Network, Array], dict[str, Array]]:
+    """One program, in which the works share the features."""
     chosen = {work: ANSWERS[work] for work in works if work in ANSWERS}
-    together = jax.jit(lambda net, images: {work: answer(net, images, asked) for work, answer in chosen.items()})
-    return {work: np.asarray(maps, np.float64) for work, maps in together(net, images).items()}
+    return lambda net, images: {work: answer(net, images, asked) for work, answer in chosen.items()}
+
+
+def _numbers(found: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    return {work: np.asarray(maps, np.float64) for work, maps in found.items()}
 
 
 def _error(found: Float[np.ndarray, "B ..."], exact: Float[np.ndarray, "B ..."]) -> float:

@@ -40,7 +40,8 @@ class Setting:
         image_size: pixels a side.
         batch: images at once, on all devices together.
         dtype: of the parameters and images.
-        precision: of matrix products: "highest", "default" as JAX chooses, or "mixed", of numbers rounded to bfloat16.
+        precision: of matrix products: "highest", "high", "default" as JAX chooses, or "mixed", of numbers rounded to
+            bfloat16.
         device: its kind.
         devices: how many.
         processes: how many, each with its share of the devices.

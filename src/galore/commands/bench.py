@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRECISIONS,
         default=["default"],
         metavar="PRECISION",
-        help="highest, float32 throughout; default, the device's own choice (such as TF32); mixed, float32 with "
-        "products of bfloat16; or bfloat16 (%(default)s)",
+        help="highest, float32 throughout; default, the device's own choice (such as TF32); high, between the two "
+        "(three passes of bfloat16 on TPUs); mixed, float32 with products of bfloat16; or bfloat16 (%(default)s)",
     )
     parser.add_argument(
         "--dtype",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PRINTED = 3
 ATTRIBUTIONS = ("gradient", "integrated-gradients", "grad-cam", "second-order")
 """The names are those of galore.report.build, which would bring jax along; a test compares them."""
-PRECISIONS = ("highest", "default", "mixed", "bfloat16")
+PRECISIONS = ("highest", "high", "default", "mixed", "bfloat16")
 """Likewise, those of galore.precision."""
 FITTED = ("part-tables", "counterparts")
 """Rules that take a file, which the command of the same name makes."""
@@ -133,7 +133,8 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRECISIONS,
         metavar="PRECISION",
         help="how exactly the network computes: highest, float32 throughout; default, the device's own choice, such as "
-        "TF32; mixed, float32 with products of bfloat16; or bfloat16 (as JAX is told)",
+        "TF32; high, between the two (three passes of bfloat16 on TPUs); mixed, float32 with products of bfloat16; or "
+        "bfloat16 (as JAX is told)",
     )
     add("--no-cache", action="store_true", help="compile anew, and keep no compiled program for the next time")
 
