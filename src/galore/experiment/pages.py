@@ -35,7 +35,8 @@ VERDICTS = f"""
 
 Every claim has one endpoint, the measure by which its own paper judges, named before the run. The more claims a paper
 makes, the more of them would seem to hold by chance: *surely* is at 5 % for all claims of a paper in a study together
-(Holm, 1979), and of ours for all of one experiment, so a claim can be open although its own 95 % interval leaves out zero.
+(Holm, 1979), and of ours for all of one experiment, so a claim can be open although its own 95 % interval leaves out
+zero.
 
 **The interval** of a number says what would be measured with other trainings of the network (other seeds), other
 classes and other images of them, all of which are drawn at random; where an image is asked about several counter

@@ -1,8 +1,8 @@
 """What the agreement experiment members: how often people cannot tell, inside the insecurities and elsewhere."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from galore.statistics import Estimate, bootstrap_difference, bootstrap_mean, wi
 from galore.teach.agree import DISCRIMINANT, RANDOM
 from galore.teach.results import Refusal, Result, right
 from galore.teach.sheet import Sheet
-from galore.teach.tables import finite, interval, markdown_table
+from galore.teach.tables import interval, markdown_table, save, set_title
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,14 +161,7 @@ def write(sheet: Sheet, members: Sequence[Result], refusals: Sequence[Refusal], 
         The tables as Markdown.
     """
     report = make(sheet, members, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    prefix = "simulation-" if report.simulation else ""
-    (folder / f"{prefix}table.md").write_text(markdown(report, refusals), "utf-8")
-    body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
-    body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
-    text = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8", "backslashreplace")
-    figure(report, folder / f"{prefix}figure.png")
+    save(report, markdown(report, refusals), refusals, partial(figure, report), folder)
     return markdown(report)
 
 
@@ -188,11 +181,5 @@ def figure(report: AgreementReport, path: Path) -> None:
     if report.simulation:
         axes.set(xlabel="SIMULATED answers “cannot tell”, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(
-        report.title.replace(": ", ":\n", 1),
-        loc="left",
-        fontsize=9,
-        color="#9a2c14" if report.simulation else "#1c2024",
-        parse_math=False,
-    )
+    set_title(axes, report)
     drawing.savefig(path)

@@ -6,11 +6,10 @@ beside people only.
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from galore.teach import results
 from galore.teach.results import Refusal, Result
 from galore.teach.sheet import Sheet
 from galore.teach.significance import holm, permutation_p
-from galore.teach.tables import finite, interval, markdown_table, p_text, percent, seconds
+from galore.teach.tables import interval, markdown_table, p_text, percent, save, seconds, set_title
 
 PUBLISHED = {"counterfactual": 0.95, "whole": 0.77, "random": 0.60}
 """Accuracy after ten explained pairs (Wang & Vasconcelos, SCOUT, CVPR 2020, and GALORE, TPAMI 2023)."""
@@ -229,14 +228,7 @@ def write(sheet: Sheet, members: Sequence[Result], refusals: Sequence[Refusal], 
         The tables as Markdown.
     """
     report = make(sheet, members, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    prefix = "simulation-" if report.simulation else ""
-    (folder / f"{prefix}table.md").write_text(markdown(report, refusals), "utf-8")
-    body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
-    body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
-    text = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / f"{prefix}results.json").write_text(text + "\n", "utf-8", "backslashreplace")
-    figure(report, folder / f"{prefix}figure.png")
+    save(report, markdown(report, refusals), refusals, partial(figure, report), folder)
     return markdown(report)
 
 
@@ -269,11 +261,5 @@ def figure(report: TeachingReport, path: Path) -> None:
     if not report.simulation and any(row.published is not None for row in report.rows):
         axes.plot([], [], "D", color="#b4480f", mfc="white", label="after, published (SCOUT, 2020)")
     drawing.legend(loc="outside lower center", ncols=3, frameon=False)
-    axes.set_title(
-        report.title.replace(": ", ":\n", 1),
-        loc="left",
-        fontsize=9,
-        color="#9a2c14" if report.simulation else "#1c2024",
-        parse_math=False,
-    )
+    set_title(axes, report)
     drawing.savefig(path)

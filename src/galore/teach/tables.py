@@ -1,9 +1,27 @@
-"""Numbers as words, and as the lines of a table."""
+"""What a group of learners did, for people: numbers as words, the lines of a table, the files of a report."""
 
+import dataclasses
+import json
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from galore.statistics import Estimate
+from galore.teach.results import Refusal
+
+
+@runtime_checkable
+class Report(Protocol):
+    """A dataclass about one group of learners; `simulation` is "" for people."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def simulation(self) -> str: ...
 
 
 def percent(value: float) -> str:
@@ -46,3 +64,34 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def save(report: Report, text: str, refusals: Sequence[Refusal], draw: Callable[[Path], None], folder: Path) -> None:
+    """Writes table.md, results.json and figure.png of one group; the names of a simulation's files say so.
+
+    Args:
+        report: a dataclass, all of which the data hold.
+        text: the tables as Markdown.
+        refusals: the files that are not counted.
+        draw: writes the figure.
+        folder: where to; it is made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = "simulation-" if report.simulation else ""
+    (folder / f"{prefix}table.md").write_text(text, "utf-8")
+    body: dict[str, Any] = {"title": report.title} | dataclasses.asdict(report)
+    body["not_counted"] = [dataclasses.asdict(refusal) for refusal in refusals]
+    data = json.dumps(finite(body), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / f"{prefix}results.json").write_text(data + "\n", "utf-8", "backslashreplace")
+    draw(folder / f"{prefix}figure.png")
+
+
+def set_title(axes: Any, report: Report) -> None:
+    """The title of a figure; that of a simulation is red."""
+    axes.set_title(
+        report.title.replace(": ", ":\n", 1),
+        loc="left",
+        fontsize=9,
+        color="#9a2c14" if report.simulation else "#1c2024",
+        parse_math=False,
+    )
