@@ -19,7 +19,7 @@ class Precision(StrEnum):
     Attributes:
         HIGHEST: float32, products included.
         HIGH: float32, products by three passes of bfloat16 on TPUs, TF32 on NVIDIA GPUs from Ampere on, float32 on
-            CPUs; maps within a per cent of the highest (docs/cost.md).
+            CPUs (how far maps then lie from the highest: docs/cost.md).
         DEFAULT: float32, products as the device likes them best: TF32 on NVIDIA GPUs from Ampere on, one pass of
             bfloat16 on TPUs, float32 on CPUs.
         MIXED: float32, but what is multiplied is rounded to bfloat16, see `products_in_bfloat16`.
