@@ -12,7 +12,7 @@ CONTEXT = jaxtyping.jaxtyped
 
 
 def jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What jaxtyping's own `jaxtyped` checks, in one function instead of three: it binds the arguments, checks them in a
+    """What jaxtyping's own checks, in one function instead of three: that one binds the arguments, checks them in a
     copy of the signature, and once more together with what is returned in another. Where functions are called as often
     as here, a tenth of all time went there."""
 
