@@ -52,6 +52,14 @@ def pytest_collection():
     return found
 
 
+def pytest_collection_modifyitems(items):
+    """Slow tests come first in both halves, one for each worker: begun last, one would be waited for by the other."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    halves = len(slow) // 2, len(others) // 2
+    items[:] = [*slow[: halves[0]], *others[: halves[1]], *slow[halves[0] :], *others[halves[1] :]]
+
+
 def pytest_itemcollected(item):
     """The kind of odd input goes along with the outcome of a test, so that it can be counted."""
     kinds = [mark.args[0] for mark in item.iter_markers("robust")]
