@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from galore import Network, counterparts, part_tables
+from galore import Network, counterparts, part_tables, plotting
 from galore.data.photo import read_image
 from galore.data.preprocessing import Preprocessing
 from galore.report import build
@@ -18,6 +18,8 @@ from galore.report.build import compile_explanations as compile_anew
 
 build.VIEW = 224
 """Half the side of what people see: most of the work of a program compiled fast is to find regions."""
+plotting.DPI = 60
+"""Of figures; few of their tests look at pixels."""
 
 NAMES = ("red_thing", "green thing", "blue thing", "grey <b>stone</b> [x]", "stone", "stone")
 METHODS = {

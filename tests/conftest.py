@@ -10,6 +10,7 @@ import hypothesis
 import jaxtyping
 import pytest
 import robust
+import shape_types
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -31,6 +32,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+# `--jaxtyping-packages` decorates all functions of the package by this name, as they are imported.
+jaxtyping.jaxtyped = shape_types.jaxtyped
+
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)
 hypothesis.settings.load_profile("galore")
@@ -46,6 +50,14 @@ def pytest_collection():
     gc.freeze()
     gc.enable()
     return found
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests come first in both halves, one for each worker: begun last, one would be waited for by the other."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    halves = len(slow) // 2, len(others) // 2
+    items[:] = [*slow[: halves[0]], *others[: halves[1]], *slow[halves[0] :], *others[halves[1] :]]
 
 
 def pytest_itemcollected(item):

@@ -84,8 +84,13 @@ class TestDiscriminant:
         chex.assert_trees_all_close(D.maps, product)
 
 
+@functools.cache
+def deliberated():
+    return ask(explain.deliberative, NET, IMAGES)
+
+
 class TestDeliberative:
-    explanation = jax.jit(explain.deliberative)(NET, IMAGES)
+    explanation = property(lambda self: deliberated())
 
     def test_every_insecurity_is_the_product_of_its_two_classes_and_the_difficulty(self):
         for i, image in enumerate(IMAGES):
@@ -222,6 +227,7 @@ class TestStandardised:
         chex.assert_trees_all_close(found, ask(explain.standardised, NET, IMAGES, None, COUNTER), rtol=1e-3, atol=1e-4)
 
 
+@functools.cache
 def tables_of(*classes, channels=heads.DEPTH):
     F, labels = heads.normal(21, 4 * len(classes), 8, 8, channels), np.repeat(classes, 4)
     found = part_tables.fit(F, labels, jax.random.key(0))
@@ -229,67 +235,71 @@ def tables_of(*classes, channels=heads.DEPTH):
 
 
 maps_of = jax.jit(part_tables.maps)
-FOUND = jax.vmap(NET)(IMAGES)[0]
-TABLES = tables_of(*range(heads.CLASSES))
+ALL = range(heads.CLASSES)
+
+
+@functools.cache
+def activations():
+    return jax.vmap(NET)(IMAGES)[0]
 
 
 class TestByPartTables:
     def test_is_the_tables_map_of_the_counter_class(self):
-        explanation = ask(explain.by_part_tables, NET, IMAGES, TABLES, None, COUNTER)
-        for i, F in enumerate(FOUND):
+        explanation = ask(explain.by_part_tables, NET, IMAGES, tables_of(*ALL), None, COUNTER)
+        for i, F in enumerate(activations()):
             y = int(jnp.argmax(NET.logits(F)))
             assert (explanation.predicted[i], explanation.counter[i]) == (y, COUNTER)
-            chex.assert_trees_all_close(explanation.maps[i], maps_of(TABLES, F, y)[COUNTER], atol=1e-3)
+            chex.assert_trees_all_close(explanation.maps[i], maps_of(tables_of(*ALL), F, y)[COUNTER], atol=1e-3)
 
     def test_takes_activations_and_tables_that_are_traced(self):
         head = dataclasses.replace(NET, features=None)
         ask_by = jax.jit(lambda tables, F: explain.by_part_tables(head, None, tables, None, COUNTER, activations=F))
-        expected = ask(explain.by_part_tables, NET, IMAGES, TABLES, None, COUNTER)
-        chex.assert_trees_all_close(ask_by(TABLES, FOUND), expected, atol=1e-3)
+        expected = ask(explain.by_part_tables, NET, IMAGES, tables_of(*ALL), None, COUNTER)
+        chex.assert_trees_all_close(ask_by(tables_of(*ALL), activations()), expected, atol=1e-3)
 
     def test_of_classes_that_the_tables_do_not_have_is_nan(self):
         some = tables_of(1, 3, 4)
         ask_about = jax.jit(lambda y, c: explain.by_part_tables(NET, IMAGES, some, y, c).maps)
-        chex.assert_trees_all_close(ask_about(1, 3)[0], maps_of(some, FOUND[0], 1)[1], atol=1e-3)
+        chex.assert_trees_all_close(ask_about(1, 3)[0], maps_of(some, activations()[0], 1)[1], atol=1e-3)
         assert jnp.isnan(ask_about(2, 3)).all() and jnp.isnan(ask_about(3, 2)).all()
 
     def test_without_a_counter_class_it_is_about_the_runner_up(self):
-        explanation = ask(explain.by_part_tables, NET, IMAGES, TABLES)
+        explanation = ask(explain.by_part_tables, NET, IMAGES, tables_of(*ALL))
         chex.assert_trees_all_equal(explanation.counter, jnp.argsort(explanation.logits, axis=1)[:, -2])
 
     def test_plots_itself(self):
-        figure = ask(explain.by_part_tables, NET, IMAGES, TABLES, 1, 2).plot(IMAGES, class_names=tuple("abcdef"))
+        figure = ask(explain.by_part_tables, NET, IMAGES, tables_of(*ALL), 1, 2).plot(
+            IMAGES, class_names=tuple("abcdef")
+        )
         assert figure.axes[0].get_title() == "where b\nand c differ"
 
     @pytest.mark.robust("shapes and numbers")
     @pytest.mark.parametrize(
         ("tables", "said"),
         [
-            ("parts.npz", "tables of type str: expected galore.part_tables.PartTables"),
-            (tables_of(0, 1, 2, channels=heads.DEPTH + 1), "channels and the part tables are of"),
+            (lambda: "parts.npz", "tables of type str: expected galore.part_tables.PartTables"),
+            (lambda: tables_of(0, 1, 2, channels=heads.DEPTH + 1), "channels and the part tables are of"),
         ],
     )
     def test_other_tables_are_refused(self, tables, said, monkeypatch):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         with pytest.raises(InputError, match=said):
-            explain.by_part_tables(NET, IMAGES, tables)
+            explain.by_part_tables(NET, IMAGES, tables())
 
 
+@functools.cache
 def fitted_to(classes, channels=heads.DEPTH):
     F = np.random.default_rng(1).normal(size=(4 * classes, 3, 3, channels)).astype(np.float32)
     return counterparts.fit(F, np.arange(len(F)) % classes, jax.random.key(0))
 
 
-FITTED = fitted_to(heads.CLASSES)
-
-
 class TestByCounterparts:
     def test_is_what_the_margin_loses_with_each_cell_that_is_exchanged(self):
         """The head is linear, so that first order is exact."""
-        explanation = ask(explain.by_counterparts, NET, IMAGES, FITTED, None, COUNTER)
-        for i, F in enumerate(FOUND):
+        explanation = ask(explain.by_counterparts, NET, IMAGES, fitted_to(heads.CLASSES), None, COUNTER)
+        for i, F in enumerate(activations()):
             y, (height, width, _) = int(explanation.predicted[i]), F.shape
-            other = counterparts.expected(FITTED, F, COUNTER)
+            other = counterparts.expected(fitted_to(heads.CLASSES), F, COUNTER)
             exchanged = jnp.stack([F.at[r, k].set(other[r, k]) for r in range(height) for k in range(width)])
             margin = lambda G, y=y: (lambda h: h[y] - h[COUNTER])(NET.logits(G))  # noqa: E731
             lost = (margin(F) - jax.vmap(margin)(exchanged)).reshape(height, width)
@@ -298,11 +308,15 @@ class TestByCounterparts:
     def test_takes_activations_and_counterparts_that_are_traced(self):
         head = dataclasses.replace(NET, features=None)
         ask_by = jax.jit(lambda fitted, F: explain.by_counterparts(head, None, fitted, activations=F))
-        chex.assert_trees_all_close(ask_by(FITTED, FOUND), ask(explain.by_counterparts, NET, IMAGES, FITTED), atol=1e-3)
+        chex.assert_trees_all_close(
+            ask_by(fitted_to(heads.CLASSES), activations()),
+            ask(explain.by_counterparts, NET, IMAGES, fitted_to(heads.CLASSES)),
+            atol=1e-3,
+        )
 
     def test_standardised_is_beside_the_maps_of_every_class(self):
-        found = ask(explain.by_counterparts, NET, IMAGES, FITTED, 1, COUNTER, standardised=True).maps
-        against = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, FITTED, 1, c).maps)
+        found = ask(explain.by_counterparts, NET, IMAGES, fitted_to(heads.CLASSES), 1, COUNTER, standardised=True).maps
+        against = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, fitted_to(heads.CLASSES), 1, c).maps)
         every = jnp.stack([against(c) for c in range(heads.CLASSES)])
         chex.assert_trees_all_close(found, (every[COUNTER] - every.mean(0)) / every.std(0), atol=1e-3)
 
@@ -312,21 +326,21 @@ class TestByCounterparts:
         assert jnp.isnan(ask_about(0, heads.CLASSES - 1)).all() and not jnp.isnan(ask_about(heads.CLASSES - 1, 0)).any()
 
     def test_a_class_that_does_not_exist_has_no_map(self):
-        ask_about = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, FITTED, None, c).maps)
+        ask_about = jax.jit(lambda c: explain.by_counterparts(NET, IMAGES, fitted_to(heads.CLASSES), None, c).maps)
         assert jnp.isnan(ask_about(heads.CLASSES)).all() and not jnp.isnan(ask_about(COUNTER)).any()
 
     @pytest.mark.robust("shapes and numbers")
     @pytest.mark.parametrize(
         ("fitted", "said"),
         [
-            ("parts.npz", "fitted of type str: expected galore.counterparts.Counterparts"),
-            (fitted_to(heads.CLASSES, heads.DEPTH + 1), "channels and the counterparts are of"),
+            (lambda: "parts.npz", "fitted of type str: expected galore.counterparts.Counterparts"),
+            (lambda: fitted_to(heads.CLASSES, heads.DEPTH + 1), "channels and the counterparts are of"),
         ],
     )
     def test_others_are_refused(self, fitted, said, monkeypatch):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         with pytest.raises(InputError, match=said):
-            explain.by_counterparts(NET, IMAGES, fitted)
+            explain.by_counterparts(NET, IMAGES, fitted())
 
 
 JUDGE = {"convolution": 0.3 * heads.normal(11, 3, 3, 3, heads.DEPTH), "weight": heads.normal(12, heads.DEPTH)}

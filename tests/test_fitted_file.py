@@ -1,5 +1,7 @@
 """Files of part tables and of counterparts: they belong to one network, and whatever else they hold is one sentence."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,12 @@ from galore import InputError, Network, counterparts, part_tables
 
 MODULES = {"part tables": part_tables, "counterparts": counterparts}
 F = np.random.default_rng(0).uniform(size=(12, 5, 5, 8)).astype(np.float32)
-FITTED = {name: module.fit(F, np.arange(12) % 4, jax.random.key(0)) for name, module in MODULES.items()}
 BOTH = pytest.mark.parametrize("kind", MODULES)
+
+
+@functools.cache
+def fitted(kind):
+    return MODULES[kind].fit(F, np.arange(12) % 4, jax.random.key(0))
 
 
 def network(layer: str = "last", scale: float = 1.0) -> Network:
@@ -26,8 +32,8 @@ def path(tmp_path):
 
 @BOTH
 def test_a_file_gives_the_same_back(kind, path):
-    MODULES[kind].save(path, FITTED[kind], network())
-    chex.assert_trees_all_equal(MODULES[kind].load(path, network()), FITTED[kind])
+    MODULES[kind].save(path, fitted(kind), network())
+    chex.assert_trees_all_equal(MODULES[kind].load(path, network()), fitted(kind))
     assert [one.name for one in path.parent.iterdir()] == ["fitted.npz"]
 
 
@@ -35,7 +41,7 @@ def test_a_file_gives_the_same_back(kind, path):
 @pytest.mark.robust("tables")
 @pytest.mark.parametrize("other", [network("first"), network(scale=2.0)])
 def test_a_file_of_another_network_is_refused(kind, path, other):
-    MODULES[kind].save(path, FITTED[kind], network())
+    MODULES[kind].save(path, fitted(kind), network())
     said = rf"the {kind} .*are of another network \(mine cut at last\), expected those that galore {kind[:4]}"
     with pytest.raises(InputError, match=said):
         MODULES[kind].load(path, other)
@@ -43,7 +49,7 @@ def test_a_file_of_another_network_is_refused(kind, path, other):
 
 @pytest.mark.robust("tables")
 def test_a_file_of_the_other_kind_is_refused(path):
-    part_tables.save(path, FITTED["part tables"], network())
+    part_tables.save(path, fitted("part tables"), network())
     with pytest.raises(InputError, match=r"expected counterparts, as galore counterparts makes them"):
         counterparts.load(path, network())
 
@@ -83,7 +89,7 @@ def test_a_file_of_the_other_kind_is_refused(path):
     ],
 )
 def test_a_damaged_file_is_one_sentence(path, kind, name, change):
-    MODULES[kind].save(path, FITTED[kind], network())
+    MODULES[kind].save(path, fitted(kind), network())
     with np.load(path) as file:
         arrays = dict(file)
     values = arrays.pop(name)

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import third_party as others
+from compiling import compiled
 from flax import nnx
 
 import galore
-from galore import InputError, explain
+from galore import InputError, Network, explain
 
 IMAGE = others.IMAGE
 GRID = (4, 6)
@@ -24,6 +25,7 @@ def net(module):
     return galore.cut(module, "blocks.0", IMAGE)
 
 
+@nnx.jit
 def tokens(module):
     x = module.patches(IMAGE[None]).reshape(1, 24, 8)
     return module.blocks[0](jnp.concatenate([module.prefix[...], x], 1) + module.positions[...])
@@ -34,18 +36,18 @@ def head(module, x):
 
 
 def test_the_tokens_beside_the_grid_are_rows_of_their_own(module, net):
-    F, logits = net(IMAGE)
+    F, logits = compiled(Network.__call__, net, IMAGE)
     assert net.extra_rows == 1 and F.shape == (5, 6, 8)
     x = tokens(module)
     np.testing.assert_allclose(F[:4].reshape(24, 8), x[0, 2:], atol=1e-5)
     np.testing.assert_allclose(F[4, :2], x[0, :2], atol=1e-5)
-    np.testing.assert_allclose(logits, head(module, x), atol=1e-5)
+    np.testing.assert_allclose(logits, nnx.jit(head)(module, x), atol=1e-5)
 
 
 @pytest.mark.parametrize("attribution", [galore.attribution.gradient_x_activation, galore.attribution.grad_cam])
 def test_maps_are_those_of_the_patches_alone(module, net, attribution):
     x = tokens(module)
-    gradient = jax.grad(lambda patches: head(module, x.at[:, 2:].set(patches))[1])(x[:, 2:])[0]
+    gradient = jax.jit(jax.grad(lambda patches: head(module, x.at[:, 2:].set(patches))[1]))(x[:, 2:])[0]
     if attribution is galore.attribution.grad_cam:
         expected = jax.nn.relu(x[0, 2:] @ gradient.mean(0))
     else:
@@ -79,8 +81,8 @@ def test_where_patches_are_normalised_at_once_every_map_would_be_noise(module):
     """What enters the last block's attention is normalised first, so that <gradient, activation> is zero there."""
     with pytest.warns(UserWarning, match=r"the layer blocks\.1 returns grows .* rounding errors; cut at blocks\.0"):
         net = galore.cut(module, "blocks.1", IMAGE)
-    F, logits = net(IMAGE)
-    np.testing.assert_allclose(net.logits(F.at[:4].multiply(3.0)), logits, atol=1e-5)
+    F, logits = compiled(Network.__call__, net, IMAGE)
+    np.testing.assert_allclose(compiled(Network.logits, net, F.at[:4].multiply(3.0)), logits, atol=1e-5)
 
 
 def test_the_last_place_with_locations_is_found(module):
@@ -92,7 +94,8 @@ def test_the_last_place_with_locations_is_found(module):
 
 def test_windows_are_put_together_again():
     windowed = others.Windowed(nnx.Rngs(0))
-    assert galore.cut(windowed, "block", IMAGE, check=False).activation(IMAGE).shape == (8, 12, 8)
+    cut = galore.cut(windowed, "block", IMAGE, check=False)
+    assert jax.eval_shape(cut.activation, IMAGE).shape == (8, 12, 8)
     by_name = {layer.name: layer for layer in galore.layers(windowed, IMAGE)}
     assert by_name["block"].can_be_cut and by_name["block.mix"].grid is None
 
@@ -106,10 +109,10 @@ def test_a_grid_that_cannot_be_followed_can_be_said(module):
     with pytest.raises(InputError, match=r"whose locations cannot be followed from the image: say axes="):
         galore.cut(module, "blocks.0", IMAGE, call=gathered)
     said = galore.cut(module, "blocks.0", IMAGE, call=gathered, grid=GRID, prefix=2)
-    assert said.extra_rows == 1 and said.activation(IMAGE).shape == (5, 6, 8)
+    assert said.extra_rows == 1 and jax.eval_shape(said.activation, IMAGE).shape == (5, 6, 8)
 
 
 def test_search_exchanges_locations_alone(net):
-    F = net.activation(IMAGE)
+    F = compiled(Network.activation, net, IMAGE)
     with pytest.raises(InputError, match="has tokens without a location, such as a class token"):
         galore.evaluation.search.exhaustive(net, F, F, 1)

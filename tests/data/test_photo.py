@@ -292,7 +292,7 @@ def segment(marker: int, data: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-BOMB = zlib.compress(bytes(100_000_000))
+BOMB = zlib.compress(bytes(100_000_000), level=1)
 ODD_CHUNKS = {
     "text that is a bomb": chunk(b"zTXt", b"Comment\0\0" + BOMB),
     "international text that is a bomb": chunk(b"iTXt", b"Comment\0\1\0\0\0" + BOMB),

@@ -54,9 +54,6 @@ def test_by_the_margin_what_sets_the_classes_apart_is_the_cores_margin(tmp_path)
     assert answer.attributive.map.min() >= 0
 
 
-COUNTERPARTS = answers.counterparts_of(*range(6))
-
-
 @pytest.mark.parametrize(
     ("rule", "ask"),
     [

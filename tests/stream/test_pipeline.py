@@ -172,30 +172,37 @@ def noise(*classes, seed=0):
     return F, np.repeat(classes, 4), jax.random.key(0)
 
 
+@functools.cache
 def tables(*classes, seed=0):
     found = part_tables.fit(*noise(*classes, seed=seed))
     return dataclasses.replace(found, clusterings=found.clusterings[::6])  # two compile faster than twelve
 
 
-ALL, COUNTERPARTS = tables(*range(CLASSES)), counterparts.fit(*noise(*range(CLASSES)))
+@functools.cache
+def counterparts_of(*classes):
+    return counterparts.fit(*noise(*classes))
+
+
+ALL = range(CLASSES)
 
 
 @pytest.mark.parametrize(
     ("answer", "ask"),
     [
-        (stream.margin, explain.margin),
-        (stream.standardised, explain.standardised),
+        (lambda: stream.margin, explain.margin),
+        (lambda: stream.standardised, explain.standardised),
         (
-            functools.partial(stream.by_part_tables, tables=ALL),
-            lambda net, x, y, c: explain.by_part_tables(net, x, ALL, y, c),
+            lambda: functools.partial(stream.by_part_tables, tables=tables(*ALL)),
+            lambda net, x, y, c: explain.by_part_tables(net, x, tables(*ALL), y, c),
         ),
         (
-            functools.partial(stream.by_counterparts, fitted=COUNTERPARTS),
-            lambda net, x, y, c: explain.by_counterparts(net, x, COUNTERPARTS, y, c),
+            lambda: functools.partial(stream.by_counterparts, fitted=counterparts_of(*ALL)),
+            lambda net, x, y, c: explain.by_counterparts(net, x, counterparts_of(*ALL), y, c),
         ),
     ],
 )
 def test_by_another_rule_maps_are_the_cores_alone_and_beside_the_hesitation(data, whole, tmp_path, answer, ask):
+    answer = answer()
     found = columns_of(run(data, tmp_path / "out", answer))
     both = columns_of(run(data, tmp_path / "both", functools.partial(stream.both, why_not=answer, top=3)))
     there = found["explained"]
@@ -212,12 +219,12 @@ def test_by_another_rule_maps_are_the_cores_alone_and_beside_the_hesitation(data
 @pytest.mark.parametrize(
     ("some", "needed"),
     [
-        (functools.partial(stream.by_part_tables, tables=tables(0, 1, 2)), ("predicted", "counter")),
-        (functools.partial(stream.by_counterparts, fitted=counterparts.fit(*noise(0, 1, 2))), ("counter",)),
+        (lambda: functools.partial(stream.by_part_tables, tables=tables(0, 1, 2)), ("predicted", "counter")),
+        (lambda: functools.partial(stream.by_counterparts, fitted=counterparts_of(0, 1, 2)), ("counter",)),
     ],
 )
 def test_photos_of_classes_that_were_not_compared_say_so(data, whole, tmp_path, some, needed):
-    folder, expected = run(data, tmp_path / "out", some), columns_of(whole)
+    folder, expected = run(data, tmp_path / "out", some()), columns_of(whole)
     lacking = np.any([expected[name] > 2 for name in needed], axis=0) & expected["explained"]
     assert 0 < lacking.sum() < COUNT
     assert [row for row, problem in folder.problems().items() if problem == UNKNOWN] == np.flatnonzero(lacking).tolist()
