@@ -10,7 +10,6 @@ import hypothesis
 import jaxtyping
 import pytest
 import robust
-import shape_types
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -31,9 +30,6 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="galore-tests-", ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-
-# `--jaxtyping-packages` decorates all functions of the package by this name, as they are imported.
-jaxtyping.jaxtyped = shape_types.jaxtyped
 
 # Compilation makes the first example slow, and a busy machine makes any of them slow.
 hypothesis.settings.register_profile("galore", deadline=None)

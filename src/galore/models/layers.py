@@ -124,7 +124,7 @@ def average_pool(x: Float[Array, "*b h w d"]) -> Float[Array, "*b d"]:
     return jnp.einsum("p,...pd->...d", weights, x.reshape(*x.shape[:-3], locations, x.shape[-1]))
 
 
-def adaptive_average_pool(x: Float[Array, "*b H W c"], size: int) -> Float[Array, "*b S S c"]:
+def adaptive_average_pool(x: Float[Array, "*b H W c"], size: int) -> Float[Array, "*b {size} {size} c"]:
     """Means over size x size regions that cover the image, overlapping where it does not divide (torch's rule)."""
     rows, columns = _averages(x.shape[-3], size), _averages(x.shape[-2], size)
     if x.shape[-3:-1] == (size, size):
