@@ -9,7 +9,7 @@ up to 5 pixels. Randomisation (Adebayo et al., NeurIPS 2018): that with the map 
 shuffled; part tables and counterparts are fitted again to what the shuffled network sees. Pairs (SCOUT): the PIoU of
 the query's region and the counter image's. Scenes, which have no parts, have no shifts and no pairs.
 
-Cost: two and a half minutes on one core.
+Cost: two and a half minutes on one core; with EfficientNet-Lite0 on 25 species of CUB seven.
 """
 
 from galore import program

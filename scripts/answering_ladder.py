@@ -14,6 +14,7 @@ from galore import program
 program.guard(__name__)
 
 import argparse
+import functools
 import json
 import operator
 import sys
@@ -27,6 +28,7 @@ from specificity_reference import MINIMUM_PARTS, softmax_regression
 
 import galore
 from galore import batching, part_tables, provenance
+from galore.counterparts import Counterparts
 from galore.data import cub
 from galore.data.dataset import PartDataset
 from galore.evaluation import ground_truth, metrics, test_set
@@ -43,6 +45,7 @@ METHODS = (
     Method(Rule.STANDARDISED),
     Method(Rule.PARTS),
 )
+Banks = tuple[PartTables, Counterparts | None]
 WAYS = {"224": lambda net: net, "448": twice_the_size, "crops": lambda net: net.finer(2)}
 
 
@@ -60,12 +63,12 @@ def main() -> None:
     for name in given.ways:
         print(name, file=sys.stderr)
         F, G = (activations(WAYS[name](trunk), some) for some in (training, test))
-        net = linear(F, training.labels, len(birds.class_names))
+        net = linear(*softmax_regression(F.mean((1, 2), np.float32), training.labels, len(birds.class_names)))
         if not record:
             right = np.asarray(jax.jit(jax.vmap(net.logits))(G.mean((1, 2), np.float32)[:, None, None])).argmax(1)
             rows = np.flatnonzero((right == test.labels) & (parts.present.sum(1) >= MINIMUM_PARTS))
         tables = part_tables.fit(F, training.labels, jax.random.key(0))
-        judged = np.stack([specificity(net, tables, G, test, parts, truths, int(row)) for row in rows], axis=1)
+        judged = specificity(METHODS, net, (tables, None), G, test, parts, truths, rows)
         record[name] = {method.label: summary(values, test.labels[rows]) for method, values in zip(METHODS, judged)} | {
             "photos": len(rows),
             "cells": list(G.shape[1:3]),
@@ -82,25 +85,38 @@ def activations(net: Network, birds: PartDataset) -> np.ndarray:
     return batching.run(run, lambda rows: preprocessing.normalise(images[rows]), len(images), 8)
 
 
-def linear(F: np.ndarray, labels: np.ndarray, classes: int) -> Network:
-    """A softmax regression on the means of the cells, as a network whose inputs are the activations."""
-    weights, bias = softmax_regression(F.mean((1, 2), np.float32), labels, classes)
-    head = lambda params, F: jnp.mean(F, axis=(0, 1)) @ params["weights"] + params["bias"]  # noqa: E731
-    return Network({"weights": weights, "bias": bias}, lambda _, F: F, head)
+def linear(weights: jax.Array, bias: jax.Array) -> Network:
+    """A head that is affine in the mean of the cells, as a network whose inputs are the activations."""
+    return Network({"weights": weights, "bias": bias}, _as_it_is, _affine)
+
+
+def _as_it_is(params: Any, F: jax.Array) -> jax.Array:
+    return F
+
+
+def _affine(params: Any, F: jax.Array) -> jax.Array:
+    return jnp.mean(F, axis=(0, 1)) @ params["weights"] + params["bias"]
 
 
 def specificity(
-    net: Network, tables: PartTables, F: np.ndarray, test: PartDataset, parts: Parts, truths: np.ndarray, row: int
-) -> np.ndarray:
-    """Of one photo, by method and table of attributes."""
-    y, one = int(test.labels[row]), jax.tree.map(operator.itemgetter(row), parts)
-    others = np.delete(np.arange(CHOOSING), y)
-    return np.asarray(_specificity(net, tables, F[row].astype(np.float32), y, others, one, truths[:, y, others]))
+    methods: tuple[Method, ...], net: Network, banks: Banks, F: np.ndarray, test: PartDataset, parts: Parts,
+    truths: np.ndarray, rows: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """By method, photo and table of attributes, each photo asked about all other classes that choose."""
+    found = []
+    for row in rows:
+        y, one = int(test.labels[row]), jax.tree.map(operator.itemgetter(row), parts)
+        others = np.delete(np.arange(CHOOSING), y)
+        asked = F[row].astype(np.float32), y, others, one, truths[:, y, others]
+        found.append(np.asarray(_specificity(methods, net, banks, *asked)))
+    return np.stack(found, axis=1)
 
 
-@jax.jit
-def _specificity(net: Network, tables: PartTables, F: Any, y: Any, others: Any, parts: Parts, truths: Any) -> Any:
-    maps = counterfactual_maps(METHODS, net, None, F[None], jnp.asarray(y)[None], others[None], tables)
+@functools.partial(jax.jit, static_argnums=0)
+def _specificity(
+    methods: tuple[Method, ...], net: Network, banks: Banks, F: Any, y: Any, others: Any, parts: Parts, truths: Any
+) -> Any:
+    maps = counterfactual_maps(methods, net, None, F[None], jnp.asarray(y)[None], others[None], *banks)
     values = jnp.stack([parts.read(some[0]) for some in maps])
     return metrics.specificity(values[:, None], truths[None], parts.present)
 

@@ -99,7 +99,7 @@ LEFT_OUT = (
 )
 SLOW = (
     r"experiments/(train|reproduce|collect|discriminant_vs_attributive|answering(_sanity)?)\.py",
-    r"scripts/(answering_ladder|cost_curves|simulate_verdicts|measure_evaluation|kill_and_resume)\.py",
+    r"scripts/(answering_ladder|answering_trained|cost_curves|simulate_verdicts|measure_evaluation|kill_and_resume)\.py",
     r"galore bench",
     r"galore (part-tables|counterparts)|--rule (part-tables|counterparts)|draw_answering\.py",
 )

@@ -13,9 +13,12 @@ from galore import program
 program.guard(__name__)
 
 import argparse
+import functools
 import json
 import operator
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +36,7 @@ from galore.evaluation.test_set import OtherTruth, TestSet
 
 MINIMUM_PARTS = 4
 PENALTY = 1e-3
+Pool = Callable[[jax.Array], jax.Array]
 
 
 def main() -> None:
@@ -73,28 +77,34 @@ def built(net: galore.Network, birds: cub.PartDataset, training: bool) -> TestSe
 
 
 def softmax_regression(
-    features: np.ndarray, labels: np.ndarray, classes: int, steps: int = 300
+    features: np.ndarray, labels: np.ndarray, classes: int, steps: int = 300, pool: Pool = lambda scores: scores
 ) -> tuple[jax.Array, jax.Array]:
-    """By L-BFGS, with a quadratic penalty on the weights."""
-    x, y = jnp.asarray(features), jnp.asarray(labels)
-    start = (jnp.zeros((x.shape[1], classes)), jnp.zeros(classes))
+    """By L-BFGS, with a quadratic penalty on the weights.
 
+    Args:
+        features: of each photo, [n, d]; or of each of its cells, [n, m, d].
+        labels: of the photos.
+        classes: how many there are.
+        steps: of L-BFGS.
+        pool: scores of the cells [n, m, C] -> logits [n, C], where there are several.
+    """
+    x, y = jnp.asarray(features), jnp.asarray(labels)
+    params = (jnp.zeros((x.shape[-1], classes)), jnp.zeros(classes))
+    state = optax.lbfgs().init(params)
+    for _ in range(steps):
+        params, state = _step(params, state, x, y, pool)
+    return params
+
+
+@functools.partial(jax.jit, static_argnames="pool")
+def _step(params: Any, state: Any, x: jax.Array, y: jax.Array, pool: Pool) -> tuple[Any, Any]:
     def loss(params: tuple[jax.Array, jax.Array]) -> jax.Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(x @ params[0] + params[1], y)
+        losses = optax.softmax_cross_entropy_with_integer_labels(pool(x @ params[0] + params[1]), y)
         return losses.mean() + PENALTY * jnp.sum(params[0] ** 2) / 2
 
-    solver, value_and_grad = optax.lbfgs(), optax.value_and_grad_from_state(loss)
-
-    @jax.jit
-    def step(params, state):
-        value, gradient = value_and_grad(params, state=state)
-        updates, state = solver.update(gradient, state, params, value=value, grad=gradient, value_fn=loss)
-        return optax.apply_updates(params, updates), state
-
-    params, state = start, solver.init(start)
-    for _ in range(steps):
-        params, state = step(params, state)
-    return params
+    value, gradient = optax.value_and_grad_from_state(loss)(params, state=state)
+    updates, state = optax.lbfgs().update(gradient, state, params, value=value, grad=gradient, value_fn=loss)
+    return optax.apply_updates(params, updates), state
 
 
 def from_activations(tested: TestSet, rows: np.ndarray, weights: jax.Array) -> dict[str, list[float]]:
