@@ -95,6 +95,19 @@ def test_lines_go_over_the_values_of_a_label():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2", "3"]
 
 
+def test_words_of_axes_stay_in_the_figure_beside_a_long_name():
+    long = Method(Rule.STANDARDISED)
+    table = Table(rows("changed", labels=[{"share": share} for share in ("25%", "50%")], methods=(long, *METHODS[:2])))
+    said = "share of the parameters shuffled, from the output down", "Spearman's correlation with the map before"
+    figure = plots.lines(table, "changed", "share", said)
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    for label in (axis.xaxis.label, axis.yaxis.label):
+        box = label.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert plots.described(figure, "Maps").startswith(f"Maps. Shown: {said[1]} over {said[0]}.")
+
+
 def test_layers_become_one_line_over_depth_for_each_network():
     labels = [{"network": network, "layer": f"{network}{depth}"} for network in "ab" for depth in range(9)]
     figure = plots.over_depth(Table(rows("auroc", labels=labels)))

@@ -36,8 +36,8 @@ WIDEST = 11.8
 """Inches of a figure."""
 NARROWEST = 1.2
 """Inches of a panel with dots: where names leave less, fewer stand side by side."""
-TITLE_LETTER = 0.1
-"""Inches that a letter of a title takes."""
+TITLE_LETTER, AXIS_LETTER = 0.1, 0.08
+"""Inches that a letter of a title takes, and of the words on an axis."""
 PANELS = {"dots": 4, "lines": 3}
 """How many panels stand side by side."""
 WORDS = {
@@ -266,14 +266,20 @@ def _drawn(
     every = [line for some in grouped.values() for line in some]
     measured = [line for line in every if line.method != ORACLE] or every
     # Inches: a letter of a name beside a panel takes about 0.07 of them.
-    width = 2.9 + max(1.1, 0.07 * max(len(line.method.words) for line in measured))
-    across = min(PANELS["lines"], len(grouped), max(round(WIDEST / width), 1))
+    names = max(1.1, 0.07 * max(len(line.method.words) for line in measured))
+    across = min(PANELS["lines"], len(grouped), max(round(WIDEST / (2.9 + names)), 1))
+    width = 2.9 + names if across > 1 else max(2.9 + names, 5.2)
     styles = _styles([line.method for line in every])
-    figure, axes = _grid(len(grouped), across, (width if across > 1 else max(width, 5.2), 3.3))
+    figure, axes = _grid(len(grouped), across, (width, 3.3))
+    # As long as the axes are: the layout leaves no room for words beyond their ends.
+    xlabel, ylabel = (
+        textwrap.fill(text, round(inches / AXIS_LETTER))
+        for text, inches in zip(words, (width - names - 0.8, 2.6), strict=True)
+    )
     limits = _limits([number for line in measured for number in (line.mean, *((line.low, line.high) if ticks else ()))])
     along = _limits([line.x for line in measured])
     for axis, (name, some) in zip(axes, grouped.items()):
-        axis.set(xlabel=words[0], ylabel=textwrap.fill(words[1], 45), xlim=along, ylim=limits)
+        axis.set(xlabel=xlabel, ylabel=ylabel, xlim=along, ylim=limits)
         if ticks:
             axis.set_xticks(range(len(ticks[name])), ticks[name], rotation=30 if max(map(len, ticks[name])) > 6 else 0)
         axis.set_title(name, fontsize=10)
