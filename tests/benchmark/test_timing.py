@@ -61,6 +61,14 @@ def test_energy_is_that_of_one_call_and_none_where_the_meter_began_anew(monkeypa
     assert turns.joules[0, 0] == pytest.approx(6 / turns.calls[0]) and np.isnan(turns.joules[1, 0])
 
 
+def test_energy_counts_although_a_coarse_meter_stands_still_for_a_slice(monkeypatch):
+    meter = iter([10.0, 10.0, 10.0, 16.0, 20.0, 20.0, 20.0, 20.0])
+    monkeypatch.setattr(timing, "SLICE_S", 0.02)
+    monkeypatch.setattr(timing.devices, "energy_joules", lambda where: next(meter))
+    turns = timing.taken_in_turns([sleeping(FORWARD, 0.015)], rounds=2, minimum_s=0.04)
+    assert turns.joules[0, 0] == pytest.approx(6 / turns.calls[0]) and np.isnan(turns.joules[1, 0])
+
+
 def test_several_processes_begin_together_and_the_slowest_counts(monkeypatch):
     """As jax.distributed has it, played by one."""
     barriers = []

@@ -224,7 +224,7 @@ def taken_in_turns(workloads: Sequence[Workload], rounds: int, minimum_s: float 
             except FAILURES as error:
                 failures[index] = error
                 seconds[number:, index] = joules[number:, index] = math.nan
-    return Turns(seconds, joules, calls, failures)
+    return Turns(seconds, np.where(joules > 0, joules, math.nan), calls, failures)
 
 
 def _measured(call: Callable[[], Any], calls: int, times: float) -> tuple[float, float]:
@@ -233,8 +233,8 @@ def _measured(call: Callable[[], Any], calls: int, times: float) -> tuple[float,
     before = devices.energy_joules(here)
     seconds = _together(lambda: [call() for _ in range(calls)])
     after = devices.energy_joules(here)
-    # The meter of a processor starts again at zero from time to time.
-    joules = math.nan if before is None or after is None or after <= before else after - before
+    # The meter of a processor starts again at zero from time to time; a coarse one may stand still for a slice.
+    joules = math.nan if before is None or after is None or after < before else after - before
     return seconds * times, joules * times
 
 
