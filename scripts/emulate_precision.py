@@ -37,33 +37,32 @@ def rounded(number: Any, bits: int) -> Any:
     return jax.lax.reduce_precision(number, exponent_bits=8, mantissa_bits=bits)
 
 
+def once(equation: Any, operands: Sequence[Any]) -> Any:
+    """The product as it stands in the program."""
+    return bind(equation.primitive, equation.params, list(operands))[0]
+
+
 def one_pass(bits: int) -> Product:
     """Products of rounded numbers."""
-
-    def product(equation: Any, operands: Sequence[Any]) -> Any:
-        given = operands if _is_exact(equation) else [rounded(one, bits) for one in operands]
-        return bind(equation.primitive, equation.params, list(given))[0]
-
-    return product
+    return lambda equation, operands: once(equation, [rounded(one, bits) for one in operands])
 
 
 def three_passes(equation: Any, operands: Sequence[Any]) -> Any:
     """Of the two numbers of bfloat16 that make sixteen bits of each, less the product of the smaller ones."""
-    if _is_exact(equation):
-        return bind(equation.primitive, equation.params, list(operands))[0]
-    once, (left, right) = one_pass(7), operands
+    product, (left, right) = one_pass(7), operands
     left_rest, right_rest = (one - rounded(one, 7) for one in operands)
-    small = once(equation, (left, right_rest)) + once(equation, (left_rest, right))
-    return once(equation, (left, right)) + small
-
-
-def _is_exact(equation: Any) -> bool:
-    return equation.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2
+    small = product(equation, (left, right_rest)) + product(equation, (left_rest, right))
+    return product(equation, (left, right)) + small
 
 
 def everywhere(product: Product) -> dict[str, Product]:
-    """Of matrices and in convolutions."""
-    return {"dot_general": product, "conv_general_dilated": product}
+    """Of matrices and in convolutions, but where the program asks for exact ones."""
+
+    def unless_exact(equation: Any, operands: Sequence[Any]) -> Any:
+        is_exact = equation.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2
+        return (once if is_exact else product)(equation, operands)
+
+    return {"dot_general": unless_exact, "conv_general_dilated": unless_exact}
 
 
 EMULATED: dict[str, tuple[Precision, dict[str, Product] | None]] = {

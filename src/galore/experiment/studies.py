@@ -98,8 +98,8 @@ def entries(studies: Sequence[StudyResults]) -> list[Entry]:
     """Every claim of every study: paper by paper, ours last; within a paper as the experiments have them."""
     found: dict[tuple[str, Source], Entry] = {}
     for study in studies:
-        owned = [(joined.experiment, result) for joined in study.experiments for result in joined.results]
-        experiments, results = zip(*owned) if owned else ((), ())
+        results = [result for joined in study.experiments for result in joined.results]
+        experiments = [joined.experiment for joined in study.experiments for _ in joined.results]
         for experiment, one, verdict in zip(experiments, results, claims.judge(results, experiments)):
             new = Entry(one.text, one.source, one.published, one.headline, experiment, {})
             found.setdefault((one.text, one.source), new).by_study[study.title] = Judged(one, verdict)
